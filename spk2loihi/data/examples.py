@@ -1,0 +1,74 @@
+"""Labelled sentences in memory, and how rows of a file become them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spk2loihi.data.tables import Row, listing
+from spk2loihi.errors import UserError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N labelled sentences, or sentence pairs when ``text_b`` is given; ``labels`` are class indices.
+
+    Raises ValueError when the lists differ in length.
+    """
+
+    text_a: list[str]
+    text_b: list[str] | None
+    labels: list[int]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.text_a) or (self.text_b is not None and len(self.text_b) != len(self.text_a)):
+            raise ValueError("text_a, text_b and labels must have the same length")
+
+    def __len__(self) -> int:
+        return len(self.text_a)
+
+    def take(self, n: int) -> Examples:
+        """The first ``n`` examples, or all of them when there are fewer; ValueError when ``n`` is negative."""
+        if n < 0:
+            raise ValueError(f"cannot take {n} examples")
+        return Examples(self.text_a[:n], None if self.text_b is None else self.text_b[:n], self.labels[:n])
+
+    def select(self, indices: Sequence[int]) -> Examples:
+        """The examples at ``indices``, in that order."""
+        return Examples(
+            [self.text_a[i] for i in indices],
+            None if self.text_b is None else [self.text_b[i] for i in indices],
+            [self.labels[i] for i in indices],
+        )
+
+
+def examples_from_rows(
+    path: Path, columns: Sequence[str], rows: Sequence[Row], label_index: Mapping[str, int]
+) -> Examples:
+    """Turn rows whose cells are (text, label) or (text, second text, label) into examples, texts stripped.
+
+    ``columns`` are the names of those cells, for messages; ``label_index`` maps a label as written in the file to its
+    class index. Raises UserError, with file and line, for an empty sentence or a label that has no index, and for a
+    file without rows.
+    """
+    if not rows:
+        raise UserError(f"{path} holds no examples: give a file with at least one row of data")
+    texts: list[list[str]] = [[] for _ in columns[:-1]]
+    labels: list[int] = []
+    for row in rows:
+        for column, cell, into in zip(columns[:-1], row.cells[:-1], texts, strict=True):
+            text = cell.strip()
+            if not text:
+                raise UserError(
+                    f"{path} line {row.line}: the sentence in column {column!r} is empty: fill or remove it"
+                )
+            into.append(text)
+        label = row.cells[-1].strip()
+        if label not in label_index:
+            raise UserError(
+                f"{path} line {row.line}: label {label!r} in column {columns[-1]!r} is not one of the task's labels "
+                f"{listing(label_index)}: correct the label or remove the row"
+            )
+        labels.append(label_index[label])
+    return Examples(texts[0], texts[1] if len(texts) > 1 else None, labels)

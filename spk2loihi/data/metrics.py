@@ -1,0 +1,58 @@
+"""Scores of predicted classes against true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def score(metric: str, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Score N predicted class indices, shape (N,), against N true ones; higher is better, 1.0 is perfect.
+
+    * ``accuracy``: share of equal entries, 0 to 1;
+    * ``f1``: F1 of class 1 in a two-class task, 0 to 1; 0 when there is no true positive;
+    * ``matthews``: Matthews' correlation for any number of classes, -1 to 1; 0 when either side is constant.
+
+    Raises ValueError for an unknown metric, shapes that differ, no entries, or f1 with classes other than 0 and 1.
+    """
+    if metric not in _SCORES:
+        raise ValueError(f"metric {metric!r} is not one of {', '.join(METRICS)}")
+    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    if predictions.shape != labels.shape or predictions.ndim != 1 or predictions.size == 0:
+        raise ValueError(f"predictions {predictions.shape} and labels {labels.shape} must be vectors of one length > 0")
+    return _SCORES[metric](predictions, labels)
+
+
+def _accuracy(predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    return float((predictions == labels).mean())
+
+
+def _f1(predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    if not (np.isin(predictions, (0, 1)).all() and np.isin(labels, (0, 1)).all()):
+        raise ValueError("f1 is defined for classes 0 and 1 only")
+    hits = int(((predictions == 1) & (labels == 1)).sum())
+    claimed_and_true = int((predictions == 1).sum()) + int((labels == 1).sum())
+    return 2.0 * hits / claimed_and_true if hits else 0.0
+
+
+def _matthews(predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+    classes = np.unique(np.concatenate([predictions, labels]))
+    predicted = np.array([(predictions == c).sum() for c in classes], dtype=np.float64)
+    true = np.array([(labels == c).sum() for c in classes], dtype=np.float64)
+    n = float(labels.size)
+    # Gorodkin (2004): the correlation of the one-hot predictions with the one-hot labels.
+    covariance = float((predictions == labels).sum()) * n - float(predicted @ true)
+    variances = (n * n - float(predicted @ predicted)) * (n * n - float(true @ true))
+    return covariance / float(np.sqrt(variances)) if variances > 0.0 else 0.0
+
+
+_SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "matthews": _matthews,
+}
+
+METRICS: tuple[str, ...] = tuple(_SCORES)

@@ -1,0 +1,284 @@
+"""Where a task's sentences come from, as a record a network file can carry, and loading them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from spk2loihi.data.examples import Examples, examples_from_rows
+from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
+from spk2loihi.data.metrics import METRICS
+from spk2loihi.data.reviews import REVIEW_LABELS, load_reviews
+from spk2loihi.data.split import hold_out, sentence_key
+from spk2loihi.data.tables import Row, read_table
+from spk2loihi.errors import UserError
+
+__all__ = ["Examples", "TaskSpec", "load_held_out", "load_train", "task_spec"]
+
+MAX_LABELS = 256
+"""More distinct labels than this are taken for a wrong column or a regression."""
+
+_PATHS = ("data_dir", "train_file", "dev_file")
+
+_SPLIT_SEED = 0
+_SPLIT_SHARE = 10  # one sentence in ten is held out of a training file that comes without a dev file
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: the embedded reviews, a GLUE task in ``data_dir``, or files with named columns.
+
+    Paths are absolute. ``labels`` are the label names in the order of class indices; for files they are empty until
+    ``load_train`` has seen the training data. ``metric`` is the task's main one, a name ``metrics.score`` takes. Raises
+    UserError for fields that do not fit together.
+    """
+
+    kind: Literal["reviews", "glue", "files"]
+    name: str
+    data_dir: str | None = None
+    train_file: str | None = None
+    dev_file: str | None = None
+    text_column: str = "text"
+    text_pair_column: str | None = None
+    label_column: str = "label"
+    labels: list[str] = field(default_factory=list)
+    metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns read from files: text, second text if there is one, label."""
+        pair = [] if self.text_pair_column is None else [self.text_pair_column]
+        return [self.text_column, *pair, self.label_column]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able record, which ``from_dict`` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> TaskSpec:
+        """Read a record back; UserError for an unknown or missing key, a value of the wrong type or an unfit task."""
+        known = {f.name for f in fields(cls)}
+        for key in record:
+            if key not in known:
+                raise UserError(f"The task record has an unknown entry {key!r}: it was written by another version")
+        for key in ("kind", "name", "metric"):
+            if key not in record:
+                raise UserError(f"The task record lacks the entry {key!r}: write the file again")
+        for key, value in record.items():
+            optional = key in (*_PATHS, "text_pair_column")
+            if key == "labels":
+                fits = isinstance(value, list) and all(isinstance(label, str) for label in value)
+            else:
+                fits = isinstance(value, str) or (optional and value is None)
+            if not fits:
+                raise UserError(
+                    f"The task record's entry {key!r} has the unusable value {value!r}: write the file again"
+                )
+        values: dict[str, Any] = {**record, "labels": list(record.get("labels", ()))}
+        return cls(**values)
+
+
+def task_spec(
+    task: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    train_file: str | os.PathLike[str] | None = None,
+    dev_file: str | os.PathLike[str] | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    text_pair_column: str | None = None,
+    labels: Sequence[str] = (),
+) -> TaskSpec:
+    """The task that command options ask for; with none of them, the embedded reviews.
+
+    ``labels`` is for evaluating files with the labels of a trained network: its label names in the order of class
+    indices. Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
+    """
+    columns = {"--text-column": text_column, "--label-column": label_column, "--text-pair-column": text_pair_column}
+    files = {"--train-file": train_file, "--dev-file": dev_file}
+    given_columns = [option for option, value in columns.items() if value is not None]
+    given_files = [option for option, value in files.items() if value is not None]
+    if given_files:
+        for option, value in (("--task", task), ("--data-dir", data_dir)):
+            if value is not None:
+                raise UserError(
+                    f"{option} {value} and {given_files[0]} {files[given_files[0]]} both say where the data is: "
+                    "give only one of them"
+                )
+        return TaskSpec(
+            kind="files",
+            name=Path(str(files[given_files[0]])).stem,
+            train_file=_absolute(train_file),
+            dev_file=_absolute(dev_file),
+            text_column="text" if text_column is None else text_column,
+            text_pair_column=text_pair_column,
+            label_column="label" if label_column is None else label_column,
+            labels=list(labels),
+        )
+    if given_columns:
+        option = given_columns[0]
+        raise UserError(
+            f"{option} {columns[option]} names a column of a file, but no file is given: add --train-file or --dev-file"
+        )
+    if task is None or task.lower() == "reviews":
+        if data_dir is not None:
+            raise UserError(
+                f"--data-dir {data_dir} is only for a GLUE task: add --task with one of {', '.join(GLUE_TASKS)}, "
+                "or leave it out"
+            )
+        return TaskSpec(kind="reviews", name="reviews", labels=list(REVIEW_LABELS))
+    glue = glue_task(task)
+    if data_dir is None:
+        raise UserError(f"--task {task} has no data: give the folder with {glue.name}'s files with --data-dir")
+    return TaskSpec(
+        kind="glue", name=glue.name, data_dir=_absolute(data_dir), labels=list(glue.labels), metric=glue.metric
+    )
+
+
+def load_train(spec: TaskSpec) -> tuple[TaskSpec, Examples]:
+    """The training examples, and the spec with its labels filled in.
+
+    Labels of files are the distinct values of the label column, in numeric order when all are integers and in
+    alphabetical order otherwise; labels the spec already has are kept. When files come without a dev file, one sentence
+    in ten of the training file is held out: shuffled with a fixed seed, equal sentences never on both sides (see
+    ``split.hold_out``). Raises UserError when there is no training file or its content is unfit.
+    """
+    if spec.kind == "reviews":
+        return spec, load_reviews()[0]
+    if spec.kind == "glue":
+        return spec, load_glue(glue_task(spec.name), _given(spec.data_dir), "train")
+    if spec.train_file is None:
+        raise UserError(f"There is nothing to train on, only --dev-file {spec.dev_file} is given: add --train-file")
+    path = Path(spec.train_file)
+    spec, examples = _load_file(spec, path)
+    return spec, examples if spec.dev_file is not None else _split(path, examples)[0]
+
+
+def load_held_out(spec: TaskSpec) -> Examples:
+    """The held-out examples: the dev file, or the part of the training file that ``load_train`` leaves out.
+
+    When the spec's labels are still empty they are taken from the training file. Raises UserError when there is no
+    held-out data, its content is unfit, or there is neither a label list nor a training file to take it from: a dev
+    file may lack a class, so its own labels cannot tell which index a label has.
+    """
+    if spec.kind == "reviews":
+        return load_reviews()[1]
+    if spec.kind == "glue":
+        return load_glue(glue_task(spec.name), _given(spec.data_dir), "dev")
+    if spec.dev_file is None:
+        path = _given(spec.train_file)
+        return _split(path, _load_file(spec, path)[1])[1]
+    if not spec.labels:
+        if spec.train_file is None:
+            raise UserError(
+                f"The order of the labels in {spec.dev_file} is not known: use a network that remembers its labels, "
+                "or add --train-file"
+            )
+        spec = _load_file(spec, _given(spec.train_file))[0]
+    return _load_file(spec, _given(spec.dev_file))[1]
+
+
+def _given(path: str | None) -> Path:
+    # Which paths a kind of task has is checked when its spec is made; this tells the type checker.
+    assert path is not None
+    return Path(path)
+
+
+def _load_file(spec: TaskSpec, path: Path) -> tuple[TaskSpec, Examples]:
+    rows = read_table(path, spec.columns)
+    spec = _with_labels(spec, path, rows)
+    return spec, examples_from_rows(path, spec.columns, rows, {label: i for i, label in enumerate(spec.labels)})
+
+
+def _with_labels(spec: TaskSpec, path: Path, rows: Sequence[Row]) -> TaskSpec:
+    if spec.labels or not rows:
+        return spec
+    labels: set[str] = set()
+    for row in rows:
+        label = row.cells[-1].strip()
+        if not label:
+            raise UserError(f"{path} line {row.line}: the label in column {spec.label_column!r} is empty: fill it")
+        labels.add(label)
+        if len(labels) > MAX_LABELS:
+            raise UserError(
+                f"{path} has more than {MAX_LABELS} different labels in column {spec.label_column!r}, the limit for "
+                "classification: name another column with --label-column"
+            )
+    if len(labels) < 2:
+        raise UserError(
+            f"{path} has only the label {labels.pop()!r} in column {spec.label_column!r} where at least 2 are needed: "
+            "add examples of another class or name another column with --label-column"
+        )
+    try:
+        ordered = sorted(labels, key=lambda label: (int(label), label))
+    except ValueError:
+        ordered = sorted(labels)
+    return replace(spec, labels=ordered)
+
+
+def _split(path: Path, examples: Examples) -> tuple[Examples, Examples]:
+    seconds = examples.text_b if examples.text_b is not None else [None] * len(examples)
+    keys = [sentence_key(a, b) for a, b in zip(examples.text_a, seconds, strict=True)]
+    distinct = len(set(keys))
+    if distinct < 2:
+        raise UserError(
+            f"{path} has {distinct} different sentence where at least 2 are needed to hold one out: "
+            "add sentences or give held-out data with --dev-file"
+        )
+    train, held_out = hold_out(keys, max(1, distinct // _SPLIT_SHARE), _SPLIT_SEED)
+    return examples.select(train), examples.select(held_out)
+
+
+def _check(spec: TaskSpec) -> None:
+    if spec.metric not in METRICS:
+        raise UserError(f"The task's metric {spec.metric!r} is not known: choose one of {', '.join(METRICS)}")
+    if len(set(spec.labels)) != len(spec.labels):
+        raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
+    for entry in {"reviews": _PATHS, "glue": _PATHS[1:], "files": _PATHS[:1]}.get(spec.kind, ()):
+        if getattr(spec, entry) is not None:
+            raise UserError(
+                f"A task of kind {spec.kind} has no {entry}, but it is {getattr(spec, entry)}: leave that entry empty"
+            )
+    if spec.kind == "reviews":
+        _check_labels(spec, REVIEW_LABELS)
+    elif spec.kind == "glue":
+        _check_labels(spec, glue_task(spec.name).labels)
+        if spec.data_dir is None:
+            raise UserError(f"The task {spec.name} has no data folder: give one with --data-dir")
+    elif spec.kind == "files":
+        _check_files(spec)
+    else:
+        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files")
+
+
+def _check_labels(spec: TaskSpec, expected: Sequence[str]) -> None:
+    if spec.labels != list(expected):
+        raise UserError(
+            f"The task {spec.name} has the labels {spec.labels} instead of {list(expected)}: write it again"
+        )
+
+
+def _check_files(spec: TaskSpec) -> None:
+    if spec.train_file is None and spec.dev_file is None:
+        raise UserError(f"The task {spec.name} has no files: give --train-file or --dev-file")
+    paths = [os.path.realpath(path) for path in (spec.train_file, spec.dev_file) if path is not None]
+    if len(paths) > len(set(paths)):
+        raise UserError(
+            f"--train-file and --dev-file are the same file, {spec.dev_file}: "
+            "give another dev file, or leave it out to hold out a tenth of the training file"
+        )
+    for column in spec.columns:
+        if spec.columns.count(column) > 1:
+            raise UserError(
+                f"The column {column!r} is named for two roles at once: "
+                "give --text-column, --text-pair-column and --label-column different columns"
+            )
+
+
+def _absolute(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.path.abspath(os.path.expanduser(path))

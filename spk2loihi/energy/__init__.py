@@ -1,0 +1,44 @@
+"""Energy estimates: counts times published coefficients, always beside the ANN and the teacher."""
+
+from spk2loihi.energy.coefficients import (
+    BUILTIN_SETS,
+    HOROWITZ_FP32,
+    HOROWITZ_INT8,
+    LOIHI1,
+    Coefficient,
+    CoefficientSet,
+    load_coefficients,
+)
+from spk2loihi.energy.estimate import (
+    Energy,
+    ann_energy_pj,
+    break_even_t_times_density,
+    network_energy,
+    not_included,
+    stage_energy,
+    t_times_density,
+)
+from spk2loihi.energy.page import render_html
+from spk2loihi.energy.report import build_report, write_report
+from spk2loihi.energy.summary import summarise_network
+
+__all__ = [
+    "BUILTIN_SETS",
+    "HOROWITZ_FP32",
+    "HOROWITZ_INT8",
+    "LOIHI1",
+    "Coefficient",
+    "CoefficientSet",
+    "Energy",
+    "ann_energy_pj",
+    "break_even_t_times_density",
+    "build_report",
+    "load_coefficients",
+    "network_energy",
+    "not_included",
+    "render_html",
+    "stage_energy",
+    "summarise_network",
+    "t_times_density",
+    "write_report",
+]

@@ -1,0 +1,76 @@
+"""Numbers as people read them: three significant digits, SI prefixes."""
+
+from __future__ import annotations
+
+import math
+
+_PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P"}
+
+
+def _prefixed(value: float) -> tuple[float, str]:
+    if value == 0:
+        return 0.0, ""
+    rounded = float(f"{value:.3g}")  # first, so that 999.9 becomes 1 k and not 1000
+    group = math.floor(math.log10(abs(rounded)) / 3 + 1e-9)
+    group = min(max(group, min(_PREFIXES)), max(_PREFIXES))
+    return rounded / 1000.0**group, _PREFIXES[group]
+
+
+def significant(value: float) -> str:
+    """Three significant digits, thousands separated: 3.28, 337, 0.00975, 41,200."""
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.2e}"
+    digits = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.3g}")))))
+    return f"{float(f'{value:.3g}'):,.{digits}f}"
+
+
+def energy(nanojoules: float) -> str:
+    """``78_300`` -> ``78.3 µJ``."""
+    value, prefix = _prefixed(nanojoules * 1e-9)
+    return f"{significant(value)} {prefix}J"
+
+
+def energy_tick(nanojoules: float) -> str:
+    """`energy` for an axis: no trailing zeros."""
+    value, prefix = _prefixed(nanojoules * 1e-9)
+    return f"{value:g} {prefix}J" if value else "0"
+
+
+def count_tick(value: float) -> str:
+    """`count` for an axis: no trailing zeros."""
+    scaled, prefix = _prefixed(value)
+    return f"{scaled:g} {prefix}".strip()
+
+
+def count(value: float) -> str:
+    """Whole numbers in full below 10,000, then ``842 M``, at most three significant digits."""
+    if abs(value) < 10_000:
+        return f"{value:,.0f}" if value == int(value) else significant(value)
+    scaled, prefix = _prefixed(value)
+    return f"{significant(scaled)} {prefix}".strip()
+
+
+def factor(value: float) -> str:
+    """A ratio as a reader says it: ``337``, ``12.8``, ``1.05``."""
+    return significant(value)
+
+
+def share(value: float) -> str:
+    """``0.4567`` -> ``46 %``; never rounded to a false 0 or 100."""
+    if 0 < value < 0.005:
+        return "under 1 %"
+    if 0.995 <= value < 1:
+        return "over 99 %"
+    return f"{100 * value:.0f} %"
+
+
+def score(value: float, metric: str) -> str:
+    """Proportions (accuracy, F1) in per cent with one decimal; correlations with three."""
+    return f"{100 * value:.1f} %" if metric.lower() in ("accuracy", "f1") else f"{value:.3f}"
+
+
+def precision(name: str) -> str:
+    """A number format as it is usually spelt: FP32, BF16, int8."""
+    return name.upper() if name.lower().startswith(("fp", "bf")) else name

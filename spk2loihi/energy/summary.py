@@ -1,0 +1,44 @@
+"""The facts about a network and a run that an energy report needs, as a plain dictionary."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from spk2loihi.export.network import Network, Schedule
+
+
+def summarise_network(network: Network, schedule: Schedule, steps: int) -> dict[str, Any]:
+    """The ``network_summary`` of `build_report`.
+
+    Args:
+        schedule: how the counted run was scheduled.
+        steps: of a window (1 when graded) or of a pipelined run, as given to `count_operations`.
+    """
+    return {
+        "schedule": schedule,
+        "encoding": network.encoding if schedule == "windowed" else "rate",  # graded spikes sum up a window
+        "timesteps": network.timesteps,
+        "steps": steps,
+        "latency_steps": network.latency_steps(schedule, steps),
+        "stages": len(network.stages),
+        "weight_bits": network.weight_bits,
+        "max_tokens": network.max_tokens,
+        "synapses_per_token": sum(int(g.fan_out.sum()) for stage in network.stages for g in stage.synapses),
+        "config": dict(network.config),
+    }
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: numpy scalars and arrays unpacked, NaN and infinity to None, the rest to text."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)

@@ -1,0 +1,10 @@
+"""The one exception a user is meant to see."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend: one sentence naming the thing, its value, the limit and the remedy.
+
+    The command line prints it without a traceback and exits with code 2.
+    """

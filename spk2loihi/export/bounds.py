@@ -1,0 +1,85 @@
+"""Proof that nothing overflows: the worst-case |membrane| of every stage, and the limits of the chip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from spk2loihi.errors import UserError
+from spk2loihi.export import limits
+from spk2loihi.export.network import Network, Stage
+from spk2loihi.export.soma import LayerNorm, Scale
+
+
+def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
+    """Largest |U| any input can cause over ``steps`` steps (default T): every presynaptic neuron at its worst rate."""
+    t = network.timesteps if steps is None else steps
+    if stage.attention is not None:
+        right = network[stage.attention.right]
+        terms = right.channels // stage.heads if stage.is_scores else network.max_tokens
+        return t * t * terms
+    if not stage.synapses:
+        e = network.embedding
+        return int(sum(np.abs(table).max() for table in (e.word, e.position, e.token_type)))
+    bound = t * np.abs(stage.bias) if stage.bias is not None else np.zeros(stage.channels, dtype=np.int64)
+    for group in stage.synapses:
+        weight = np.abs(group.weight) if group.one_to_one else np.abs(group.weight).sum(1)
+        bound = bound + t * (weight << group.exponent)
+    return int(bound.max())
+
+
+def _membrane_bound(stage: Stage, drive: int) -> int:
+    scaled = drive << stage.soma.exponent if isinstance(stage.soma, Scale) else drive
+    return scaled + stage.threshold
+
+
+def check_limits(network: Network) -> Network:
+    """The network with ``max_drive`` proven for every stage.
+
+    Raises:
+        UserError: a bound, threshold, weight, bias or delay exceeds its limit.
+    """
+    return replace(network, stages=tuple(_check(network, stage) for stage in network.stages))
+
+
+def _check(network: Network, stage: Stage) -> Stage:
+    drive = worst_drive(network, stage)
+    _limit(
+        stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
+        "use fewer --timesteps, fewer --max-tokens or a narrower layer",
+    )  # fmt: skip
+    if isinstance(stage.soma, LayerNorm):
+        _limit(
+            stage, "worst-case LayerNorm drive", drive, LayerNorm.max_drive(stage.channels),
+            "use fewer --timesteps or a narrower layer",
+        )  # fmt: skip
+    if not 1 <= stage.threshold <= limits.THRESHOLD_MAX:
+        raise UserError(
+            f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "
+            f"({limits.THRESHOLD_BITS} bits): train longer, or with another --bits"
+        )
+    if stage.bias is not None:
+        _limit(
+            stage, "bias", int(np.abs(stage.bias).max()), limits.BIAS_MAX,
+            "train with more --bits or without this teacher's outlier bias",
+        )  # fmt: skip
+    for group in stage.synapses:
+        largest = int(np.abs(group.weight).max(initial=0))
+        _limit(stage, f"weight from {group.source}", largest, limits.WEIGHT_MAX, "use fewer --bits")
+        _limit(
+            stage, f"weight exponent from {group.source}", group.exponent, limits.WEIGHT_EXPONENT_MAX,
+            "train with fewer --bits, so that the residual's weight gets smaller",
+        )  # fmt: skip
+        _limit(stage, f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")
+    return replace(stage, max_drive=drive)
+
+
+def _limit(stage: Stage, what: str, value: int, limit: int, remedy: str) -> None:
+    if value > limit:
+        raise UserError(f"stage {stage.name}: {what} {value} exceeds {limit} ({_bits(limit)} bits): {remedy}")
+
+
+def _bits(limit: int) -> int:
+    return math.ceil(math.log2(limit + 1))

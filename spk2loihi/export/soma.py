@@ -1,0 +1,157 @@
+"""Integer soma functions: LayerNorm, softmax and GELU on spike counts (I-BERT, Kim et al. 2021, arXiv 2101.01321).
+
+A soma function acts once, when a stage's fire gate opens, on the integer drive ``U`` the stage has summed. Every
+backend calls the code below, so every backend gets the same bits. All arithmetic is int64; ``//`` and ``>>`` round
+towards minus infinity. The result is in units of ``1 / SOMA_THRESHOLD`` of one output spike, whatever the function.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: Threshold of every stage with a soma function: 10 fractional bits per output spike. Times T = 127 (the largest
+#: graded int8 count) it still fits the 17 bits of netx `vThMant`, which the pipelined schedule needs.
+SOMA_THRESHOLD = 1024
+
+_X_BITS = 14  # fractional bits of softmax and GELU arguments
+_P_BITS = 15  # fractional bits of a softmax probability
+_E_BITS = 30  # fractional bits of an unnormalised exponential
+_STD_BITS = 4  # fractional bits of the LayerNorm standard deviation
+_Y_BITS = 12  # fractional bits of a normalised LayerNorm value
+GAMMA_BITS = 4  # fractional bits of LayerNorm gamma
+MULTIPLIER_BITS = 15  # mantissa bits of a fixed-point multiplier
+
+# I-BERT table 1: exp(p) ~ 0.3585 (p + 1.353)^2 + 0.344 on (-ln 2, 0]; erf(x) ~ sgn(x) (a (min(|x|, -b) + b)^2 + 1).
+_LN2 = round(math.log(2) * 2**_X_BITS)
+_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**_X_BITS), round(1.353 * 2**_X_BITS), round(0.344 * 2**_E_BITS)
+_ERF_A, _ERF_B = round(-0.2888 * 2**_X_BITS), round(-1.769 * 2**_X_BITS)
+_SQRT_HALF = round(math.sqrt(0.5) * 2**_X_BITS)
+_MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
+
+
+def rounded_div(a: IntArray, b: Any) -> IntArray:
+    """Integer division of ``a`` by positive ``b``, halves rounded up: ``floor(a / b + 1/2)`` without a float."""
+    result: IntArray = (2 * a + b) // (2 * b)
+    return result
+
+
+def isqrt(x: IntArray) -> IntArray:
+    """Exact floor square root of non-negative int64 (the float64 estimate is corrected by at most one)."""
+    r = np.sqrt(x.astype(np.float64)).astype(np.int64)
+    r -= r * r > x
+    r += (r + 1) * (r + 1) <= x
+    return r
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """A positive real as ``mantissa * 2**-shift`` (I-BERT's dyadic number)."""
+
+    mantissa: int
+    shift: int
+
+    @classmethod
+    def from_float(cls, value: float) -> Multiplier:
+        """Nearest multiplier with ``MULTIPLIER_BITS`` bits of mantissa."""
+        _, exponent = math.frexp(value)
+        shift = MULTIPLIER_BITS - exponent
+        return cls(round(math.ldexp(value, shift)), shift)
+
+    def __call__(self, x: IntArray) -> IntArray:
+        if self.shift <= 0:
+            return x * (self.mantissa << -self.shift)
+        result: IntArray = (x * self.mantissa + (1 << self.shift >> 1)) >> self.shift
+        return result
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """``gamma * (U - mean) / std + beta`` over the last axis.
+
+    ``gamma`` (d,) has ``GAMMA_BITS`` fractional bits, ``beta`` (d,) none, both in units of 1/SOMA_THRESHOLD spike.
+    """
+
+    gamma: IntArray
+    beta: IntArray
+    kind: ClassVar[str] = "layernorm"
+
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        d = u.shape[-1]
+        x = u - rounded_div(u.sum(-1, keepdims=True), d)
+        variance = ((x * x).sum(-1, keepdims=True) << (2 * _STD_BITS)) // d
+        std = np.maximum(isqrt(variance), 1)  # fractional bits: _STD_BITS
+        y = rounded_div(x << (_STD_BITS + _Y_BITS), std)
+        shift = _Y_BITS + GAMMA_BITS
+        result: IntArray = ((y * self.gamma + (1 << (shift - 1))) >> shift) + self.beta
+        return result
+
+    @staticmethod
+    def max_drive(channels: int) -> int:
+        """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``."""
+        return math.isqrt((2**62 >> (2 * _STD_BITS)) // channels) // 2
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax over the last axis; ``mask`` is true where a key exists. Masked keys get exactly 0.
+
+    ``scale`` takes U to the real score in 2**-14, ``gain`` takes a probability to 1/SOMA_THRESHOLD spikes.
+    """
+
+    scale: Multiplier
+    gain: Multiplier
+    kind: ClassVar[str] = "softmax"
+
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        x = self.scale(u)
+        allowed = np.ones(x.shape, bool) if mask is None else np.broadcast_to(mask, x.shape)
+        lowest = np.iinfo(np.int64).min // 4
+        x = x - np.where(allowed, x, lowest).max(-1, keepdims=True)  # <= 0 where allowed
+        x = np.where(allowed, x, 0)
+        z = -x // _LN2
+        p = x + z * _LN2 + _EXP_B
+        e = ((_EXP_A * (p * p)) >> (3 * _X_BITS - _E_BITS)) + _EXP_C
+        e = np.where(allowed, e >> np.minimum(z, _MAX_EXP_SHIFT), 0)
+        total = np.maximum(e.sum(-1, keepdims=True), 1)  # a fully masked row stays 0
+        return self.gain((e << _P_BITS) // total)
+
+
+@dataclass(frozen=True)
+class Gelu:
+    """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).
+
+    ``scale`` takes U to the real argument in 2**-14, ``gain`` takes a value in 2**-14 to 1/SOMA_THRESHOLD spikes.
+    """
+
+    scale: Multiplier
+    gain: Multiplier
+    kind: ClassVar[str] = "gelu"
+
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        x = self.scale(u)
+        t = np.minimum((np.abs(x) * _SQRT_HALF) >> _X_BITS, -_ERF_B) + _ERF_B
+        erf = ((_ERF_A * ((t * t) >> _X_BITS)) >> _X_BITS) + (1 << _X_BITS)
+        phi = (1 << _X_BITS) + np.where(x < 0, -erf, erf)
+        return self.gain((x * phi) >> (_X_BITS + 1))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``U * 2**exponent``: gives an attention context, whose threshold would be a small integer, finer units."""
+
+    exponent: int
+    kind: ClassVar[str] = "scale"
+
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        return u << self.exponent
+
+
+Soma = LayerNorm | Softmax | Gelu | Scale

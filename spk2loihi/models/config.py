@@ -1,0 +1,95 @@
+"""Configuration of a spiking BERT student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from spk2loihi.errors import UserError
+
+PRESETS = ("spikingbert",)
+
+#: Bits of a signed membrane on Loihi (u and v are 24 bits wide; lava.proc.lif.models.AbstractPyLifModelFixed).
+_MEMBRANE_BITS = 24
+_CONTEXT_EXPONENT = 6
+
+
+class SpikingBertConfig(PretrainedConfig):
+    """A BERT configuration plus what makes it spike.
+
+    Args:
+        preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts.
+        timesteps: T, steps of a window; a rate is n/T with n an integer in [-T, T].
+        weight_bits: bits of a signed synaptic weight.
+        signed: neurons emit spikes of -1 as well as +1.
+        max_tokens: longest sentence the deployed network takes, [CLS] and [SEP] included.
+        quantised: rates are rounded to n/T and weights to their bits (straight-through gradients). False gives the
+            continuous equilibrium, of which the gradients are exact.
+    """
+
+    model_type = "spiking-bert"
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        hidden_size: int = 384,
+        num_hidden_layers: int = 6,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 1536,
+        max_position_embeddings: int = 512,
+        type_vocab_size: int = 2,
+        preset: str = "spikingbert",
+        timesteps: int = 16,
+        weight_bits: int = 8,
+        signed: bool = True,
+        max_tokens: int = 64,
+        quantised: bool = True,
+        pad_token_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+        self.pad_token_id = pad_token_id
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.max_position_embeddings = max_position_embeddings
+        self.type_vocab_size = type_vocab_size
+        self.preset = preset
+        self.timesteps = timesteps
+        self.weight_bits = weight_bits
+        self.signed = signed
+        self.max_tokens = max_tokens
+        self.quantised = quantised
+        self._check()
+
+    def _check(self) -> None:
+        if self.preset not in PRESETS:
+            raise UserError(f"preset {self.preset!r} is not known; choose one of {', '.join(PRESETS)}")
+        if not 1 <= self.timesteps <= 127:
+            raise UserError(
+                f"timesteps is {self.timesteps}, but a window has 1 to 127 steps (a count must fit 8 signed bits): "
+                "choose --timesteps in that range"
+            )
+        if not 2 <= self.weight_bits <= 8:
+            raise UserError(
+                f"bits is {self.weight_bits}, but a signed Loihi weight has 2 to 8 bits: choose --bits in that range"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise UserError(
+                f"hidden size {self.hidden_size} is not a multiple of {self.num_attention_heads} attention heads: "
+                "change --hidden"
+            )
+        if self.max_tokens > self.max_position_embeddings:
+            raise UserError(
+                f"max_tokens is {self.max_tokens}, but the model has {self.max_position_embeddings} position "
+                "embeddings: choose --max-tokens up to that number"
+            )
+
+    @property
+    def context_exponent(self) -> int:
+        """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow."""
+        room = 2 ** (_MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
+        return max(0, min(_CONTEXT_EXPONENT, room.bit_length() - 1))

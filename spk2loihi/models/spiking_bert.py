@@ -1,0 +1,350 @@
+"""SpikingBERT student: a Hugging Face model whose forward pass computes its spiking equilibrium in one sweep.
+
+Every activation of BERT becomes a population of soft-reset integrate-and-fire neurons (SpikingBERT, Bal & Sengupta,
+AAAI-24, arXiv 2308.10873). The network is feed-forward, so its average spiking rates reach equilibrium layer by layer
+and the implicit differentiation of the paper is ordinary differentiation of that sweep (docs/equations.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from spk2loihi.models.config import SpikingBertConfig
+from spk2loihi.models.neuron import FireGate, SynapticLinear, round_ste
+from spk2loihi.models.stage import Counts, TorchStage
+
+#: Embedding tables are read on the host, not from synapses: 16 bits.
+EMBEDDING_BITS = 16
+_NO_VARIANCE = 1e-3  # LayerNorm epsilon in units of U, whose variance is in the thousands
+
+
+@dataclass
+class Equilibrium:
+    """Result of one sweep.
+
+    Attributes:
+        counts: spikes of every firing stage in a window of T steps.
+        values: float value of one spike of each stage (theta/T).
+        scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
+        logits: (B, labels).
+    """
+
+    counts: Counts
+    values: dict[str, Tensor]
+    scores: list[Tensor]
+    logits: Tensor
+
+    def hidden(self, stage: str) -> Tensor:
+        """Float activations (B, L, d) a stage's rates stand for."""
+        return self.counts[stage] * self.values[stage]
+
+
+class SpikingEmbeddings(nn.Module):
+    """Token, position and type tables, read on the host; LayerNorm; a fire gate."""
+
+    def __init__(self, config: SpikingBertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.gate = FireGate(config.timesteps, config.signed, config.quantised)
+        self.quantised = config.quantised
+
+    def scale(self) -> Tensor:
+        """Float value of one unit of the integer tables."""
+        tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
+        largest = torch.stack([table.weight.detach().abs().max() for table in tables]).max()
+        return largest / (2 ** (EMBEDDING_BITS - 1) - 1)
+
+    def drive(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """U (B, L, d) and the float value of its unit."""
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        rows = (
+            self.word_embeddings(input_ids),
+            self.position_embeddings(positions),
+            self.token_type_embeddings(token_type_ids),
+        )
+        scale = self.scale()
+        terms = [round_ste(row / scale) if self.quantised else row / scale for row in rows]
+        return terms[0] + terms[1] + terms[2], scale
+
+
+class SpikingLayer(nn.Module):
+    """One BERT encoder layer: spiking Q, K, V, score, context, attention output, FFN in and FFN out populations."""
+
+    def __init__(self, config: SpikingBertConfig) -> None:
+        super().__init__()
+        d, ffn = config.hidden_size, config.intermediate_size
+
+        def linear(n_in: int, n_out: int) -> SynapticLinear:
+            return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
+
+        def gate(signed: bool = config.signed) -> FireGate:
+            return FireGate(config.timesteps, signed, config.quantised)
+
+        self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
+        self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
+        self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
+        self.gates = nn.ModuleDict(
+            {
+                "query": gate(),
+                "key": gate(),
+                "value": gate(),
+                "score": gate(signed=False),  # probabilities are never negative
+                "context": gate(),
+                "attention_output": gate(),
+                "ffn_in": gate(),
+                "ffn_out": gate(),
+            }
+        )
+
+
+class SpikingBertPreTrainedModel(PreTrainedModel):
+    config_class = SpikingBertConfig
+    base_model_prefix = "spiking_bert"
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+        if isinstance(module, FireGate):
+            nn.init.zeros_(module.log_threshold)
+        if isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
+    """Spiking BERT with BERT's pooler (tanh replaced by the neuron's own clip) and classifier as spiking read-outs."""
+
+    config_class = SpikingBertConfig  # transformers 5 would otherwise read it from (string) annotations
+
+    def __init__(self, config: SpikingBertConfig) -> None:
+        super().__init__(config)
+        d = config.hidden_size
+        self.embeddings = SpikingEmbeddings(config)
+        self.layers = nn.ModuleList(SpikingLayer(config) for _ in range(config.num_hidden_layers))
+        self.pooler = SynapticLinear(d, d, config.weight_bits, config.timesteps, config.quantised)
+        self.pooler_gate = FireGate(config.timesteps, config.signed, config.quantised)
+        self.classifier = SynapticLinear(
+            d, config.num_labels, config.weight_bits, config.timesteps, config.quantised
+        )
+        self.post_init()
+
+    def gates(self) -> dict[str, FireGate]:
+        """Fire gates by stage name, in pipeline order."""
+        named: dict[str, FireGate] = {"embedding": self.embeddings.gate}
+        for i, layer in enumerate(self.layers):
+            named |= {f"layer.{i}.{name}": gate for name, gate in layer.gates.items()}
+        return named | {"pooler": self.pooler_gate}
+
+    def stages(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Iterator[TorchStage]:
+        """The stages of the network in topological order, wired for one batch of token ids (B, L)."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        dtype = self.classifier.weight.dtype
+        tokens = mask.to(dtype)[..., None]  # (B, L, 1)
+        keys = mask.to(dtype)[:, None, None, :]  # (B, 1, 1, L)
+        gates = self.gates()
+        values = {name: gate.spike_value for name, gate in gates.items()}
+
+        def norm(module: nn.LayerNorm) -> Callable[[Tensor, Tensor], Tensor]:
+            return lambda u, unit: F.layer_norm(
+                u, u.shape[-1:], module.weight, module.bias, _NO_VARIANCE if self.config.quantised else module.eps
+            )
+
+        def linear(
+            module: SynapticLinear, source: str, skip: str | None = None, first: bool = False
+        ) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
+            def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+                x = counts[source][:, :1] if first else counts[source]
+                if skip is None:
+                    return module.drive(x, steps, values[source])
+                residual = counts[skip][:, :1] if first else counts[skip]
+                return module.drive(x, steps, values[source], (residual, values[skip]))
+
+            return drive
+
+        yield TorchStage(
+            "embedding",
+            0,
+            lambda counts, steps: self.embeddings.drive(input_ids, types),
+            self.embeddings.gate,
+            norm(self.embeddings.norm),
+            order=0,
+            mask=tokens,
+        )
+        x, depth = "embedding", 0
+        for i, layer in enumerate(self.layers):
+            at = f"layer.{i}."
+            # Only the [CLS] state leaves the last layer, so only its row of every stage but key and value exists.
+            first = i == len(self.layers) - 1
+            rows = tokens[:, :1] if first else tokens
+            for name in ("query", "key", "value"):
+                one = first and name == "query"
+                yield TorchStage(
+                    at + name,
+                    depth + 1,
+                    linear(getattr(layer, name), x, first=one),
+                    gates[at + name],
+                    mask=rows if one else tokens,
+                )
+            yield TorchStage(
+                at + "score",
+                depth + 2,
+                self._score_drive(at, values),
+                gates[at + "score"],
+                lambda u, unit: (u * unit).masked_fill(keys == 0, -math.inf).softmax(-1),
+                order=2,
+                mask=rows[:, None] * keys,
+            )
+            yield TorchStage(
+                at + "context", depth + 3, self._context_drive(at, values), gates[at + "context"], order=2, mask=rows
+            )
+            yield TorchStage(
+                at + "attention_output",
+                depth + 4,
+                linear(layer.attention_output, at + "context", skip=x, first=first),
+                gates[at + "attention_output"],
+                norm(layer.attention_norm),
+                mask=rows,
+            )
+            yield TorchStage(
+                at + "ffn_in",
+                depth + 5,
+                linear(layer.ffn_in, at + "attention_output"),
+                gates[at + "ffn_in"],
+                lambda u, unit: F.gelu(u * unit),
+                mask=rows,
+            )
+            yield TorchStage(
+                at + "ffn_out",
+                depth + 6,
+                linear(layer.ffn_out, at + "ffn_in", skip=at + "attention_output"),
+                gates[at + "ffn_out"],
+                norm(layer.ffn_norm),
+                mask=rows,
+            )
+            x, depth = at + "ffn_out", depth + 6
+        yield TorchStage(
+            "pooler", depth + 1, linear(self.pooler, x, first=True), gates["pooler"], mask=tokens[:, :1]
+        )
+        yield TorchStage("classifier", depth + 2, linear(self.classifier, "pooler"), None)
+
+    def _score_drive(self, at: str, values: dict[str, Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
+        heads = self.config.num_attention_heads
+
+        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+            q, k = _split_heads(counts[at + "query"], heads), _split_heads(counts[at + "key"], heads)
+            unit = values[at + "query"] * values[at + "key"] / math.sqrt(q.shape[-1])
+            return q @ k.transpose(-1, -2), unit  # (B, H, L, L)
+
+        return drive
+
+    def _context_drive(self, at: str, values: dict[str, Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
+        heads, refine = self.config.num_attention_heads, 2**self.config.context_exponent
+
+        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+            context = counts[at + "score"] @ _split_heads(counts[at + "value"], heads)  # (B, H, L, d_h)
+            return context.transpose(1, 2).flatten(2) * refine, values[at + "score"] * values[at + "value"] / refine
+
+        return drive
+
+    def equilibrium(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Equilibrium:
+        """Spike counts of every stage at equilibrium, in one sweep and with gradients."""
+        counts: Counts = {}
+        scores: list[Tensor] = []
+        for stage in self.stages(input_ids, attention_mask, token_type_ids):
+            u, unit = stage.drive(counts, self.config.timesteps)
+            if stage.name.endswith(".score"):
+                scores.append(u * unit)
+            if stage.gate is None:
+                logits = (u * unit)[:, 0]  # (B, labels)
+                break
+            n = stage.gate(u, unit) if stage.soma is None else stage.gate(stage.soma(u, unit))
+            counts[stage.name] = n if stage.mask is None else n * stage.mask
+        values = {name: gate.spike_value for name, gate in self.gates().items()}
+        return Equilibrium(counts, values, scores, logits)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits (B, labels); hidden states are the embedding's and each layer's (the last one [CLS] only)."""
+        result = self.equilibrium(input_ids, attention_mask, token_type_ids)
+        loss = None if labels is None else F.cross_entropy(result.logits, labels)
+        names = ["embedding", *(f"layer.{i}.ffn_out" for i in range(len(self.layers)))]
+        return SequenceClassifierOutput(
+            loss=loss,
+            logits=result.logits,
+            hidden_states=tuple(result.hidden(name) for name in names),
+            attentions=tuple(result.scores),
+        )
+
+    @torch.no_grad()
+    def copy_teacher(self, bert: BertModel, layers: list[int]) -> None:
+        """Start from a BERT teacher: its embeddings, pooler, and the encoder layers ``layers`` in that order."""
+        e, t = self.embeddings, bert.embeddings
+        for mine, theirs in (
+            (e.word_embeddings, t.word_embeddings),
+            (e.position_embeddings, t.position_embeddings),
+            (e.token_type_embeddings, t.token_type_embeddings),
+            (e.norm, t.LayerNorm),
+        ):
+            mine.load_state_dict(theirs.state_dict())
+        for layer, index in zip(self.layers, layers, strict=True):
+            source = bert.encoder.layer[index]
+            for mine, theirs in (
+                (layer.query, source.attention.self.query),
+                (layer.key, source.attention.self.key),
+                (layer.value, source.attention.self.value),
+                (layer.attention_output, source.attention.output.dense),
+                (layer.attention_norm, source.attention.output.LayerNorm),
+                (layer.ffn_in, source.intermediate.dense),
+                (layer.ffn_out, source.output.dense),
+                (layer.ffn_norm, source.output.LayerNorm),
+            ):
+                mine.load_state_dict(theirs.state_dict())
+        if bert.pooler is not None:
+            self.pooler.load_state_dict(bert.pooler.dense.state_dict())
+
+    @contextmanager
+    def calibration(self) -> Iterator[None]:
+        """Within this context every forward pass sets each threshold from the drives it sees."""
+        gates = list(self.gates().values())
+        for gate in gates:
+            gate.calibrating = True
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for gate in gates:
+                gate.calibrating = False
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, d) -> (B, H, L, d_h)
+
+
+AutoConfig.register(SpikingBertConfig.model_type, SpikingBertConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(SpikingBertConfig, SpikingBertForSequenceClassification, exist_ok=True)

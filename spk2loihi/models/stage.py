@@ -1,0 +1,39 @@
+"""A stage of the student as torch sees it: drive, optional soma function, fire gate.
+
+The same list of stages is swept once for the equilibrium (`spiking_bert`), stepped through time (`dynamics`), and
+swept with the exported integer soma functions for the integer trace (`spk2loihi.export.trace`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from spk2loihi.models.neuron import FireGate
+
+Counts = dict[str, Tensor]
+"""Spike counts by stage name: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
+
+Drive = Callable[[Counts, int], tuple[Tensor, Tensor]]
+"""(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U)."""
+
+
+@dataclass(frozen=True)
+class TorchStage:
+    """One population, wired for one batch."""
+
+    name: str
+    depth: int  # window index
+    drive: Drive
+    gate: FireGate | None  # None: a readout, whose drive is the result
+    soma: Callable[[Tensor, Tensor], Tensor] | None = None  # (U, unit) -> float values
+    order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
+    mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
+
+    @property
+    def uses_mean(self) -> bool:
+        """Pipelined, the stage acts on the running mean of its drive rather than on single spikes."""
+        return self.soma is not None or self.order != 1

@@ -1,0 +1,99 @@
+"""The interface every backend keeps, and what a run returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.data import TokenBatch
+from spk2loihi.errors import UserError
+from spk2loihi.export.bounds import worst_drive
+from spk2loihi.export.limits import MEMBRANE_MAX
+from spk2loihi.export.network import Encoding, Network, Schedule
+from spk2loihi.simulators.counters import Counts
+
+Trains = dict[str, NDArray[np.int8]]
+"""Recorded spikes of every firing stage: (steps, B, L, d), or (steps, B, H, L, L) for scores; L is 1 for first-token
+stages. Steps are the stage's local time: its window, or its part of a pipelined run. Padded neurons are 0."""
+
+
+@dataclass
+class Run:
+    """What one batch did.
+
+    Attributes:
+        logits: membrane of the readout, (B, labels) integers. Pipelined: scaled to a window of T steps.
+        counts: signed sum of every firing stage's spikes.
+        events: messages every firing stage sent: spikes of either sign, or graded messages.
+        trains: spikes step by step, if recorded.
+        steps: steps of a window (1 when graded), or of a pipelined run.
+        latency_steps: time steps of the whole run.
+    """
+
+    logits: NDArray[np.int64]
+    counts: Counts
+    events: Counts
+    trains: Trains | None
+    steps: int
+    latency_steps: int
+
+
+class Backend(ABC):
+    """Runs one network. Results never depend on batch composition: a sentence alone gives what it gives in a batch.
+
+    Args:
+        steps: steps of a pipelined run; windowed runs take the network's own T.
+
+    Raises:
+        UserError: the combination is not defined, or a pipelined run would overflow a membrane.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        network: Network,
+        schedule: Schedule = "windowed",
+        encoding: Encoding = "rate",
+        steps: int | None = None,
+    ) -> None:
+        self.network = network
+        self.schedule = schedule
+        self.encoding = encoding
+        if schedule == "windowed":
+            if steps not in (None, network.timesteps):
+                raise UserError(
+                    f"timesteps is {steps}, but this network was exported for windows of {network.timesteps} steps: "
+                    "leave --timesteps out, use --schedule pipelined, or train again"
+                )
+            self.steps = network.timesteps if encoding == "rate" else 1
+        else:
+            if encoding == "graded":
+                raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
+            self.steps = network.timesteps if steps is None else steps
+            self._check_pipelined()
+
+    def _check_pipelined(self) -> None:
+        if self.steps < 1:
+            raise UserError(f"timesteps is {self.steps}, but a run has at least 1 step: choose a larger --timesteps")
+        for stage in self.network.stages:
+            bound = 0 if not stage.depth else worst_drive(self.network, stage, self.steps)
+            if bound > MEMBRANE_MAX:
+                raise UserError(
+                    f"stage {stage.name}: worst-case drive {bound} of a pipelined run of {self.steps} steps exceeds "
+                    f"{MEMBRANE_MAX} (24 bits): choose a smaller --timesteps"
+                )
+
+    @property
+    def latency_steps(self) -> int:
+        return self.network.latency_steps(self.schedule, self.steps)
+
+    @abstractmethod
+    def run(self, batch: TokenBatch, record: bool = False) -> Run:
+        """Run one batch of sentences."""
+
+    def close(self) -> None:
+        """Release what the backend holds (Lava: its runtime)."""

@@ -1,0 +1,144 @@
+"""Operations counted from spikes: SynOps, neuron updates, spikes, messages, host operations.
+
+One function serves every backend: a backend hands over the events it saw, however it got them, with the lengths of
+the sentences, and the same counters come back. All figures are totals over the samples counted.
+
+* A SynOp is one event (a spike, or a graded message whatever its payload) arriving at one existing synapse; zero weights have none. The fast weights of attention exist
+  for every pair of tokens of a sentence, whatever value they hold: a query spike adds a row of key counts (one SynOp
+  a key token), a key spike adds a column of query counts (one a query token), a score spike adds a row of value counts
+  (one a channel of the head). A value spike adds a column of score counts only in the pipelined schedule; in windows
+  no score has fired yet, so it is stored, not added.
+* ``dense`` is one operation per synapse of the same-shape ANN, zero weights and attention products included: NeuroBench's
+  dense count with the attention its hooks miss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.export.network import Network, Schedule, Stage
+
+Counts = dict[str, NDArray[np.int64]]
+"""A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
+
+
+@dataclass
+class StageOps:
+    """What one stage cost, summed over all samples."""
+
+    name: str
+    kind: str  # embedding | linear | scores | context | readout
+    neurons: int = 0  # neurons of unpadded tokens
+    messages: int = 0  # events sent: spikes (rate encoding), or one a neuron with n != 0 (graded)
+    synops: int = 0  # spikes arriving at existing linear synapses
+    attention_synops: int = 0  # additions of fast weights
+    dense: int = 0  # multiply-accumulates of the same-shape ANN
+    active_updates: int = 0  # neuron updates in a step in which the neuron integrates or its gate is open
+    inactive_updates: int = 0  # neuron updates in every other step of the run
+    host: dict[str, int] = field(default_factory=dict)  # host operation -> elements processed
+
+    def __add__(self, other: StageOps) -> StageOps:
+        added = {
+            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name not in _NOT_SUMMED
+        }
+        host = {k: self.host.get(k, 0) + other.host.get(k, 0) for k in {**self.host, **other.host}}
+        return StageOps(self.name, self.kind, **added, host=host)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_NOT_SUMMED = ("name", "kind", "host")
+
+
+def _kind(stage: Stage) -> str:
+    if stage.attention is not None:
+        return stage.attention.kind
+    if not stage.synapses:
+        return "embedding"
+    return "linear" if stage.fires else "readout"
+
+
+def count_operations(
+    network: Network, events: Counts, lengths: NDArray[np.int64], schedule: Schedule, steps: int
+) -> list[StageOps]:
+    """Counters of every stage for one batch.
+
+    Args:
+        events: messages every firing stage sent, padded neurons 0.
+        lengths: unpadded tokens of each sentence, (B,).
+        steps: steps of a window (1 when graded), or of a pipelined run.
+    """
+    total_steps = network.latency_steps(schedule, steps)
+    return [_count_stage(network, stage, events, lengths, schedule, steps, total_steps) for stage in network.stages]
+
+
+def _count_stage(
+    network: Network,
+    stage: Stage,
+    events: Counts,
+    lengths: NDArray[np.int64],
+    schedule: Schedule,
+    steps: int,
+    total_steps: int,
+) -> StageOps:
+    ops = StageOps(stage.name, _kind(stage))
+    rows = np.ones_like(lengths) if stage.tokens == "first" else lengths  # tokens at which the stage exists, (B,)
+    if stage.is_scores:
+        ops.neurons = int(stage.channels * (rows * lengths).sum())
+    else:
+        ops.neurons = int(stage.channels * rows.sum())
+    if stage.fires:
+        ops.messages = int(events[stage.name].sum())
+    for group in stage.synapses:
+        fired = events[group.source]
+        if stage.tokens == "first":
+            fired = fired[:, :1]  # only [CLS] has synapses here
+        ops.synops += int(fired.sum((0, 1)) @ group.fan_out)
+        if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
+            ops.dense += int(group.weight.size * rows.sum())
+    if stage.attention is not None:
+        _count_attention(network, stage, events, lengths, rows, schedule, ops)
+    _count_host(stage, lengths, rows, ops)
+    integrates = steps if stage.depth else 0  # the embedding's drive is given on the host
+    fires = steps if stage.fires else 0
+    busy = integrates + fires if schedule == "windowed" else steps
+    ops.active_updates = ops.neurons * busy
+    ops.inactive_updates = ops.neurons * (total_steps - busy)
+    return ops
+
+
+def _count_attention(
+    network: Network,
+    stage: Stage,
+    events: Counts,
+    lengths: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    schedule: Schedule,
+    ops: StageOps,
+) -> None:
+    assert stage.attention is not None
+    left, right = events[stage.attention.left], events[stage.attention.right]
+    per_left = left.reshape(len(lengths), -1).sum(1)  # (B,)
+    per_right = right.reshape(len(lengths), -1).sum(1)
+    right_channels = network[stage.attention.right].channels
+    ops.dense = int(right_channels * (rows * lengths).sum())
+    if stage.attention.kind == "scores":
+        if stage.tokens == "first":
+            per_left = left[:, :1].reshape(len(lengths), -1).sum(1)
+        ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
+    else:
+        ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
+        if schedule == "pipelined":
+            ops.attention_synops += int((per_right * rows).sum())
+
+
+def _count_host(stage: Stage, lengths: NDArray[np.int64], rows: NDArray[np.int64], ops: StageOps) -> None:
+    if not stage.synapses and stage.attention is None:
+        ops.host["embedding"] = ops.neurons
+    if stage.soma is not None and stage.soma.kind != "scale":
+        ops.host[stage.soma.kind] = ops.neurons

@@ -1,0 +1,257 @@
+"""The emulator: this project's integer engine, batched, from counts or step by step.
+
+Integers are carried in float32, whose sums are exact below 2**24; export proves every drive below 2**23
+(`spk2loihi.export.bounds`), so results are those of integer arithmetic at the speed of a float matrix product. The
+division of a firing is exact for the same reason: the quotient of two integers below 2**24 is never rounded up to the
+next integer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spk2loihi.data import TokenBatch
+from spk2loihi.errors import UserError
+from spk2loihi.export.network import Encoding, Network, Schedule, Stage
+from spk2loihi.export.soma import Scale
+from spk2loihi.simulators.backend import Backend, Run, Trains
+from spk2loihi.simulators.counters import Counts
+
+Engine = Literal["count", "stepped"]
+
+
+class Emulator(Backend):
+    """Runs a network on integers.
+
+    Args:
+        engine: ``count`` computes spike counts at the cost of one pass whatever T is (windowed only); ``stepped`` steps
+            every neuron through time.
+    """
+
+    name = "emulator"
+
+    def __init__(
+        self,
+        network: Network,
+        schedule: Schedule = "windowed",
+        encoding: Encoding = "rate",
+        steps: int | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__(network, schedule, encoding, steps)
+        self.engine: Engine = engine or ("count" if schedule == "windowed" else "stepped")
+        if self.engine == "count" and schedule != "windowed":
+            raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
+        # float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied
+        self._weights = {
+            (stage.name, group.source): torch.from_numpy(
+                (group.weight << group.exponent).astype(np.float32).T.copy()
+            )
+            for stage in network.stages
+            for group in stage.synapses
+        }
+
+    def run(self, batch: TokenBatch, record: bool = False) -> Run:
+        with torch.no_grad():
+            if self.engine == "stepped":
+                return self._run_stepped(batch, record)
+            counts, readout = self.equilibrium(batch)
+        trains = {name: self._window(n) for name, n in counts.items()} if record else None
+        integer = {name: n.numpy().astype(np.int64) for name, n in counts.items()}
+        return Run(_integers(readout)[:, 0], integer, _events(integer, self.encoding), trains, self.steps, self.latency_steps)
+
+    def equilibrium(self, batch: TokenBatch, resolution: int = 1) -> tuple[dict[str, Tensor], Tensor]:
+        """Spike counts at equilibrium by stage, and the readout's U (B, 1, labels).
+
+        Args:
+            resolution: rates are resolved to 1 / (T * resolution) instead of 1/T, which approaches the equilibrium a
+                pipelined run converges to. Counts are then in [-T * resolution, T * resolution].
+        """
+        most = self.network.timesteps * resolution
+        masks = _Masks(batch)
+        counts: dict[str, Tensor] = {}
+        for stage in self.network.stages:
+            u = self._drive(stage, counts, masks, most) if stage.depth else self._embedding_drive(batch)
+            if not stage.fires:
+                break
+            if stage.soma is not None:  # a soma function expects the U of T steps
+                u = self._soma(stage, torch.floor(u / resolution ** _order(stage)), masks) * resolution
+            n = torch.floor((u + stage.threshold // 2) / stage.threshold)
+            counts[stage.name] = n.clamp_(-most if stage.signed else 0, most).mul_(masks.of(stage))
+        return counts, u
+
+    def _run_stepped(self, batch: TokenBatch, record: bool) -> Run:
+        """Every stage in its own local time, which synaptic delays align across stages (see `export.network`)."""
+        masks = _Masks(batch)
+        trains: dict[str, Tensor] = {}  # (steps, B, L, d) float
+        last_use = {source: stage.name for stage in self.network.stages for source in stage.sources}
+        counts: Counts = {}
+        events: Counts = {}
+        recorded: Trains = {}
+        for stage in self.network.stages:
+            if not stage.fires:
+                break
+            train = self._step_windowed(stage, trains, batch, masks) if self.schedule == "windowed" else (
+                self._step_pipelined(stage, trains, batch, masks)
+            )  # fmt: skip
+            trains[stage.name] = train
+            counts[stage.name] = _integers(train.sum(0))
+            events[stage.name] = np.count_nonzero(train.numpy(), axis=0).astype(np.int64)
+            if record:
+                recorded[stage.name] = train.numpy().astype(np.int8)
+            for source in stage.sources:
+                if last_use[source] == stage.name:
+                    del trains[source]
+        drive = self._integrate(stage, trains, masks)[-1]
+        readout = torch.floor(drive * self.network.timesteps / self.steps) if self.schedule == "pipelined" else drive
+        return Run(_integers(readout)[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps)
+
+    def _integrate(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> list[Tensor]:
+        """U after each step, summed from the sources' spikes one step at a time; linear and attention drives alike."""
+        bias_steps = self.network.timesteps // self.steps if self.encoding == "graded" else 1
+        running: list[Tensor] = []
+        if stage.attention is not None:
+            left, right = trains[stage.attention.left], trains[stage.attention.right]
+            fast_left, fast_right = torch.zeros_like(left[0]), torch.zeros_like(right[0])  # the fast weights
+            for l_t, r_t in zip(left, right, strict=True):
+                fast_right = fast_right + r_t
+                step = _attend(stage, l_t, fast_right) + _attend(stage, fast_left, r_t)
+                fast_left = fast_left + l_t
+                running.append(running[-1] + step if running else step)
+            return running
+        for t in range(self.steps):
+            spikes = {group.source: trains[group.source][t] for group in stage.synapses}
+            step = self._drive(stage, spikes, masks, bias_steps)
+            running.append(running[-1] + step if running else step)
+        return running
+
+    def _step_windowed(
+        self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks
+    ) -> Tensor:
+        """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
+        u = self._integrate(stage, trains, masks)[-1] if stage.depth else self._embedding_drive(batch)
+        u = self._soma(stage, u, masks) + stage.threshold // 2
+        mask = masks.of(stage)
+        if self.encoding == "graded":
+            most = self.network.timesteps
+            n = torch.floor(u / stage.threshold).clamp_(-most if stage.signed else 0, most)
+            return (n * mask)[None]
+        train = torch.empty(self.steps, *u.shape)
+        for t in range(self.steps):
+            s = _compare(u, stage.threshold, stage.signed)
+            u = u - stage.threshold * s
+            train[t] = s * mask
+        return train
+
+    def _step_pipelined(
+        self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks
+    ) -> Tensor:
+        """As windowed, but the gate is open from the first step and a soma function acts on the running mean of U."""
+        window = self.network.timesteps
+        by_mean = stage.soma is not None
+        threshold = stage.threshold * window if by_mean else stage.threshold
+        low = -threshold if stage.signed else 0
+        embedded = None if stage.depth else self._soma(stage, self._embedding_drive(batch), masks)
+        running = self._integrate(stage, trains, masks) if embedded is None else []
+        mask = masks.of(stage)
+        u: Tensor | None = None
+        spikes = []
+        for t in range(1, self.steps + 1):
+            if embedded is not None:
+                z = embedded
+            elif by_mean:
+                order = _order(stage)
+                mean = _integers(running[t - 1]) * window**order // t**order
+                z = self._soma(stage, torch.from_numpy(mean.astype(np.float32)), masks)
+            else:
+                z = running[t - 1] - (running[t - 2] if t > 1 else 0)
+            if by_mean:
+                z = z.clamp(low, threshold)
+            u = z + (threshold // 2 if u is None else u)
+            s = _compare(u, threshold, stage.signed)
+            u = u - threshold * s
+            spikes.append(s * mask)
+        return torch.stack(spikes)
+
+    def _embedding_drive(self, batch: TokenBatch) -> Tensor:
+        e = self.network.embedding
+        length = batch.input_ids.shape[1]
+        u = e.word[batch.input_ids] + e.position[:length] + e.token_type[batch.token_type_ids]
+        return torch.from_numpy(u.astype(np.float32))
+
+    def _drive(self, stage: Stage, counts: dict[str, Tensor], masks: _Masks, bias_steps: int) -> Tensor:
+        """U of ``counts``, with ``bias_steps`` biases: (B, L, d), or (B, H, L, L) for scores."""
+        if stage.attention is not None:
+            return _attend(stage, counts[stage.attention.left], counts[stage.attention.right])
+        assert stage.bias is not None
+        u = torch.from_numpy((stage.bias * bias_steps).astype(np.float32))
+        for group in stage.synapses:
+            n = counts[group.source]
+            if stage.tokens == "first":
+                n = n[:, :1]
+            weight = self._weights[stage.name, group.source]
+            u = torch.addcmul(u, n, weight) if group.one_to_one else u + n @ weight
+        return u
+
+    def _soma(self, stage: Stage, u: Tensor, masks: _Masks) -> Tensor:
+        if stage.soma is None:
+            return u
+        if isinstance(stage.soma, Scale):
+            return u * 2**stage.soma.exponent
+        z = stage.soma(_integers(u), masks.keys if stage.is_scores else None)
+        return torch.from_numpy(z.astype(np.float32))
+
+    def _window(self, counts: Tensor) -> NDArray[np.int8]:
+        """In windows the |n| spikes of a neuron follow one another from the first step on: (steps, ...)."""
+        if self.encoding == "graded":
+            return counts.numpy().astype(np.int8)[None]
+        n = counts.numpy().astype(np.int8)
+        step = np.arange(self.steps).reshape(-1, *[1] * n.ndim)
+        return np.where(step < np.abs(n), np.sign(n), 0).astype(np.int8)
+
+
+class _Masks:
+    """Where tokens exist, as tensors broadcastable to a stage's counts."""
+
+    def __init__(self, batch: TokenBatch) -> None:
+        self.tokens = torch.from_numpy(batch.mask.astype(np.float32))[..., None]  # (B, L, 1)
+        self.keys = batch.mask[:, None, None, :]  # (B, 1, 1, L)
+        self._keys = torch.from_numpy(self.keys.astype(np.float32))
+
+    def of(self, stage: Stage) -> Tensor:
+        rows = self.tokens[:, :1] if stage.tokens == "first" else self.tokens
+        return rows[:, None] * self._keys if stage.is_scores else rows
+
+
+def _attend(stage: Stage, left: Tensor, right: Tensor) -> Tensor:
+    assert stage.attention is not None
+    if stage.attention.kind == "scores":
+        return _split_heads(left, stage.heads) @ _split_heads(right, stage.heads).transpose(-1, -2)
+    return (left @ _split_heads(right, stage.heads)).transpose(1, 2).flatten(2)
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, d) -> (B, H, L, d_h)
+
+
+def _order(stage: Stage) -> int:
+    """U grows with the number of steps to this power."""
+    return 0 if not stage.depth else 1 if stage.attention is None else 2
+
+
+def _compare(u: Tensor, threshold: int, signed: bool) -> Tensor:
+    s = (u >= threshold).float()
+    return s - (u < 0).float() if signed else s
+
+
+def _integers(x: Tensor) -> NDArray[np.int64]:
+    return x.numpy().astype(np.int64)
+
+
+def _events(counts: Counts, encoding: Encoding) -> Counts:
+    return {name: np.abs(n) if encoding == "rate" else (n != 0).astype(np.int64) for name, n in counts.items()}

