@@ -26,9 +26,11 @@ _KIND_INK = {
 }
 
 
-def rates(report: Mapping[str, Any]) -> str:
-    """ASR of every firing stage, coloured by kind."""
+def rates(report: Mapping[str, Any]) -> str | None:
+    """ASR of every firing stage, coloured by kind. None where no spikes are known (graded messages alone)."""
     layers = [layer for layer in report["layers"] if layer["asr"] is not None]
+    if not layers:
+        return None
     kinds = list(dict.fromkeys(layer["kind"] for layer in layers))
     with style("rates"):
         figure, axes = _per_stage(layers)
@@ -41,10 +43,8 @@ def rates(report: Mapping[str, Any]) -> str:
         axes.set_xlabel("average spiking rate (spikes per neuron and step)")
         axes.set_xlim(left=0)
         _legend(figure, axes, [Patch(color=INK[_KIND_INK.get(k, "baseline")], label=k) for k in kinds])
-        busiest = max(layers, key=lambda layer: layer["asr"], default=None)
-        label = "Average spiking rate of each stage."
-        if busiest is not None:
-            label += f" Highest: {busiest['name']} at {fmt.significant(busiest['asr'])}."
+        busiest = max(layers, key=lambda layer: layer["asr"])
+        label = f"Average spiking rate of each stage. Highest: {busiest['name']} at {fmt.significant(busiest['asr'])}."
         return render(figure, "rates", label)
 
 
@@ -125,7 +125,8 @@ def convergence(report: Mapping[str, Any]) -> str:
             guide = [anchor[1] * anchor[0] / t for t in steps]
             axes.plot(steps, guide, color=INK["ink"], linewidth=1.2, linestyle=(0, (4, 3)), label="O(1/T)")
         axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
+        if anchor is not None:  # no error at all has no place on a log axis
+            axes.set_yscale("log")
         axes.set_ylabel("mean |ASR - equilibrium|")
         axes.legend(loc="lower left")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spk2loihi.energy import figures
 from spk2loihi.energy import formatting as fmt
+from spk2loihi.energy.coefficients import CHARGED_FOR
 
 
 def render_html(data: Mapping[str, Any]) -> str:
@@ -29,6 +30,7 @@ def render_html(data: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.jinja").render(
         data=data,
         chip_sets=chips,
+        charged_for=CHARGED_FOR["chip"],
         figures={
             "comparison": figures.comparison(data),
             "rates": figures.rates(data),

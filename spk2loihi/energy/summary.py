@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spk2loihi.export.network import Network, Schedule
+from spk2loihi.export.network import Encoding, Network, Schedule
 
 
-def summarise_network(network: Network, schedule: Schedule, steps: int) -> dict[str, Any]:
+def summarise_network(network: Network, schedule: Schedule, encoding: Encoding, steps: int) -> dict[str, Any]:
     """The ``network_summary`` of `build_report`.
 
     Args:
-        schedule: how the counted run was scheduled.
+        schedule, encoding: of the counted run.
         steps: of a window (1 when graded) or of a pipelined run, as given to `count_operations`.
     """
     return {
         "schedule": schedule,
-        "encoding": network.encoding if schedule == "windowed" else "rate",  # graded spikes sum up a window
+        "encoding": encoding,
         "timesteps": network.timesteps,
         "steps": steps,
         "latency_steps": network.latency_steps(schedule, steps),

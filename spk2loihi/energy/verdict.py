@@ -22,7 +22,7 @@ def outcome(ratio: float) -> str:
 
 
 def verdict_sentences(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
-    """Sentences on the outcome, accuracy, additions per synapse, every comparison and convergence, in this order.
+    """Sentences on the outcome, accuracy, operations per synapse, every comparison and convergence, in this order.
 
     Args:
         report: the dictionary `build_report` assembles, all keys but ``verdict`` and ``caveats`` present.
@@ -32,14 +32,14 @@ def verdict_sentences(report: Mapping[str, Any], sets: Sequence[CoefficientSet])
         *_silence(report),
         *_tally(report["comparisons"]),
         *_accuracy(report["accuracy"]),
-        _additions(report),
+        _operations(report),
         *_comparisons(report, sets),
         *_convergence(report["convergence"]),
     ]
 
 
 def _silence(report: Mapping[str, Any]) -> list[str]:
-    if report["totals"]["spikes"]:
+    if report["totals"]["messages"]:
         return []
     return ["The network never fires: its savings below mean nothing, since it computes nothing."]
 
@@ -80,28 +80,39 @@ def _tally(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _additions(report: Mapping[str, Any]) -> str:
-    value = report["t_times_density"]
+def _operations(report: Mapping[str, Any]) -> str:
+    value = fmt.factor(report["t_times_density"])
+    if _graded(report):
+        return (
+            f"Where the same-shape ANN makes one multiply-accumulate, the spiking network makes {value}: one for each "
+            "graded message that reaches a synapse, whatever its payload."
+        )
     return (
-        f"Where the same-shape ANN makes one multiply-accumulate, the spiking network makes {fmt.factor(value)} "
-        f"additions (T × density = {fmt.factor(value)})."
+        f"Where the same-shape ANN makes one multiply-accumulate, the spiking network makes {value} additions "
+        f"(T × density = {value})."
     )
+
+
+def _graded(report: Mapping[str, Any]) -> bool:
+    return bool(report["network"]["encoding"] == "graded")
 
 
 def _comparisons(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
     by_name = {s.name: s for s in sets}
+    encoding = report["network"]["encoding"]
+    operation = "multiply-accumulate" if _graded(report) else "addition"
     sentences = []
     for set_name, group in groupby(report["comparisons"], key=lambda c: c["coefficients"]):
         coefficients, rows = by_name[set_name], list(group)
         energy = report["per_sample"]["snn"][set_name]
         cost = f"{fmt.energy(energy['total_nJ'])} a sample"
-        price = f"{coefficients.synop_pj:g} pJ"
+        price = f"{coefficients.synop_pj(encoding):g} pJ"
         if coefficients.kind == "chip":
             sentences.append(f"With {set_name} ({price} a SynOp) the spiking network costs {cost}: {_against(rows)}.")
             sentences += _chip_details(energy, rows)
         else:
             sentences.append(
-                f"Counting each SynOp as one {fmt.precision(coefficients.precision)} addition ({set_name}, {price}, "
+                f"Counting each SynOp as one {fmt.precision(coefficients.precision)} {operation} ({set_name}, {price}, "
                 f"memory traffic excluded) it costs {cost}: {_against(rows)}."
             )
     return sentences
@@ -178,31 +189,31 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
         loihi2,
         (
             "The Loihi 1 figures include the memory access of a synaptic operation; the 45 nm figures are bare "
-            "arithmetic, without memory traffic, for the spiking network and the ANN alike. Across the two, compare orders "
-            "of magnitude. In real accelerators data movement often costs more than arithmetic."
+            "arithmetic, without memory traffic, for the spiking network and the ANN alike. Across the two, compare "
+            "orders of magnitude. In real accelerators data movement often costs more than arithmetic."
         ),
         (
-            "The addition-only figures are what most papers report. They leave out neuron updates, spike messages and "
-            "memory; int8 additions are also narrower than the accumulators of either side."
+            "The arithmetic-only figures are what most papers report. They leave out neuron updates, spike messages "
+            "and memory; int8 arithmetic is also narrower than the accumulators of either side."
         ),
         (
-            "Messages are charged for one spike within a tile each: a lower bound, because hops between tiles and copies "
-            "to several cores depend on a mapping that does not exist before compilation."
+            "Messages are charged for one spike within a tile each: a lower bound, because hops between tiles and "
+            "copies to several cores depend on a mapping that does not exist before compilation."
         ),
         (
-            "Every neuron is charged an update in every step of the run: active while it integrates or may fire, inactive "
-            "otherwise. A mapping that leaves cores of closed windows idle would cost less."
+            "Every neuron is charged an update in every step of the run: active while it integrates or may fire, "
+            "inactive otherwise. A mapping that leaves cores of closed windows idle would cost less."
         ),
         (
-            "Additions of the fast weights of attention are charged as ordinary synaptic operations; no chip figure for "
-            "them exists."
+            "Additions of the fast weights of attention are charged as ordinary synaptic operations; no chip figure "
+            "for them exists."
         ),
         "Static power, input and output, and the host's own energy are not included for any model.",
     ]
-    if report["network"].get("encoding") == "graded":
+    if _graded(report):
         lines.append(
-            "With graded spikes one message carries n spikes. SynOps still count n additions a synapse; a chip that "
-            "multiplies by the payload would do one multiply-accumulate a message and synapse instead."
+            "Graded spikes, with one message and payload a window, exist on Loihi 2 only. A SynOp is one message at "
+            "one synapse; no figure for it is published, and the Loihi 1 price charged here is that of a binary spike."
         )
     host = report["totals"]["host"]
     if host:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import torch
 
 from spk2loihi.errors import UserError
+from spk2loihi.files import write_atomically
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 
 FORMAT = "spk2loihi-model"
@@ -32,17 +31,6 @@ class Checkpoint:
     tokenizer: str
     task: dict[str, Any]
     training: dict[str, Any] = field(default_factory=dict)
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` on a temporary name beside ``path``, then rename: the file is whole or it is not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

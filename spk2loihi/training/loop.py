@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from spk2loihi.data import Encoded, TokenBatch, collate, length_sorted_batches, score
-from spk2loihi.training.checkpoint import load_tensors, write_atomically
+from spk2loihi.files import write_atomically
+from spk2loihi.training.checkpoint import load_tensors
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
 _MAX_GRADIENT_NORM = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from tokenizers import Tokenizer
 
 from spk2loihi.data import Examples, TaskSpec, collate, load_held_out, load_train, tokenise
 from spk2loihi.errors import UserError
+from spk2loihi.files import write_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.training.checkpoint import Checkpoint, save_checkpoint
 from spk2loihi.training.distillation import LossWeights, distillation_loss
@@ -32,11 +32,12 @@ class TrainSettings:
     teacher: str | None = None  # directory or id; None: the packaged MiniLM, fine-tuned first
     preset: str = "spikingbert"
     layers: list[int] | None = None  # teacher layers the student starts from; None: all
+    hidden: int | None = None  # width; None, or the teacher's, whose layers the student starts from
     timesteps: int = 16
     bits: int = 8
     max_tokens: int = 64
     epochs: int = 1
-    teacher_epochs: int = 2
+    teacher_epochs: int = 1
     batch_size: int = 32
     learning_rate: float = 5e-5
     teacher_learning_rate: float = 1e-4
@@ -116,10 +117,16 @@ def train(
         "parameters": sum(p.numel() for p in student.parameters()),
         "settings": asdict(settings),
         "teacher": teacher.source,
+        "teacher_shape": {
+            "layers": teacher.model.config.num_hidden_layers,
+            "hidden": teacher.model.config.hidden_size,
+            "intermediate": teacher.model.config.intermediate_size,
+            "labels": len(spec.labels),
+        },
         "versions": versions(),
     }
     save_checkpoint(Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics), out)
-    (out.parent / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    write_json(out.parent / "metrics.json", metrics)
     state_file.unlink(missing_ok=True)
     return metrics
 
@@ -165,6 +172,11 @@ def _student(
     teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings
 ) -> SpikingBertForSequenceClassification:
     bert = teacher.model.config
+    if settings.hidden not in (None, bert.hidden_size):
+        raise UserError(
+            f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
+            f"{bert.hidden_size} wide: leave --hidden out or choose a teacher of that width"
+        )
     config = SpikingBertConfig(
         vocab_size=bert.vocab_size,
         hidden_size=bert.hidden_size,

@@ -1,0 +1,91 @@
+"""Options and output shared by the commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spk2loihi.data import Examples, TaskSpec, load_held_out, task_spec
+from spk2loihi.errors import UserError
+from spk2loihi.export import Network
+from spk2loihi.files import write_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "model.pt"
+DEFAULT_NETWORK = "model.net"
+
+json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers here.")
+samples_option = click.option("--samples", type=click.IntRange(min=1), help="How many held-out sentences.")
+network_argument = click.argument("network_file", type=click.Path(path_type=Path), default=DEFAULT_NETWORK)
+schedule_option = click.option(
+    "--schedule", type=click.Choice(["windowed", "pipelined"]), help="When gates open. [default: the file's]"
+)
+encoding_option = click.option(
+    "--encoding", type=click.Choice(["rate", "graded"]), help="n spikes, or one message n. [default: the file's]"
+)
+timesteps_option = click.option("--timesteps", type=int, help="Steps of a pipelined run. [default: the file's T]")
+
+
+def data_options(command: F) -> F:
+    """Where sentences come from; none given: the embedded reviews, or the task a network file remembers."""
+    for option in reversed(
+        (
+            click.option("--task", help="GLUE task, e.g. SST-2 (with --data-dir)."),
+            click.option("--data-dir", type=click.Path(path_type=Path), help="Folder in GLUE's layout."),
+            click.option("--train-file", type=click.Path(path_type=Path), help="CSV, TSV or JSONL."),
+            click.option("--dev-file", type=click.Path(path_type=Path), help="CSV, TSV or JSONL, held out."),
+            click.option("--text-column", help="Column of the text. [default: text]"),
+            click.option("--text-pair-column", help="Column of a second text."),
+            click.option("--label-column", help="Column of the label. [default: label]"),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def training_task(options: dict[str, Any]) -> TaskSpec:
+    """The task the data options name, or the embedded reviews."""
+    return task_spec(**options)
+
+
+def held_out(network: Network, options: dict[str, Any], samples: int | None) -> tuple[TaskSpec, Examples]:
+    """Held-out sentences: of the data options, or of the task the network file remembers."""
+    if any(value is not None for value in options.values()):
+        spec = task_spec(**options, labels=network.task["labels"])
+    else:
+        spec = TaskSpec.from_dict(network.task)
+    examples = load_held_out(spec)
+    return spec, examples if samples is None else examples.take(samples)
+
+
+def progress() -> Progress:
+    """A bar with an ETA on standard error; silent when that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
+
+
+def save_numbers(json_file: Path | None, numbers: dict[str, Any]) -> None:
+    if json_file is not None:
+        write_json(json_file, numbers)
+
+
+def percent(score: float) -> str:
+    return f"{100 * score:.2f} %"
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output place before hours of work, not after."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a file: name a file with -o")
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UserError(f"{path} cannot be written, because {parent} is not a folder: choose another place with -o")

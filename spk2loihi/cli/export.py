@@ -1,0 +1,63 @@
+"""`spk2loihi export`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, check_writable, json_option, save_numbers
+
+
+@click.command("export")
+@click.argument("model_file", type=click.Path(path_type=Path), default=DEFAULT_MODEL)
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=DEFAULT_NETWORK, show_default=True)
+@click.option("--schedule", type=click.Choice(["windowed", "pipelined"]), default="windowed", show_default=True)
+@click.option("--encoding", type=click.Choice(["rate", "graded"]), default="rate", show_default=True)
+@json_option
+def command(model_file: Path, out: Path, schedule: Any, encoding: Any, json_file: Path | None) -> None:
+    """Fold MODEL_FILE into an integer network; writes model.net (netx HDF5)."""
+    run(model_file, out, json_file, schedule, encoding)
+
+
+def run(
+    model_file: Path, out: Path, json_file: Path | None, schedule: Any = "windowed", encoding: Any = "rate"
+) -> None:
+    """The command without its parser."""
+    check_writable(out)
+    from spk2loihi.export import write_network
+    from spk2loihi.export.fold import fold
+    from spk2loihi.files import sha256
+    from spk2loihi.training.checkpoint import load_checkpoint
+    from spk2loihi.versions import versions
+
+    checkpoint = load_checkpoint(model_file)
+    provenance = {
+        "model_file": model_file.name,
+        "model_sha256": sha256(model_file),
+        "training": checkpoint.training,
+        "versions": versions(),
+    }
+    network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
+    network = replace(network, schedule=schedule, encoding=encoding)
+    write_network(network, out)
+    synapses = sum(int(group.fan_out.sum()) for stage in network.stages for group in stage.synapses)
+    worst = max(network.stages, key=lambda stage: stage.max_drive)
+    numbers = {
+        "network": str(out),
+        "bytes": out.stat().st_size,
+        "sha256": sha256(out),
+        "stages": len(network.stages),
+        "timesteps": network.timesteps,
+        "weight_bits": network.weight_bits,
+        "synapses_per_token": synapses,
+        "largest_drive": {"stage": worst.name, "bound": worst.max_drive},
+        "versions": versions(),
+    }
+    click.echo(
+        f"{out}: {len(network.stages)} stages, {synapses:,} synapses a token, T = {network.timesteps}, "
+        f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
+    )
+    save_numbers(json_file, numbers)

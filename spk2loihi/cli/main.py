@@ -1,0 +1,63 @@
+"""`spk2loihi`: the command group and how errors reach a user."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from spk2loihi.errors import UserError
+
+#: Command -> module under spk2loihi.cli, loaded only when the command runs, so that --help is instant.
+_COMMANDS = {
+    "train": "train",
+    "export": "export",
+    "simulate": "simulate",
+    "verify": "verify",
+    "energy": "energy",
+    "inspect": "inspect",
+    "doctor": "doctor",
+    "demo": "demo",
+}
+_HELP = {
+    "train": "Train a spiking student from a BERT teacher.",
+    "export": "Fold a trained student into an integer network file.",
+    "simulate": "Run a network over held-out sentences, or over --text.",
+    "verify": "Compare two backends spike for spike.",
+    "energy": "Count operations and estimate energy, honestly.",
+    "inspect": "Show a network's layers and scales.",
+    "doctor": "Show what is installed and what is missing.",
+    "demo": "Do all of it, into ./spk2loihi-demo.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"spk2loihi.cli.{_COMMANDS[cmd_name]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HELP.items()))
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(package_name="spk2loihi")
+def cli() -> None:
+    """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and see what it would cost."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: a `UserError` becomes one sentence on standard error and exit code 2."""
+    try:
+        cli.main(args=arguments, prog_name="spk2loihi")
+    except UserError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,46 @@
+"""How fast average spiking rates (ASR) of a pipelined run approach the equilibrium as T grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spk2loihi.data import Encoded, collate
+from spk2loihi.export.network import Network
+from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.simulate import pad_id
+
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
+_RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): finer than any run above
+
+
+def measure_convergence(
+    network: Network, encoded: list[Encoded], labels: list[int], steps: tuple[int, ...] = STEPS
+) -> dict[str, Any]:
+    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the accuracy, after each of ``steps``.
+
+    One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones.
+    """
+    batch = collate(encoded, pad_id(network))
+    reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
+    run = Emulator(network, "pipelined", steps=max(steps)).run(batch, record=True)
+    assert run.trains is not None
+    most = network.timesteps * _RESOLUTION
+    errors: dict[str, list[float]] = {}
+    for name, train in run.trains.items():
+        equilibrium = reference[name].numpy() / most
+        asr = train.cumsum(0, dtype=np.int32)
+        alive = max(1, np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape)))
+        errors[name] = [float(np.abs(asr[t - 1] / t - equilibrium).sum() / alive) for t in steps]
+    scores = []
+    for t in steps:
+        logits = Emulator(network, "pipelined", steps=t).run(batch).logits
+        scores.append(float((logits.argmax(-1) == np.array(labels)).mean()))
+    return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
+
+
+def _alive(network: Network, name: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    stage = network[name]
+    rows = mask[:, :1] if stage.tokens == "first" else mask
+    return rows[:, None, :, None] & mask[:, None, None, :] if stage.is_scores else rows[..., None]

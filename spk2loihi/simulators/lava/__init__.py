@@ -1,0 +1,8 @@
+"""The Lava backends: the same network as the emulator, spike for spike, on Intel's Lava runtime.
+
+Importing this package needs no Lava; making a backend does.
+"""
+
+from spk2loihi.simulators.lava.runtime import LavaBackend, Loihi2Backend
+
+__all__ = ["LavaBackend", "Loihi2Backend"]

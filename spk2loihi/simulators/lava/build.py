@@ -1,0 +1,158 @@
+"""From the integer network to a graph of Lava processes, of stock netx blocks where netx has one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from lava.lib.dl.netx.blocks.process import Conv as ConvBlock
+from lava.magma.core.process.process import ProcessServer
+from lava.proc.conv.process import Conv
+from numpy.typing import NDArray
+
+from spk2loihi.export.bounds import worst_drive
+from spk2loihi.export.network import Network, Stage, SynapseGroup
+from spk2loihi.simulators.lava.packing import Grid
+from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
+from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing, neuron_shape
+
+MESSAGE_BITS = 8
+"""Bits of a spike, signed or graded. With 0 bits Lava's Conv takes every message for a spike of +1."""
+
+CHANNEL_SIZE = 2
+"""Messages a Lava channel holds. Lava's default of 64 would take 64 copies of every spike array in /dev/shm."""
+
+
+@dataclass
+class Graph:
+    """The Lava processes of a network, and the memory the host shares with them.
+
+    Attributes:
+        root: the first process; compiling it compiles all processes connected to it.
+        processes: all of them, blocks and their parts included.
+        channel_bytes: shared memory Lava takes for its channels.
+    """
+
+    network: Network
+    grid: Grid
+    timing: Timing
+    host: HostMemory
+    stages: dict[str, StageMemory] = field(default_factory=dict)
+    root: Any = None
+    processes: list[Any] = field(default_factory=list)
+    channel_bytes: int = 0
+    _out_ports: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, stage: Stage) -> None:
+        """One population and the synapses that drive it."""
+        neuron = self._neuron_arguments(stage)
+        matrices = [group for group in stage.synapses if not group.one_to_one]
+        if matrices:
+            block = self._conv_block(stage, neuron, matrices[0])
+            population, out_port = block.neuron, block.out
+        else:
+            bias = self._bias(stage)
+            population = SoftResetIF(bias=bias[:, None, None] if stage.is_scores else bias, **neuron)
+            out_port = population.s_out
+        for group in matrices[1:]:
+            self._conv(group, population.a_in)
+        for group in stage.synapses:
+            if group.one_to_one:
+                delayed = OneToOneSynapse(
+                    shape=neuron["shape"], weight=group.weight << group.exponent, delay=group.delay
+                )
+                self._connect(self._out_ports[group.source], delayed.s_in, np.int8)
+                self._connect(delayed.a_out, population.a_in, np.int32)
+        if stage.attention is not None:
+            self._attention(stage, population.a_in)
+        self._out_ports[stage.name] = out_port
+        if self.root is None:
+            self.root = population
+
+    def _neuron_arguments(self, stage: Stage) -> dict[str, Any]:
+        shape = neuron_shape(stage, self.grid)
+        memory = StageMemory.allocate(shape, self.timing.steps if stage.fires else 0)
+        self.stages[stage.name] = memory
+        return {"shape": shape, "stage": stage, "timing": self.timing, "memory": memory, "host": self.host}
+
+    def _bias(self, stage: Stage) -> NDArray[np.int32]:
+        """Bias a step; T times the network's in a window of one step."""
+        bias = np.zeros(stage.channels, np.int64) if stage.bias is None else stage.bias
+        each = self.timing.timesteps if self.timing.encoding == "graded" else 1
+        return (bias * each).astype(np.int32)
+
+    def _conv_block(self, stage: Stage, neuron: dict[str, Any], group: SynapseGroup) -> ConvBlock:
+        """Stock netx block: a 1x1 convolution over the token axis, and this project's neuron."""
+        shape = neuron.pop("shape")
+        source = self._relayed(group)
+        block = ConvBlock(
+            shape=shape,
+            input_shape=source.shape,
+            weight=_kernel(group),
+            bias=self._bias(stage),
+            input_message_bits=MESSAGE_BITS,
+            neuron_params={"neuron_proc": SoftResetIF, "num_message_bits": MESSAGE_BITS, **neuron},
+        )
+        self._connect(source, block.inp, np.int8)
+        self._count_channel(shape, np.int32)  # from synapse to neuron inside the block
+        neuron["shape"] = shape
+        return block
+
+    def _conv(self, group: SynapseGroup, a_in: Any) -> None:
+        source = self._relayed(group)
+        synapse = Conv(weight=_kernel(group), input_shape=source.shape, num_message_bits=MESSAGE_BITS)
+        self._connect(source, synapse.s_in, np.int8)
+        self._connect(synapse.a_out, a_in, np.int32)
+
+    def _relayed(self, group: SynapseGroup) -> Any:
+        """Out port with the spikes of a group's source, delayed by a relay of ``group.delay`` steps if there is one."""
+        source = self._out_ports[group.source]
+        if not group.delay:
+            return source
+        relay = OneToOneSynapse(shape=source.shape, weight=np.ones(source.shape[-1], np.int64), delay=group.delay - 1)
+        self._connect(source, relay.s_in, np.int8)
+        return relay.a_out
+
+    def _attention(self, stage: Stage, a_in: Any) -> None:
+        assert stage.attention is not None
+        left, right = (self._out_ports[name] for name in stage.sources)
+        steps = None if self.timing.schedule == "windowed" else self.timing.steps
+        synapse = BilinearSynapse(
+            left_shape=left.shape,
+            right_shape=right.shape,
+            out_shape=a_in.shape,
+            attention=stage.attention,
+            heads=stage.heads,
+            grid=self.grid,
+            timing=self.timing,
+            bound=worst_drive(self.network, stage, steps),
+        )
+        self._connect(left, synapse.left, np.int8)
+        self._connect(right, synapse.right, np.int8)
+        self._connect(synapse.a_out, a_in, np.int32)
+
+    def _connect(self, out_port: Any, in_port: Any, dtype: type) -> None:
+        out_port.connect(in_port)
+        self._count_channel(in_port.shape, dtype)
+
+    def _count_channel(self, shape: Shape, dtype: type) -> None:
+        self.channel_bytes += math.prod(shape) * np.dtype(dtype).itemsize * CHANNEL_SIZE
+
+
+def build(network: Network, grid: Grid, timing: Timing) -> Graph:
+    """Processes and shared memory of ``network`` on a grid of token slots."""
+    host = HostMemory.allocate(grid, network.input.channels, network.readout.channels)
+    graph = Graph(network, grid, timing, host)
+    server = ProcessServer()
+    known = len(server.processes)
+    for stage in network.stages:
+        graph.add(stage)
+    graph.processes = server.processes[known:]
+    return graph
+
+
+def _kernel(group: SynapseGroup) -> NDArray[np.int64]:
+    """Weights in netx order, (d_out, 1, 1, d_in), exponent applied: Lava's CPU models of Conv ignore ``weight_exp``."""
+    return (group.weight << group.exponent)[:, None, None, :]

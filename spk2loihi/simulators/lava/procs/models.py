@@ -1,0 +1,316 @@
+"""CPU process models: what the Processes of a Lava network compute in one time step. NumPy only, never torch.
+
+Every model runs in an OS process of its own (lava/magma/runtime/message_infrastructure/multiprocessing.py). Models
+keep Lava's order of a step: synapses send the accumulation of the step before, then receive; neurons receive, then
+send. So every synapse takes one step, as on Loihi.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.conv import utils
+from lava.proc.conv.process import Conv
+from numpy.typing import NDArray
+
+from spk2loihi.export.network import Attention, Stage
+from spk2loihi.simulators.lava.packing import Grid
+from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
+from spk2loihi.simulators.lava.shared import HostMemory, StageMemory, Timing
+
+IntArray = NDArray[np.int64]
+
+_FLOAT32_EXACT = 2**24  # sums of integers below this are exact in float32, whatever their order
+_SYNAPSE_BITS = 24  # lava.proc.conv.models.PyConvModelFixed.clamp_precision
+
+
+@implements(proc=SoftResetIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PySoftResetIFModel(PyLoihiProcessModel):
+    """Soft-reset integrate-and-fire, bit-exact; order and rounding are documented at `SoftResetIF`.
+
+    Only the rows of existing tokens are fired: padded slots never spike.
+    """
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8, precision=8)
+    drive: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
+    u: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
+    bias: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
+    vth: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=17)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._stage: Stage = proc_params["stage"]
+        self._timing: Timing = proc_params["timing"]
+        self._memory: StageMemory = proc_params["memory"]
+        self._host: HostMemory = proc_params["host"]
+        self._silence = np.zeros(self._memory.counts.shape, np.int8)
+        # The running mean of a drive, not the drive, is what a nonlinear population fires on when pipelined.
+        self._by_mean = self._stage.soma is not None or self._stage.attention is not None or not self._stage.depth
+        self._rows: tuple[Any, ...] = ()
+        self._keys: NDArray[np.bool_] | None = None
+
+    def run_spk(self) -> None:
+        step = self._timing.step_of_run(self.time_step)
+        a_in = self.a_in.recv()
+        if step == 1:
+            self._reset()
+        tau = self._timing.local_step(self._stage, step)
+        spikes = self._windowed(tau, a_in) if self._timing.schedule == "windowed" else self._pipelined(tau, a_in)
+        self.s_out.send(spikes)
+        self._observe(tau, spikes)
+
+    def _reset(self) -> None:
+        self.drive[:] = 0
+        self.u[:] = 0
+        for array in (self._memory.counts, self._memory.events, self._memory.violations):
+            array[:] = 0
+        sentence = self._host.sentence
+        lane, position = np.nonzero(self._host.first if self._stage.tokens == "first" else sentence >= 0)
+        if self._stage.is_scores:
+            self._rows = (lane, slice(None), position)  # (lanes, H, width, width) -> (n, H, width)
+            self._keys = (sentence[lane] == sentence[lane, position][:, None])[:, None]  # (n, 1, width)
+        else:
+            self._rows = (lane * sentence.shape[1] + position,)  # (slots, 1, d) -> (n, 1, d)
+        if not self._stage.depth:
+            self.drive[:] = self._host.drive
+
+    def _windowed(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
+        steps = self._timing.steps
+        if a_in.any():
+            if tau <= 1:
+                self.drive += a_in
+            else:
+                self._memory.violations[1] += 1
+        if self._stage.depth and 2 - steps <= tau <= 1:
+            self.drive += self.bias
+        if tau == 1:
+            if self._stage.fires:
+                self.u[self._rows] = self._soma(self.drive[self._rows]) + self.vth // 2
+            else:
+                self._host.result[:] = self.drive
+        if not (self._stage.fires and 1 <= tau <= steps):
+            return self._silence
+        return self._fire(int(self.vth[0]))
+
+    def _pipelined(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
+        steps, window = self._timing.steps, self._timing.timesteps
+        if not 1 <= tau <= steps:
+            self._memory.violations[1] += int(a_in.any())
+            return self._silence
+        if self._stage.depth:
+            self.drive += a_in
+            self.drive += self.bias
+        if not self._stage.fires:
+            if tau == steps:
+                self._host.result[:] = self.drive * window // tau
+            return self._silence
+        vth = int(self.vth[0])
+        if self._by_mean:
+            vth *= window
+            z = self._soma(self._mean(self.drive[self._rows], tau)).clip(-vth if self._stage.signed else 0, vth)
+        else:  # the drive of this step alone
+            z = a_in[self._rows] + self.bias[self._rows]
+        self.u[self._rows] = z + (vth // 2 if tau == 1 else self.u[self._rows])
+        return self._fire(vth)
+
+    def _mean(self, drive: IntArray, tau: int) -> IntArray:
+        """Running mean of a drive, scaled to a window of T steps; an attention drive grows with the square of time."""
+        window = self._timing.timesteps
+        if not self._stage.depth:
+            return drive
+        if self._stage.attention is not None:
+            return drive * window**2 // tau**2
+        return drive * window // tau
+
+    def _soma(self, drive: IntArray) -> IntArray:
+        return drive if self._stage.soma is None else self._stage.soma(drive, self._keys)
+
+    def _fire(self, vth: int) -> NDArray[np.int8]:
+        u = self.u[self._rows]
+        if self._timing.encoding == "graded":
+            most = self._timing.timesteps
+            s = (u // vth).clip(-most if self._stage.signed else 0, most)
+        else:
+            s = (u >= vth).astype(np.int64)
+            if self._stage.signed:
+                s -= u < 0
+        self.u[self._rows] = u - vth * s
+        if self._keys is not None:
+            s *= self._keys
+        spikes = np.zeros_like(self._silence)
+        spikes[self._rows] = s
+        return spikes
+
+    def _observe(self, tau: int, spikes: NDArray[np.int8]) -> None:
+        """Count and record what was sent, wherever in time that was."""
+        if not self._stage.fires or not 1 <= tau <= self._timing.steps:
+            self._memory.violations[0] += np.count_nonzero(spikes)
+            return
+        self._memory.counts[:] += spikes
+        self._memory.events[:] += spikes != 0
+        if self._host.record[0]:
+            self._memory.train[tau - 1] = spikes
+
+
+@implements(proc=Conv, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyTokenConvModel(PyLoihiProcessModel):
+    """``lava.proc.conv.models.PyConvModelFixed`` for kernels of 1x1, bit for bit, as one matrix product.
+
+    Rows without a spike are skipped, and a step without any costs nothing. The product is taken in floats, in which
+    it is exact: in float32 while no sum can reach 2**24, in float64 otherwise.
+    """
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    a_buf: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
+    weight: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=8)
+    weight_exp: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=8)
+    num_weight_bits: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=5)
+    num_message_bits: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=5)
+    kernel_size: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=8)
+    stride: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=8)
+    padding: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=8)
+    dilation: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=8)
+    groups: NDArray[np.int8] = LavaPyType(np.ndarray, np.int8, precision=8)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._matrix: NDArray[np.float32] | None = None  # (d_in, d_out)
+        self._largest = 0
+        self._silence: NDArray[np.int32] | None = None
+
+    def run_spk(self) -> None:
+        if self._matrix is None:
+            self._prepare()
+        self.a_out.send(self.a_buf)
+        self.a_buf = self._accumulate(self.s_in.recv())
+
+    def _prepare(self) -> None:
+        if self.weight.shape[1:3] != (1, 1) or (self.stride != 1).any() or self.padding.any() or self.groups[0] != 1:
+            raise NotImplementedError("PyTokenConvModel is for 1x1 kernels of stride 1 without padding and groups")
+        matrix = self.weight[:, 0, 0].T
+        self._matrix = np.ascontiguousarray(matrix, np.float32)
+        self._largest = int(np.abs(matrix.astype(np.int64)).sum(0).max())
+        self._silence = np.zeros_like(self.a_buf)
+
+    def _accumulate(self, s_in: NDArray[np.int8]) -> NDArray[np.int32]:
+        """Drive (slots, 1, d_out) of the spikes (slots, 1, d_in)."""
+        assert self._matrix is not None and self._silence is not None
+        if self.num_message_bits[0] == 0:
+            s_in = s_in.astype(bool)
+        (rows,) = s_in.any((1, 2)).nonzero()
+        if not rows.size:
+            return self._silence
+        spikes = s_in[rows, 0].astype(np.float32)
+        bound = self._largest * int(np.abs(spikes).max())
+        exact = self._matrix if bound < _FLOAT32_EXACT else self._matrix.astype(np.float64)
+        drive = np.zeros_like(self._silence)
+        drive[rows, 0] = spikes @ exact
+        return drive if bound < 2 ** (_SYNAPSE_BITS - 1) else utils.signed_clamp(drive, bits=_SYNAPSE_BITS)
+
+
+@implements(proc=OneToOneSynapse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyOneToOneSynapseModel(PyLoihiProcessModel):
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    weight: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._line = _DelayLine(proc_params["shape"], proc_params["delay"] + 1)
+
+    def run_spk(self) -> None:
+        spikes = self._line.oldest
+        self.a_out.send(spikes * self.weight if spikes.any() else spikes)
+        self._line.push(self.s_in.recv())
+
+
+@implements(proc=BilinearSynapse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyBilinearSynapseModel(PyLoihiProcessModel):
+    """Batched matrix products over lanes and heads, exact in floats; products with silent spikes are skipped."""
+
+    left: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    right: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._attention: Attention = proc_params["attention"]
+        self._grid: Grid = proc_params["grid"]
+        self._heads: int = proc_params["heads"]
+        self._timing: Timing = proc_params["timing"]
+        self._dtype = np.float32 if proc_params["bound"] < _FLOAT32_EXACT else np.float64
+        left, right, out = (proc_params[f"{side}_shape"] for side in ("left", "right", "out"))
+        self._lines = _DelayLine(left, self._attention.left_delay), _DelayLine(right, self._attention.right_delay)
+        self._silence = np.zeros(out, np.int32)
+        self._drive = self._silence
+        self._counts = [self._by_head(np.zeros(shape, np.int8)) for shape in (left, right)]
+
+    def run_spk(self) -> None:
+        self.a_out.send(self._drive)
+        if self._timing.step_of_run(self.time_step) == 1:
+            for counts in self._counts:
+                counts[:] = 0
+        spikes = [line.push(port.recv()) for line, port in zip(self._lines, (self.left, self.right), strict=True)]
+        self._drive = self._accumulate(*spikes)
+
+    def _accumulate(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> NDArray[np.int32]:
+        """Drive of one step's spikes; updates the fast weights."""
+        left_counts, right_counts = self._counts
+        drive: NDArray[Any] | None = None
+        if right.any():
+            r = self._by_head(right)
+            right_counts += r
+            if left_counts.any():
+                drive = self._product(left_counts, r)
+        if left.any():
+            l = self._by_head(left)
+            product = self._product(l, right_counts)
+            drive = product if drive is None else drive + product
+            left_counts += l
+        return self._silence if drive is None else drive.astype(np.int32)
+
+    def _by_head(self, spikes: NDArray[np.int8]) -> NDArray[Any]:
+        """(lanes, H, width, ...) floats: d_h last, or scores as they are."""
+        if spikes.ndim == 4:
+            return spikes.astype(self._dtype)
+        split = spikes.reshape(self._grid.lanes, self._grid.width, self._heads, -1)
+        return split.transpose(0, 2, 1, 3).astype(self._dtype)
+
+    def _product(self, left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+        if self._attention.kind == "scores":
+            return left @ right.swapaxes(-1, -2)
+        return (left @ right).transpose(0, 2, 1, 3).reshape(self._silence.shape)
+
+
+class _DelayLine:
+    """Spikes of ``delay`` steps, oldest first, silent at the start."""
+
+    def __init__(self, shape: tuple[int, ...], delay: int) -> None:
+        self._line = deque(np.zeros(shape, np.int8) for _ in range(delay))
+
+    @property
+    def oldest(self) -> NDArray[np.int8]:
+        return self._line[0]
+
+    def push(self, spikes: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Takes the spikes of this step, gives those of ``delay`` steps ago."""
+        self._line.append(spikes)
+        return self._line.popleft()

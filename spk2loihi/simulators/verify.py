@@ -1,0 +1,76 @@
+"""Compare two backends spike for spike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from spk2loihi.data import Encoded, TokenBatch, collate
+from spk2loihi.simulators.backend import Backend
+from spk2loihi.simulators.simulate import pad_id
+
+
+def verify(
+    first: Backend, second: Backend, encoded: list[Encoded], batch_size: int = 8,
+    advance: Callable[[int], None] = lambda n: None,
+) -> dict[str, Any]:
+    """Run every sentence on both and compare every neuron of every stage at every step, then the readouts.
+
+    Stops at the first batch that differs.
+
+    Returns:
+        ``backends``, ``samples``, ``spikes_compared`` (neuron-steps), ``mismatches``, and ``first_mismatch`` (sample,
+        layer, step, neuron, both values) or None.
+    """  # fmt: skip
+    compared = samples = mismatches = 0
+    first_mismatch: dict[str, Any] | None = None
+    for start in range(0, len(encoded), batch_size):
+        chunk = encoded[start : start + batch_size]
+        batch = collate(chunk, pad_id(first.network))
+        n_compared, n_different, where = _compare(first, second, batch)
+        compared += n_compared
+        mismatches += n_different
+        samples += len(chunk)
+        advance(len(chunk))
+        if where is not None:
+            first_mismatch = {**where, "sample": start + where["sample"]}
+            break
+    return {
+        "backends": [first.name, second.name],
+        "schedule": first.schedule,
+        "encoding": first.encoding,
+        "samples": samples,
+        "spikes_compared": compared,
+        "mismatches": mismatches,
+        "first_mismatch": first_mismatch,
+    }
+
+
+def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, int, dict[str, Any] | None]:
+    a, b = first.run(batch, record=True), second.run(batch, record=True)
+    assert a.trains is not None and b.trains is not None
+    compared = different = 0
+    where: dict[str, Any] | None = None
+    for stage in first.network.stages:
+        if stage.fires:
+            x, y = a.trains[stage.name], b.trains[stage.name]  # (steps, B, ...)
+        else:
+            x, y = a.logits[None], b.logits[None]
+        unequal = x != y
+        compared += unequal.size
+        count = int(np.count_nonzero(unequal))
+        different += count
+        if count and where is None:
+            step, sample, *neuron = (int(i) for i in np.argwhere(unequal)[0])
+            at = (step, sample, *neuron)
+            where = {
+                "layer": stage.name,
+                "step": step + 1,
+                "sample": sample,
+                "neuron": neuron,
+                first.name: int(x[at]),
+                second.name: int(y[at]),
+            }
+    return compared, different, where

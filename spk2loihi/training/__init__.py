@@ -1,0 +1,1 @@
+"""Training a spiking student: teacher, distillation, checkpoints."""
