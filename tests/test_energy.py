@@ -471,7 +471,7 @@ def test_summary_of_a_network() -> None:
         config={"layers": 0},
         encoding="graded",
     )
-    windowed = summarise_network(network, "windowed", 1)
+    windowed = summarise_network(network, "windowed", "graded", 1)
     assert (windowed["encoding"], windowed["latency_steps"], windowed["synapses_per_token"]) == ("graded", 2, 3)
-    pipelined = summarise_network(network, "pipelined", 64)
+    pipelined = summarise_network(network, "pipelined", "rate", 64)
     assert (pipelined["encoding"], pipelined["steps"], pipelined["latency_steps"]) == ("rate", 64, 65)

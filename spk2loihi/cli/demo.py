@@ -12,7 +12,9 @@ from spk2loihi.cli.common import json_option, save_numbers
 
 
 @click.command("demo")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default="spk2loihi-demo", show_default=True, help="Folder.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default="spk2loihi-demo", show_default=True, help="Folder."
+)
 @json_option
 def command(out: Path, json_file: Path | None) -> None:
     """Train, export, simulate in Lava and in the emulator, verify, and report, on the embedded default."""

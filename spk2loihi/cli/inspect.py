@@ -27,7 +27,17 @@ def command(network_file: Path, json_file: Path | None) -> None:
         f"{network.schedule}, {network.encoding}; task {network.task['name']} ({', '.join(network.task['labels'])})"
     )
     table = Table(show_lines=False)
-    for heading in ("stage", "window", "neurons", "synapses", "weights", "soma", "threshold", "one spike is", "bound |U|"):
+    for heading in (
+        "stage",
+        "window",
+        "neurons",
+        "synapses",
+        "weights",
+        "soma",
+        "threshold",
+        "one spike is",
+        "bound |U|",
+    ):
         table.add_column(heading, justify="left" if heading in ("stage", "weights", "soma") else "right", no_wrap=True)
     for r in rows:
         table.add_row(

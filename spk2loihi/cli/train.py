@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from spk2loihi.cli.common import DEFAULT_MODEL, check_writable, data_options, json_option, percent, save_numbers, training_task
+from spk2loihi.cli.common import (
+    DEFAULT_MODEL,
+    check_writable,
+    data_options,
+    json_option,
+    percent,
+    save_numbers,
+    training_task,
+)
 from spk2loihi.errors import UserError
 
 
@@ -76,5 +84,7 @@ def _layers(text: str | None) -> list[int] | None:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"--layers {text!r} is not a number or a comma-separated list of teacher layers: e.g. 0,2,5") from None
+        raise UserError(
+            f"--layers {text!r} is not a number or a comma-separated list of teacher layers: e.g. 0,2,5"
+        ) from None
     return list(range(numbers[0])) if len(numbers) == 1 else numbers

@@ -83,15 +83,22 @@ class _Folder:
             )
         ]
         x, depth = "embedding", 0
-        for i, layer in enumerate(model.layers):
-            assert isinstance(layer, SpikingLayer)
-            stages += self._layer(f"layer.{i}.", layer, x, depth, first=i == len(model.layers) - 1)
+        for i, layer in enumerate(model.encoder_layers()):
+            stages += self._layer(f"layer.{i}.", layer, x, depth, first=i == config.num_hidden_layers - 1)
             x, depth = f"layer.{i}.ffn_out", depth + 6
         stages.append(self._linear("pooler", model.pooler, x, depth + 1, first=True))
         group, bias, unit = self._synapses(model.classifier, "pooler", depth + 2)
         stages.append(
             Stage(
-                "classifier", depth + 2, config.num_labels, 1, (group,), bias=bias, tokens="first", fires=False, unit=unit
+                "classifier",
+                depth + 2,
+                config.num_labels,
+                1,
+                (group,),
+                bias=bias,
+                tokens="first",
+                fires=False,
+                unit=unit,
             )
         )
         return stages
@@ -138,7 +145,9 @@ class _Folder:
             )
         )
         attended = at + "attention_output"
-        stages.append(self._normed(attended, layer.attention_output, at + "context", x, depth + 4, layer.attention_norm, tokens))
+        stages.append(
+            self._normed(attended, layer.attention_output, at + "context", x, depth + 4, layer.attention_norm, tokens)
+        )
         group, bias, unit = self._synapses(layer.ffn_in, attended, depth + 5)
         gelu = Gelu(
             Multiplier.from_float(unit * 2**_FIXED_POINT_BITS),
@@ -157,7 +166,9 @@ class _Folder:
                 **self._fire(at + "ffn_in"),
             )
         )
-        stages.append(self._normed(at + "ffn_out", layer.ffn_out, at + "ffn_in", attended, depth + 6, layer.ffn_norm, tokens))
+        stages.append(
+            self._normed(at + "ffn_out", layer.ffn_out, at + "ffn_in", attended, depth + 6, layer.ffn_norm, tokens)
+        )
         return stages
 
     def _linear(self, name: str, module: SynapticLinear, source: str, depth: int, first: bool) -> Stage:
@@ -222,5 +233,3 @@ class _Folder:
 def _int(x: Tensor) -> NDArray[np.int64]:
     result: NDArray[np.int64] = x.detach().round().cpu().numpy().astype(np.int64)
     return result
-
-

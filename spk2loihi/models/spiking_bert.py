@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -138,16 +138,17 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         self.layers = nn.ModuleList(SpikingLayer(config) for _ in range(config.num_hidden_layers))
         self.pooler = SynapticLinear(d, d, config.weight_bits, config.timesteps, config.quantised)
         self.pooler_gate = FireGate(config.timesteps, config.signed, config.quantised)
-        self.classifier = SynapticLinear(
-            d, config.num_labels, config.weight_bits, config.timesteps, config.quantised
-        )
+        self.classifier = SynapticLinear(d, config.num_labels, config.weight_bits, config.timesteps, config.quantised)
         self.post_init()
+
+    def encoder_layers(self) -> list[SpikingLayer]:
+        return cast("list[SpikingLayer]", list(self.layers))
 
     def gates(self) -> dict[str, FireGate]:
         """Fire gates by stage name, in pipeline order."""
         named: dict[str, FireGate] = {"embedding": self.embeddings.gate}
-        for i, layer in enumerate(self.layers):
-            named |= {f"layer.{i}.{name}": gate for name, gate in layer.gates.items()}
+        for i, layer in enumerate(self.encoder_layers()):
+            named |= {f"layer.{i}.{name}": cast(FireGate, gate) for name, gate in layer.gates.items()}
         return named | {"pooler": self.pooler_gate}
 
     def stages(
@@ -189,7 +190,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             mask=tokens,
         )
         x, depth = "embedding", 0
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.encoder_layers()):
             at = f"layer.{i}."
             # Only the [CLS] state leaves the last layer, so only its row of every stage but key and value exists.
             first = i == len(self.layers) - 1
@@ -240,9 +241,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 mask=rows,
             )
             x, depth = at + "ffn_out", depth + 6
-        yield TorchStage(
-            "pooler", depth + 1, linear(self.pooler, x, first=True), gates["pooler"], mask=tokens[:, :1]
-        )
+        yield TorchStage("pooler", depth + 1, linear(self.pooler, x, first=True), gates["pooler"], mask=tokens[:, :1])
         yield TorchStage("classifier", depth + 2, linear(self.classifier, "pooler"), None)
 
     def _score_drive(self, at: str, values: dict[str, Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
@@ -305,16 +304,15 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     def copy_teacher(self, bert: BertModel, layers: list[int]) -> None:
         """Start from a BERT teacher: its embeddings, pooler, and the encoder layers ``layers`` in that order."""
         e, t = self.embeddings, bert.embeddings
-        for mine, theirs in (
+        pairs: list[tuple[nn.Module, nn.Module]] = [
             (e.word_embeddings, t.word_embeddings),
             (e.position_embeddings, t.position_embeddings),
             (e.token_type_embeddings, t.token_type_embeddings),
             (e.norm, t.LayerNorm),
-        ):
-            mine.load_state_dict(theirs.state_dict())
-        for layer, index in zip(self.layers, layers, strict=True):
+        ]
+        for layer, index in zip(self.encoder_layers(), layers, strict=True):
             source = bert.encoder.layer[index]
-            for mine, theirs in (
+            pairs += [
                 (layer.query, source.attention.self.query),
                 (layer.key, source.attention.self.key),
                 (layer.value, source.attention.self.value),
@@ -323,8 +321,9 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 (layer.ffn_in, source.intermediate.dense),
                 (layer.ffn_out, source.output.dense),
                 (layer.ffn_norm, source.output.LayerNorm),
-            ):
-                mine.load_state_dict(theirs.state_dict())
+            ]
+        for mine, theirs in pairs:
+            mine.load_state_dict(theirs.state_dict())
         if bert.pooler is not None:
             self.pooler.load_state_dict(bert.pooler.dense.state_dict())
 

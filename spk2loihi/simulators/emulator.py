@@ -49,9 +49,7 @@ class Emulator(Backend):
             raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
         # float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied
         self._weights = {
-            (stage.name, group.source): torch.from_numpy(
-                (group.weight << group.exponent).astype(np.float32).T.copy()
-            )
+            (stage.name, group.source): torch.from_numpy((group.weight << group.exponent).astype(np.float32).T.copy())
             for stage in network.stages
             for group in stage.synapses
         }
@@ -63,7 +61,9 @@ class Emulator(Backend):
             counts, readout = self.equilibrium(batch)
         trains = {name: self._window(n) for name, n in counts.items()} if record else None
         integer = {name: n.numpy().astype(np.int64) for name, n in counts.items()}
-        return Run(_integers(readout)[:, 0], integer, _events(integer, self.encoding), trains, self.steps, self.latency_steps)
+        return Run(
+            _integers(readout)[:, 0], integer, _events(integer, self.encoding), trains, self.steps, self.latency_steps
+        )
 
     def equilibrium(self, batch: TokenBatch, resolution: int = 1) -> tuple[dict[str, Tensor], Tensor]:
         """Spike counts at equilibrium by stage, and the readout's U (B, 1, labels).
@@ -109,7 +109,9 @@ class Emulator(Backend):
                     del trains[source]
         drive = self._integrate(stage, trains, masks)[-1]
         readout = torch.floor(drive * self.network.timesteps / self.steps) if self.schedule == "pipelined" else drive
-        return Run(_integers(readout)[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps)
+        return Run(
+            _integers(readout)[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps
+        )
 
     def _integrate(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> list[Tensor]:
         """U after each step, summed from the sources' spikes one step at a time; linear and attention drives alike."""
@@ -130,9 +132,7 @@ class Emulator(Backend):
             running.append(running[-1] + step if running else step)
         return running
 
-    def _step_windowed(
-        self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks
-    ) -> Tensor:
+    def _step_windowed(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
         u = self._integrate(stage, trains, masks)[-1] if stage.depth else self._embedding_drive(batch)
         u = self._soma(stage, u, masks) + stage.threshold // 2
@@ -148,9 +148,7 @@ class Emulator(Backend):
             train[t] = s * mask
         return train
 
-    def _step_pipelined(
-        self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks
-    ) -> Tensor:
+    def _step_pipelined(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """As windowed, but the gate is open from the first step and a soma function acts on the running mean of U."""
         window = self.network.timesteps
         by_mean = stage.soma is not None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spk2loihi.data import Encoded, TokenBatch, collate
 from spk2loihi.simulators.backend import Backend
@@ -13,7 +14,10 @@ from spk2loihi.simulators.simulate import pad_id
 
 
 def verify(
-    first: Backend, second: Backend, encoded: list[Encoded], batch_size: int = 8,
+    first: Backend,
+    second: Backend,
+    encoded: list[Encoded],
+    batch_size: int = 8,
     advance: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Any]:
     """Run every sentence on both and compare every neuron of every stage at every step, then the readouts.
@@ -54,10 +58,8 @@ def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, i
     compared = different = 0
     where: dict[str, Any] | None = None
     for stage in first.network.stages:
-        if stage.fires:
-            x, y = a.trains[stage.name], b.trains[stage.name]  # (steps, B, ...)
-        else:
-            x, y = a.logits[None], b.logits[None]
+        x: NDArray[np.int8 | np.int64] = a.trains[stage.name] if stage.fires else a.logits[None]  # (steps, B, ...)
+        y: NDArray[np.int8 | np.int64] = b.trains[stage.name] if stage.fires else b.logits[None]
         unequal = x != y
         compared += unequal.size
         count = int(np.count_nonzero(unequal))

@@ -66,7 +66,7 @@ def predict(model: nn.Module, data: list[Encoded], pad_id: int, batch_size: int 
     """Logits (N, labels) in the order of ``data``."""
     model.eval()
     on = next(model.parameters()).device
-    rows: list[NDArray[np.float32]] = [np.empty(0)] * len(data)
+    rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(data)
     for index in length_sorted_batches(np.array([len(e) for e in data]), batch_size):
         logits = model(**model_inputs(collate([data[i] for i in index], pad_id), on)).logits
         for i, row in zip(index, logits.float().cpu().numpy(), strict=True):

@@ -236,9 +236,7 @@ class _Result:
                     self._copy(stage, place, width, rows, memory.train, self.trains[name])
 
     @staticmethod
-    def _copy(
-        stage: Stage, place: Place, width: int, rows: int, packed: NDArray[Any], unpacked: NDArray[Any]
-    ) -> None:
+    def _copy(stage: Stage, place: Place, width: int, rows: int, packed: NDArray[Any], unpacked: NDArray[Any]) -> None:
         """One sentence; both arrays have a leading axis of steps."""
         at = slice(place.start, place.start + rows)
         if stage.is_scores:
@@ -330,6 +328,9 @@ class _Running:
     def stop(self) -> None:
         """End all processes and forget them; again or in a forked process, nothing."""
         if self._stopped or os.getpid() != self._pid:
+            return
+        if not self.graph.root.runtime._is_started:  # Lava would wait for processes it does not ask to stop
+            self._kill()
             return
         try:
             self.graph.root.stop()
