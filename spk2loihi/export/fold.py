@@ -152,6 +152,7 @@ class _Folder:
         gelu = Gelu(
             Multiplier.from_float(unit * 2**_FIXED_POINT_BITS),
             Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "ffn_in"]) / 2**_FIXED_POINT_BITS),
+            _int(self.gates[at + "ffn_in"].channel_exponent),
         )
         stages.append(
             Stage(
@@ -187,11 +188,13 @@ class _Folder:
     def _normed(
         self, name: str, module: SynapticLinear, source: str, skip: str, depth: int, norm: nn.LayerNorm, tokens: Any
     ) -> Stage:
-        scale = module.scale(self.value[source], self.value[skip])
+        channel_scale = self.gates[skip].channel_scale
+        assert channel_scale is not None
+        scale = module.scale(self.value[source], (self.value[skip], channel_scale))
         unit = scale * self.value[source]
-        weight = int(self.value[skip].div(unit).round())
-        exponent = max(0, weight.bit_length() - 8)
-        mantissas = np.full(module.out_features, weight >> exponent, dtype=np.int64)
+        weights = _int(self.value[skip].div(unit).round() * channel_scale)
+        exponent = _common_exponent(weights)
+        mantissas = weights >> exponent
         groups = (
             SynapseGroup(source, _int(module.integer_weight(scale)), delay=depth - self.depth[source] - 1),
             SynapseGroup(skip, mantissas, exponent, depth - self.depth[skip] - 1),
@@ -223,11 +226,19 @@ class _Folder:
 
     def _fire(self, name: str) -> dict[str, Any]:
         gate: FireGate = self.gates[name]
-        return {"signed": gate.signed, "unit": float(gate.spike_value)}
+        exponents = _int(gate.channel_exponent) if gate.channel_scale is not None else None
+        return {"signed": gate.signed, "unit": float(gate.spike_value), "unit_exponent": exponents}
 
     def _at(self, name: str, depth: int) -> int:
         self.depth[name] = depth
         return depth
+
+
+def _common_exponent(weights: NDArray[np.int64]) -> int:
+    """Smallest power of two by which all weights can be shifted into an 8-bit mantissa; none loses a bit."""
+    exponent = max(0, int(weights.max()).bit_length() - 8)
+    assert not (weights & ((1 << exponent) - 1)).any(), "a skip weight is mantissa * 2**exponent by construction"
+    return exponent
 
 
 def _int(x: Tensor) -> NDArray[np.int64]:

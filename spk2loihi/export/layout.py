@@ -33,6 +33,13 @@ def soma_to_dict(soma: Soma | None) -> dict[str, Any] | None:
         return None
     if isinstance(soma, LayerNorm):
         return {"kind": soma.kind, "gamma": soma.gamma.tolist(), "beta": soma.beta.tolist()}
+    if isinstance(soma, Gelu):
+        return {
+            "kind": soma.kind,
+            "scale": asdict(soma.scale),
+            "gain": asdict(soma.gain),
+            "exponent": soma.exponent.tolist(),
+        }
     return {"kind": soma.kind, **asdict(soma)}
 
 
@@ -45,10 +52,10 @@ def soma_from_dict(record: dict[str, Any] | None) -> Soma | None:
         return LayerNorm(np.array(record["gamma"], dtype=np.int64), np.array(record["beta"], dtype=np.int64))
     if kind == Scale.kind:
         return Scale(int(record["exponent"]))
-    functions: dict[str, type[Softmax] | type[Gelu]] = {Softmax.kind: Softmax, Gelu.kind: Gelu}
-    if kind not in functions:
+    if kind not in (Softmax.kind, Gelu.kind):
         raise ValueError(f"unknown soma function {kind!r}")
-    return functions[kind](Multiplier(**record["scale"]), Multiplier(**record["gain"]))
+    scale, gain = Multiplier(**record["scale"]), Multiplier(**record["gain"])
+    return Softmax(scale, gain) if kind == Softmax.kind else Gelu(scale, gain, np.array(record["exponent"], np.int64))
 
 
 def stage_to_dict(stage: Stage) -> dict[str, Any]:
@@ -63,6 +70,7 @@ def stage_to_dict(stage: Stage) -> dict[str, Any]:
         "tokens": stage.tokens,
         "fires": stage.fires,
         "unit": stage.unit,
+        "unit_exponent": None if stage.unit_exponent is None else stage.unit_exponent.tolist(),
         "soma": soma_to_dict(stage.soma),
         "attention": None if stage.attention is None else asdict(stage.attention),
         "groups": [

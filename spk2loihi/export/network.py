@@ -80,6 +80,7 @@ class Stage:
     tokens: Literal["all", "first"] = "all"  # "first": exists for the [CLS] token only
     fires: bool = True  # False: a readout, whose membrane is the result
     unit: float = 1.0  # float value of one spike (of one unit of U for a readout)
+    unit_exponent: NDArray[np.int64] | None = None  # (d,): the value of channel c is unit * 2**unit_exponent[c]
     max_drive: int = 0  # proven bound on |U| and |membrane|
 
     @property

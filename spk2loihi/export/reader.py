@@ -139,6 +139,7 @@ def _stage(layer: h5py.Group, path: Path) -> Stage:
         tokens=meta["tokens"],
         fires=fires,
         unit=float(meta["unit"]),
+        unit_exponent=None if meta["unit_exponent"] is None else np.array(meta["unit_exponent"], dtype=np.int64),
     )
 
 

@@ -128,11 +128,13 @@ class Softmax:
 class Gelu:
     """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).
 
-    ``scale`` takes U to the real argument in 2**-14, ``gain`` takes a value in 2**-14 to 1/SOMA_THRESHOLD spikes.
+    ``scale`` takes U to the real argument in 2**-14, ``gain`` takes a value in 2**-14 to 1/SOMA_THRESHOLD spikes, of
+    which channel c keeps 2**-exponent[c] (equalised channels, (d,)).
     """
 
     scale: Multiplier
     gain: Multiplier
+    exponent: IntArray
     kind: ClassVar[str] = "gelu"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
@@ -140,7 +142,8 @@ class Gelu:
         t = np.minimum((np.abs(x) * _SQRT_HALF) >> _X_BITS, -_ERF_B) + _ERF_B
         erf = ((_ERF_A * ((t * t) >> _X_BITS)) >> _X_BITS) + (1 << _X_BITS)
         phi = (1 << _X_BITS) + np.where(x < 0, -erf, erf)
-        return self.gain((x * phi) >> (_X_BITS + 1))
+        result: IntArray = (self.gain((x * phi) >> (_X_BITS + 1)) + (1 << self.exponent >> 1)) >> self.exponent
+        return result
 
 
 @dataclass(frozen=True)

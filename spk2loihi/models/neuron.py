@@ -21,37 +21,62 @@ def round_ste(x: Tensor) -> Tensor:
 
 
 class _Fire(torch.autograd.Function):
-    """Spike counts of a gate, with the gradient of the unrounded equilibrium (straight-through for the rounding)."""
+    """Spike counts of a gate, with the gradient of the unrounded equilibrium (straight-through for the rounding).
+
+    In place and fused where torch allows: training time is bound by such passes over memory, not by matrix products.
+    """
 
     @staticmethod
     def forward(ctx: Any, drive: Tensor, threshold: Tensor, half: Tensor, low: int, high: int) -> Tensor:
         ctx.save_for_backward(drive, threshold)
         ctx.low, ctx.high = low, high
-        return torch.floor((drive + half) / threshold).clamp_(low, high)
+        return (drive + half).div_(threshold).floor_().clamp_(low, high)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
         drive, threshold = ctx.saved_tensors
-        rate = drive / threshold
-        grad = torch.where((rate > ctx.low) & (rate < ctx.high), grad, torch.zeros_like(grad)) / threshold
-        grad_threshold = -(grad * rate).sum().reshape(threshold.shape) if ctx.needs_input_grad[1] else None
+        bound = float(threshold)
+        # grad where low < drive / threshold < high, else 0
+        grad = torch.ops.aten.hardtanh_backward(grads[0], drive, ctx.low * bound, ctx.high * bound).div_(bound)
+        grad_threshold = -(torch.dot(grad.flatten(), drive.flatten()) / bound) if ctx.needs_input_grad[1] else None
         return grad, grad_threshold, None, None, None
+
+
+class _RoundWeight(torch.autograd.Function):
+    """``clip(round(W / scale))`` with a straight-through gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, largest: int) -> Tensor:
+        ctx.scale = scale
+        return torch.div(weight, scale).round_().clamp_(-largest, largest)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return grads[0] / ctx.scale, None, None
 
 
 class FireGate(nn.Module):
     """Threshold and fire gate of one population; the threshold is learned, one scalar (netx allows one a layer).
 
-    A count n stands for the float value ``n * threshold / T``.
+    A count n of channel c stands for the float value ``n * threshold / T * 2**channel_exponent[c]``. The exponents are
+    zero until `spk2loihi.models.equalise` sets them; they are folded into the soma function before and the weights
+    after the gate, so the neuron itself knows nothing of them.
+
+    Args:
+        channels: width of a population with a soma function, whose channels may be equalised; None for the others.
     """
 
-    def __init__(self, timesteps: int, signed: bool, quantised: bool) -> None:
+    channel_exponent: Tensor
+
+    def __init__(self, timesteps: int, signed: bool, quantised: bool, channels: int | None = None) -> None:
         super().__init__()
         self.timesteps = timesteps
         self.signed = signed
         self.quantised = quantised
         self.log_threshold = nn.Parameter(torch.zeros(()))
-        self.calibrating = False
+        self.calibrating = False  # set the threshold from every drive
+        self.passing = False  # no rounding, no bounds
+        self.register_buffer("channel_exponent", torch.zeros(channels or 0))
 
     @property
     def threshold(self) -> Tensor:
@@ -62,6 +87,11 @@ class FireGate(nn.Module):
     def spike_value(self) -> Tensor:
         """Float value of one spike: theta / T."""
         return self.threshold / self.timesteps
+
+    @property
+    def channel_scale(self) -> Tensor | None:
+        """2**channel_exponent (d,), or None where channels are not equalised."""
+        return torch.exp2(self.channel_exponent) if self.channel_exponent.numel() else None
 
     @property
     def low(self) -> int:
@@ -79,9 +109,9 @@ class FireGate(nn.Module):
         """
         if self.calibrating:
             self.calibrate(drive.detach() if unit is None else drive.detach() * unit.detach())
-        if not self.quantised:
+        if self.passing or not self.quantised:
             scaled = drive / self.spike_value if unit is None else drive * (unit / self.spike_value)
-            return scaled.clamp(self.low, self.timesteps)
+            return scaled if self.passing else scaled.clamp(self.low, self.timesteps)
         if unit is None:
             threshold = self.spike_value
             half = threshold.detach() / 2
@@ -121,22 +151,25 @@ class SynapticLinear(nn.Linear):
         self.timesteps = timesteps
         self.quantised = quantised
 
-    def scale(self, in_value: Tensor, skip_value: Tensor | None = None) -> Tensor:
-        """Float value of weight 1. With a skip connection it is enlarged, by less than 1 %, until the skip's weight
-        ``skip_value / (scale * in_value)`` is exactly ``mantissa * 2**exponent`` with an 8-bit mantissa."""
+    def scale(self, in_value: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Float value of weight 1. With a skip connection (its spike value and channel scale) it is enlarged by a few
+        per cent until the skip's weights ``skip_value * channel_scale / (scale * in_value)`` are exactly
+        ``mantissa * 2**exponent`` with 8-bit mantissas and one exponent."""
         if not self.quantised:
             return torch.ones((), dtype=self.weight.dtype, device=self.weight.device)
-        scale = self.weight.detach().abs().max().clamp(min=1e-8) / self.largest
-        if skip_value is None:
+        low, high = torch.aminmax(self.weight.detach())
+        scale = torch.maximum(-low, high).clamp(min=1e-8) / self.largest
+        if skip is None:
             return scale
-        ratio = (skip_value / in_value).detach()
-        mantissa, exponent = skip_weight(float(ratio / scale))
+        ratio = (skip[0] / in_value).detach()
+        mantissa, exponent = skip_weight(float(ratio / scale), float(skip[1].max()))
         return ratio / (mantissa * 2**exponent)
 
     def integer_weight(self, scale: Tensor) -> Tensor:
         """(d_out, d_in), integers as floats."""
-        scaled = self.weight / scale
-        return round_ste(scaled).clamp(-self.largest, self.largest) if self.quantised else scaled
+        if not self.quantised:
+            return self.weight / scale
+        return cast(Tensor, _RoundWeight.apply(self.weight, scale, self.largest))
 
     def integer_bias(self, unit: Tensor) -> Tensor:
         """(d_out,), added once per step; ``unit`` is the float value of one unit of U."""
@@ -144,27 +177,30 @@ class SynapticLinear(nn.Linear):
         return round_ste(per_step) if self.quantised else per_step
 
     def drive(
-        self, counts: Tensor, steps: int, in_value: Tensor, skip: tuple[Tensor, Tensor] | None = None
+        self, counts: Tensor, steps: int, in_value: Tensor, skip: tuple[Tensor, Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Summed drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit.
 
         Args:
             in_value: float value of one input spike.
-            skip: counts (..., d_out) and spike value of a one-to-one residual group.
+            skip: counts (..., d_out), spike value and channel scale (d_out,) of a one-to-one residual group.
         """
-        scale = self.scale(in_value, None if skip is None else skip[1])
+        scale = self.scale(in_value, None if skip is None else skip[1:])
         unit = scale * in_value
-        u = nn.functional.linear(counts, self.integer_weight(scale)) + steps * self.integer_bias(unit)
+        u = nn.functional.linear(counts, self.integer_weight(scale), steps * self.integer_bias(unit))
         if skip is not None:
             weight = skip[1] / unit
-            u = u + skip[0] * (round_ste(weight) if self.quantised else weight)
+            u = u + skip[0] * ((round_ste(weight) if self.quantised else weight) * skip[2])
         return u, unit
 
 
-def skip_weight(ratio: float) -> tuple[int, int]:
-    """Mantissa (at most 8 bits) and exponent of the largest representable skip weight not above ``ratio``, at least 1.
+def skip_weight(ratio: float, largest_scale: float = 1.0) -> tuple[int, int]:
+    """Mantissa and exponent of the largest representable skip weight not above ``ratio``, at least 1.
 
-    Mixed-sign netx weights end at 254, hence the bound of a mantissa.
+    The mantissa times ``largest_scale``, a power of two, is at most 254, where mixed-sign netx weights end.
     """
-    exponent = max(0, math.floor(math.log2(max(ratio, 1.0))) - 7)
-    return max(1, min(254, math.floor(ratio / 2**exponent))), exponent
+    largest = int(254 / largest_scale)
+    exponent = max(0, math.ceil(math.log2(max(ratio, 1.0) / largest)))
+    if math.floor(ratio / 2**exponent) > largest:
+        exponent += 1
+    return max(1, math.floor(ratio / 2**exponent)), exponent

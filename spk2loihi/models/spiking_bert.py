@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertMod
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.models.config import SpikingBertConfig
-from spk2loihi.models.neuron import FireGate, SynapticLinear, round_ste
+from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.stage import Counts, TorchStage
 
 #: Embedding tables are read on the host, not from synapses: 16 bits.
@@ -34,19 +34,20 @@ class Equilibrium:
 
     Attributes:
         counts: spikes of every firing stage in a window of T steps.
-        values: float value of one spike of each stage (theta/T).
+        values: float value of one spike of each stage (theta/T), and its channel scale (d,) or None.
         scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
         logits: (B, labels).
     """
 
     counts: Counts
-    values: dict[str, Tensor]
+    values: dict[str, tuple[Tensor, Tensor | None]]
     scores: list[Tensor]
     logits: Tensor
 
     def hidden(self, stage: str) -> Tensor:
         """Float activations (B, L, d) a stage's rates stand for."""
-        return self.counts[stage] * self.values[stage]
+        value, scale = self.values[stage]
+        return self.counts[stage] * (value if scale is None else value * scale)
 
 
 class SpikingEmbeddings(nn.Module):
@@ -58,7 +59,7 @@ class SpikingEmbeddings(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.gate = FireGate(config.timesteps, config.signed, config.quantised)
+        self.gate = FireGate(config.timesteps, config.signed, config.quantised, config.hidden_size)
         self.quantised = config.quantised
 
     def scale(self) -> Tensor:
@@ -76,7 +77,7 @@ class SpikingEmbeddings(nn.Module):
             self.token_type_embeddings(token_type_ids),
         )
         scale = self.scale()
-        terms = [round_ste(row / scale) if self.quantised else row / scale for row in rows]
+        terms = [(row / scale).round() if self.quantised else row / scale for row in rows]  # read, not trained
         return terms[0] + terms[1] + terms[2], scale
 
 
@@ -90,8 +91,8 @@ class SpikingLayer(nn.Module):
         def linear(n_in: int, n_out: int) -> SynapticLinear:
             return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
 
-        def gate(signed: bool = config.signed) -> FireGate:
-            return FireGate(config.timesteps, signed, config.quantised)
+        def gate(channels: int | None = None, signed: bool = config.signed) -> FireGate:
+            return FireGate(config.timesteps, signed, config.quantised, channels)
 
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
@@ -103,9 +104,9 @@ class SpikingLayer(nn.Module):
                 "value": gate(),
                 "score": gate(signed=False),  # probabilities are never negative
                 "context": gate(),
-                "attention_output": gate(),
-                "ffn_in": gate(),
-                "ffn_out": gate(),
+                "attention_output": gate(d),
+                "ffn_in": gate(ffn),
+                "ffn_out": gate(d),
             }
         )
 
@@ -121,6 +122,7 @@ class SpikingBertPreTrainedModel(PreTrainedModel):
             nn.init.zeros_(module.bias)
         if isinstance(module, FireGate):
             nn.init.zeros_(module.log_threshold)
+            nn.init.zeros_(module.channel_exponent)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -161,12 +163,17 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         tokens = mask.to(dtype)[..., None]  # (B, L, 1)
         keys = mask.to(dtype)[:, None, None, :]  # (B, 1, 1, L)
         gates = self.gates()
-        values = {name: gate.spike_value for name, gate in gates.items()}
+
+        def value(name: str) -> Tensor:  # looked up when a drive is computed: calibration sets thresholds on the way
+            return gates[name].spike_value
 
         def norm(module: nn.LayerNorm) -> Callable[[Tensor, Tensor], Tensor]:
             return lambda u, unit: F.layer_norm(
                 u, u.shape[-1:], module.weight, module.bias, _NO_VARIANCE if self.config.quantised else module.eps
             )
+
+        def gelu(gate: FireGate) -> Callable[[Tensor, Tensor], Tensor]:
+            return lambda u, unit: F.gelu(u * unit) * torch.exp2(-gate.channel_exponent)
 
         def linear(
             module: SynapticLinear, source: str, skip: str | None = None, first: bool = False
@@ -174,9 +181,10 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
                 x = counts[source][:, :1] if first else counts[source]
                 if skip is None:
-                    return module.drive(x, steps, values[source])
-                residual = counts[skip][:, :1] if first else counts[skip]
-                return module.drive(x, steps, values[source], (residual, values[skip]))
+                    return module.drive(x, steps, value(source))
+                residual, scale = counts[skip][:, :1] if first else counts[skip], gates[skip].channel_scale
+                assert scale is not None  # residuals come from stages with a soma function
+                return module.drive(x, steps, value(source), (residual, value(skip), scale))
 
             return drive
 
@@ -207,14 +215,14 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             yield TorchStage(
                 at + "score",
                 depth + 2,
-                self._score_drive(at, values),
+                self._score_drive(at, value),
                 gates[at + "score"],
                 lambda u, unit: (u * unit).masked_fill(keys == 0, -math.inf).softmax(-1),
                 order=2,
                 mask=rows[:, None] * keys,
             )
             yield TorchStage(
-                at + "context", depth + 3, self._context_drive(at, values), gates[at + "context"], order=2, mask=rows
+                at + "context", depth + 3, self._context_drive(at, value), gates[at + "context"], order=2, mask=rows
             )
             yield TorchStage(
                 at + "attention_output",
@@ -229,7 +237,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 depth + 5,
                 linear(layer.ffn_in, at + "attention_output"),
                 gates[at + "ffn_in"],
-                lambda u, unit: F.gelu(u * unit),
+                gelu(gates[at + "ffn_in"]),
                 mask=rows,
             )
             yield TorchStage(
@@ -244,22 +252,22 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         yield TorchStage("pooler", depth + 1, linear(self.pooler, x, first=True), gates["pooler"], mask=tokens[:, :1])
         yield TorchStage("classifier", depth + 2, linear(self.classifier, "pooler"), None)
 
-    def _score_drive(self, at: str, values: dict[str, Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
+    def _score_drive(self, at: str, value: Callable[[str], Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
         heads = self.config.num_attention_heads
 
         def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
             q, k = _split_heads(counts[at + "query"], heads), _split_heads(counts[at + "key"], heads)
-            unit = values[at + "query"] * values[at + "key"] / math.sqrt(q.shape[-1])
+            unit = value(at + "query") * value(at + "key") / math.sqrt(q.shape[-1])
             return q @ k.transpose(-1, -2), unit  # (B, H, L, L)
 
         return drive
 
-    def _context_drive(self, at: str, values: dict[str, Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
+    def _context_drive(self, at: str, value: Callable[[str], Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
         heads, refine = self.config.num_attention_heads, 2**self.config.context_exponent
 
         def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
             context = counts[at + "score"] @ _split_heads(counts[at + "value"], heads)  # (B, H, L, d_h)
-            return context.transpose(1, 2).flatten(2) * refine, values[at + "score"] * values[at + "value"] / refine
+            return context.transpose(1, 2).flatten(2) * refine, value(at + "score") * value(at + "value") / refine
 
         return drive
 
@@ -277,8 +285,9 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 logits = (u * unit)[:, 0]  # (B, labels)
                 break
             n = stage.gate(u, unit) if stage.soma is None else stage.gate(stage.soma(u, unit))
-            counts[stage.name] = n if stage.mask is None else n * stage.mask
-        values = {name: gate.spike_value for name, gate in self.gates().items()}
+            # Padding never reaches a token (its keys are masked); training need not spend a pass on silencing it.
+            counts[stage.name] = n if self.training or stage.mask is None else n * stage.mask
+        values = {name: (gate.spike_value, gate.channel_scale) for name, gate in self.gates().items()}
         return Equilibrium(counts, values, scores, logits)
 
     def forward(
@@ -326,6 +335,19 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             mine.load_state_dict(theirs.state_dict())
         if bert.pooler is not None:
             self.pooler.load_state_dict(bert.pooler.dense.state_dict())
+
+    @contextmanager
+    def unclipped(self) -> Iterator[None]:
+        """Within this context gates pass every drive on, unrounded and unbounded: the float network the spikes encode."""
+        gates = list(self.gates().values())
+        for gate in gates:
+            gate.passing = True
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for gate in gates:
+                gate.passing = False
 
     @contextmanager
     def calibration(self) -> Iterator[None]:

@@ -45,9 +45,13 @@ def open_netx(source: Path | str | h5py.Group) -> Iterator[h5py.Group]:
 def layer_groups(root: h5py.Group) -> list[h5py.Group]:
     """The layers of a netx file, in order."""
     layers = root.get("layer")
-    if not isinstance(layers, h5py.Group) or not len(layers) or any(str(i) not in layers for i in range(len(layers))):
-        raise UserError(f"netx file {root.file.filename} has no layers numbered from 0 under /layer: export it again")
-    return [layers[str(i)] for i in range(len(layers))]
+    groups = [layers.get(str(i)) for i in range(len(layers))] if isinstance(layers, h5py.Group) else []
+    if not groups or not all(isinstance(group, h5py.Group) for group in groups):
+        raise UserError(
+            f"netx file {root.file.filename} has no layers numbered from 0 under /layer, or links to a file that is "
+            "gone: export it again"
+        )
+    return groups
 
 
 def type_of(group: h5py.Group) -> str:

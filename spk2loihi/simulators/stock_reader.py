@@ -173,7 +173,7 @@ def _read_neuron(group: h5py.Group, number: int, shape: Shape) -> Neuron:
     if (kind := type_of(neuron)) not in ("CUBA", "LOIHI"):
         raise refusal(group, number, f"neurons of type {kind} are not emulated", "use CUBA or LOIHI neurons")
     if "messageBits" in neuron:
-        raise refusal(group, number, "its neurons have messageBits, which stock netx cannot load", "leave them out")
+        raise refusal(group, number, "its neurons have messageBits, which stock netx cannot run", "leave them out")
     return HardResetLif(
         shape,
         current_decay=number_of(neuron, number, "iDecay"),

@@ -23,6 +23,7 @@ from spk2loihi.simulators.stock_netx import (
     number_of,
     open_netx,
     pair_of,
+    refusal,
     shape_of,
     type_of,
     weight_of,
@@ -88,7 +89,10 @@ def _segment(group: h5py.Group, number: int) -> Segment:
     kind, shape = type_of(group), shape_of(group, number)
     name = ""
     if EXTENSION in group:
-        name = str(json.loads(group[EXTENSION]["meta"][()].tobytes())["name"])
+        try:
+            name = str(json.loads(group[EXTENSION]["meta"][()].tobytes())["name"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise refusal(group, number, f"its {EXTENSION}/meta is damaged", "export it again") from None
     if kind == "dense":
         neurons, inputs = dense_weight(group, number).shape
         return Segment(number, kind, name, (inputs,), (neurons,))

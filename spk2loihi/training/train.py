@@ -16,6 +16,7 @@ from spk2loihi.data import Examples, TaskSpec, collate, load_held_out, load_trai
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models.equalise import channel_amplitudes, equalise
 from spk2loihi.training.checkpoint import Checkpoint, save_checkpoint
 from spk2loihi.training.distillation import LossWeights, distillation_loss
 from spk2loihi.training.loop import LabelledData, LoopSettings, evaluate, model_inputs, run
@@ -200,8 +201,16 @@ def _student(
 
 
 def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:
-    """Set every threshold from the drives of the first training sentences, stage after stage."""
+    """Equalise channels, then set every threshold from the drives of the first training sentences, in stage order."""
     batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
-    device = next(student.parameters()).device
+    inputs = model_inputs(batch, next(student.parameters()).device)
+    with student.unclipped():
+        activations = student.equilibrium(**inputs)
+    equalised = [name for name, gate in student.gates().items() if gate.channel_scale is not None]
+    equalise(
+        student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"])
+    )
     with student.calibration():
-        student(**model_inputs(batch, device))
+        student(**inputs)
+    with torch.no_grad():
+        student.pooler_gate.log_threshold.zero_()  # clip(x, -1, 1) stands for the teacher's tanh

@@ -14,6 +14,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class LavaBackend(Backend):
     Args:
         slots: tokens run at once; sentences are packed into them, a batch that does not fit takes several runs. By
             default enough for the first batch, at most `MOST_SLOTS`, and more when a later batch needs them.
-        stock_synapses: keep Lava's own Conv process model, many times slower, to verify this project's against.
+        stock_synapses: keep Lava's own Conv process model and its channels, many times slower, to verify this project's
+            against.
 
     Raises:
         UserError: Lava is missing, or the combination is not defined.
@@ -76,7 +78,7 @@ class LavaBackend(Backend):
             raise UserError(f"slots is {slots}, but a Lava network needs at least 1 token slot: choose more slots")
         _import_lava()
         self._slots = slots
-        self._stock_synapses = stock_synapses
+        self._stock = stock_synapses
         self._running: _Running | None = None
 
     def __enter__(self) -> LavaBackend:
@@ -124,10 +126,11 @@ class LavaBackend(Backend):
         """``old`` if it has a lane long enough and as many lanes as help, else a grid that has."""
         longest = int(lengths.max())
         width = -(-longest // _WIDTH_STEP) * _WIDTH_STEP
+        if self._slots is not None:
+            width = max(longest, min(width, self._slots))
         if old is not None:
             width = max(width, old.width)
         if self._slots is not None:
-            width = max(longest, min(width, self._slots))
             return Grid(max(1, self._slots // width), width)
         most = max(1, MOST_SLOTS // width)
         lanes = min(most, len(pack(lengths, Grid(1, width))))  # runs of one lane: the lanes of one run
@@ -142,7 +145,7 @@ class LavaBackend(Backend):
         with _quiet_root_logger():
             graph = build(self.network, grid, timing)
             _check_shared_memory(graph)
-            return _Running(graph, self._run_config())
+            return _Running(graph, self._run_config(), self._stock)
 
     def _run_config(self) -> Any:
         from lava.magma.core.run_configs import Loihi2SimCfg
@@ -150,7 +153,7 @@ class LavaBackend(Backend):
 
         from spk2loihi.simulators.lava.procs.models import PyTokenConvModel
 
-        swapped = {} if self._stock_synapses else {Conv: PyTokenConvModel}
+        swapped = {} if self._stock else {Conv: PyTokenConvModel}
         return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=swapped)
 
     def _load(self, graph: Graph, batch: TokenBatch, places: list[Place], record: bool) -> None:
@@ -259,19 +262,17 @@ class _Running:
     answer and for deaths at once, and ends every process after the first death.
     """
 
-    def __init__(self, graph: Graph, run_config: Any) -> None:
-        from spk2loihi.simulators.lava.build import CHANNEL_SIZE
-
+    def __init__(self, graph: Graph, run_config: Any, stock_channels: bool) -> None:
         self.graph = graph
         self._pid = os.getpid()
         self._stopped = False
+        self._deaths = selectors.DefaultSelector()
+        self._runtime: Any = None  # lava.magma.runtime.runtime.Runtime
         gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
         try:
             with _inherited_by_children():
-                graph.root.create_runtime(run_config, compile_config={"pypy_channel_size": CHANNEL_SIZE})
-            self._deaths = selectors.DefaultSelector()
-            for actor in self._actors:
-                self._deaths.register(actor.sentinel, selectors.EVENT_READ)
+                self._start(run_config, stock_channels)
+            self._watch()
         except BaseException:
             self._kill()
             raise
@@ -280,10 +281,30 @@ class _Running:
     def __del__(self) -> None:
         self.stop()
 
+    def _start(self, run_config: Any, stock_channels: bool) -> None:
+        """What ``AbstractProcess.create_runtime`` does, by default with this project's channels."""
+        from lava.magma.core.process.message_interface_enum import ActorType
+        from lava.magma.runtime.runtime import Runtime
+
+        from spk2loihi.simulators.lava.build import CHANNEL_SIZE
+        from spk2loihi.simulators.lava.channels import DirectRuntime
+
+        runtime_class = Runtime if stock_channels else DirectRuntime
+        executable = self.graph.root.compile(run_config, {"pypy_channel_size": CHANNEL_SIZE})
+        self._runtime = runtime_class(executable, ActorType.MultiProcessing)
+        executable.assign_runtime_to_all_processes(self._runtime)
+        self._runtime.initialize()
+
+    def _watch(self) -> None:
+        """Hear of the death of any process."""
+        names = [process.name for process in self._runtime._executable.proc_builders]
+        for name, actor in zip([*names, "the runtime service"], self._actors, strict=True):
+            self._deaths.register(actor.sentinel, selectors.EVENT_READ, (name, actor))
+
     @property
     def _actors(self) -> list[Any]:
         """Lava's OS processes: one a process model, in the order of the executable, then the runtime service."""
-        infrastructure = self.graph.root.runtime._messaging_infrastructure
+        infrastructure = self._runtime._messaging_infrastructure
         return [] if infrastructure is None else infrastructure.actors
 
     def run(self) -> None:
@@ -295,7 +316,7 @@ class _Running:
         from lava.magma.core.run_conditions import RunSteps
 
         try:
-            self.graph.root.run(RunSteps(num_steps=self.graph.timing.latency, blocking=False))
+            self._runtime.start(RunSteps(num_steps=self.graph.timing.latency, blocking=False))
             self._wait()
         except BaseException:
             self._kill()
@@ -304,47 +325,46 @@ class _Running:
     def _wait(self) -> None:
         from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
-        runtime = self.graph.root.runtime
-        (answer,) = runtime.service_to_runtime
+        (answer,) = self._runtime.service_to_runtime
         while not answer.probe():
             if self._deaths.select(_POLL_SECONDS):
                 raise RuntimeError(self._obituary())
         if not enum_equal(answer.peek(), MGMT_RESPONSE.DONE):
             raise RuntimeError(self._obituary())
-        runtime.wait()
+        self._runtime.wait()
 
     def _obituary(self) -> str:
         """Which process died, and of what."""
-        self._deaths.select(1.0)  # after an error a process is given the time to end and to report it
-        processes = list(self.graph.root.runtime._executable.proc_builders)
-        for i, actor in enumerate(self._actors):
-            name = processes[i].name if i < len(processes) else "the runtime service"
+        dead = self._deaths.select(1.0)  # after an error a process is given the time to report it and to end
+        for key, _ in dead:
+            name, actor = key.data
+            BaseProcess.join(actor, 1.0)  # the sentinel is released a moment before the process is gone
             if actor.exception is not None:
                 return f"Lava process {name} failed:\n{actor.exception[1]}"
-            if not actor.is_alive():
-                return f"Lava process {name} died with exit code {actor.exitcode}"
+            return f"Lava process {name} died with exit code {actor.exitcode}"
         return "Lava's runtime service reported an error"
 
     def stop(self) -> None:
         """End all processes and forget them; again or in a forked process, nothing."""
         if self._stopped or os.getpid() != self._pid:
             return
-        if not self.graph.root.runtime._is_started:  # Lava would wait for processes it does not ask to stop
+        if not self._runtime._is_started:  # Lava would wait for processes it does not ask to stop
             self._kill()
             return
         try:
-            self.graph.root.stop()
+            self._runtime.stop()
         except RuntimeError:
             self._kill()
         self._forget()
 
     def _kill(self) -> None:
-        for actor in self._actors:
-            with contextlib.suppress(ValueError):  # closed already
-                actor.kill()
-        runtime = self.graph.root.runtime
-        runtime._is_started = False  # nobody is left to be asked to stop
-        self.graph.root.stop()
+        if self._runtime is not None:
+            for actor in self._actors:
+                with contextlib.suppress(ValueError):  # closed already
+                    actor.kill()
+            self._runtime._is_started = False  # nobody is left to be asked to stop
+            if self._actors:
+                self._runtime.stop()
         self._forget()
 
     def _forget(self) -> None:
@@ -352,6 +372,7 @@ class _Running:
         from lava.magma.core.process.process import ProcessServer
 
         self._stopped = True
+        self._deaths.close()
         mine, server = set(self.graph.processes), ProcessServer()
         server.processes = [process for process in server.processes if process not in mine]
 
@@ -392,8 +413,9 @@ def _check_shared_memory(graph: Graph) -> None:
     free = shutil.disk_usage(_SHARED_MEMORY).free
     if graph.channel_bytes > free:
         raise UserError(
-            f"Lava needs {graph.channel_bytes / 2**20:.0f} MiB of shared memory for {graph.grid.slots} token slots, but "
-            f"{_SHARED_MEMORY} has {free / 2**20:.0f} MiB free: run fewer or shorter sentences at once, or enlarge it"
+            f"Lava needs {graph.channel_bytes / 2**20:.0f} MiB of shared memory for {graph.grid.slots} token slots, "
+            f"but {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free: run fewer or shorter sentences at once, "
+            "or enlarge it"
         )
 
 

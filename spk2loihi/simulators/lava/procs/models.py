@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.ports import PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -22,6 +22,7 @@ from lava.proc.conv.process import Conv
 from numpy.typing import NDArray
 
 from spk2loihi.export.network import Attention, Stage
+from spk2loihi.simulators.lava.channels import DirectInPort
 from spk2loihi.simulators.lava.packing import Grid
 from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
 from spk2loihi.simulators.lava.shared import HostMemory, StageMemory, Timing
@@ -41,7 +42,7 @@ class PySoftResetIFModel(PyLoihiProcessModel):
     Only the rows of existing tokens are fired: padded slots never spike.
     """
 
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    a_in: DirectInPort = LavaPyType(DirectInPort, np.int32, precision=24)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8, precision=8)
     drive: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
     u: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
@@ -173,7 +174,7 @@ class PyTokenConvModel(PyLoihiProcessModel):
     it is exact: in float32 while no sum can reach 2**24, in float64 otherwise.
     """
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    s_in: DirectInPort = LavaPyType(DirectInPort, np.int8, precision=8)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
     a_buf: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
     weight: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=8)
@@ -208,7 +209,8 @@ class PyTokenConvModel(PyLoihiProcessModel):
 
     def _accumulate(self, s_in: NDArray[np.int8]) -> NDArray[np.int32]:
         """Drive (slots, 1, d_out) of the spikes (slots, 1, d_in)."""
-        assert self._matrix is not None and self._silence is not None
+        assert self._matrix is not None
+        assert self._silence is not None
         if self.num_message_bits[0] == 0:
             s_in = s_in.astype(bool)
         (rows,) = s_in.any((1, 2)).nonzero()
@@ -226,7 +228,7 @@ class PyTokenConvModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PyOneToOneSynapseModel(PyLoihiProcessModel):
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    s_in: DirectInPort = LavaPyType(DirectInPort, np.int8, precision=8)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
     weight: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
 
@@ -246,8 +248,8 @@ class PyOneToOneSynapseModel(PyLoihiProcessModel):
 class PyBilinearSynapseModel(PyLoihiProcessModel):
     """Batched matrix products over lanes and heads, exact in floats; products with silent spikes are skipped."""
 
-    left: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
-    right: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int8, precision=8)
+    left: DirectInPort = LavaPyType(DirectInPort, np.int8, precision=8)
+    right: DirectInPort = LavaPyType(DirectInPort, np.int8, precision=8)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
 
     def __init__(self, proc_params: Any) -> None:
@@ -276,15 +278,15 @@ class PyBilinearSynapseModel(PyLoihiProcessModel):
         left_counts, right_counts = self._counts
         drive: NDArray[Any] | None = None
         if right.any():
-            r = self._by_head(right)
-            right_counts += r
+            spikes = self._by_head(right)
+            right_counts += spikes
             if left_counts.any():
-                drive = self._product(left_counts, r)
+                drive = self._product(left_counts, spikes)
         if left.any():
-            l = self._by_head(left)
-            product = self._product(l, right_counts)
+            spikes = self._by_head(left)
+            product = self._product(spikes, right_counts)
             drive = product if drive is None else drive + product
-            left_counts += l
+            left_counts += spikes
         return self._silence if drive is None else drive.astype(np.int32)
 
     def _by_head(self, spikes: NDArray[np.int8]) -> NDArray[Any]:

@@ -1,0 +1,437 @@
+"""The Lava backends: spike for spike what the numbers say, however sentences are packed and whatever Lava runs on."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from spk2loihi.data import TokenBatch
+from spk2loihi.errors import UserError
+from spk2loihi.export.fold import fold
+from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.export.soma import Scale
+from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.simulators.backend import Run
+from spk2loihi.simulators.counters import count_operations
+from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.lava import LavaBackend, Loihi2Backend
+from spk2loihi.simulators.lava.packing import Grid, pack
+
+T = 4
+HEADS = 2
+VOCABULARY = 50
+LENGTHS = (10, 6, 3, 5, 4)
+
+needs_lava = pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="Lava needs Python 3.10")
+
+
+def random_network() -> Network:
+    """A folded student of 2 layers with random weights, its thresholds calibrated on random sentences."""
+    torch.manual_seed(0)
+    config = SpikingBertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        max_tokens=16,
+        timesteps=T,
+    )
+    model = SpikingBertForSequenceClassification(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.3)
+            elif name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    ids = torch.randint(1, VOCABULARY, (4, 12))
+    with model.calibration():
+        model(ids, torch.ones_like(ids))
+    return fold(model, "{}", {})
+
+
+def sentences(*lengths: int, seed: int = 0) -> TokenBatch:
+    rng = np.random.default_rng(seed)
+    ids = np.zeros((len(lengths), max(lengths)), np.int64)
+    types = np.zeros_like(ids)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = rng.integers(1, VOCABULARY, length)
+        types[row, length // 2 : length] = 1
+    return TokenBatch(ids, types, np.array(lengths))
+
+
+def one_of(batch: TokenBatch, row: int) -> TokenBatch:
+    length = batch.lengths[row]
+    return TokenBatch(
+        batch.input_ids[row : row + 1, :length],
+        batch.token_type_ids[row : row + 1, :length],
+        batch.lengths[row : row + 1],
+    )
+
+
+def reference(network: Network, batch: TokenBatch) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Counts (1, L, d) or (1, H, L, L) and logits of one sentence: stage by stage, straight from the definition."""
+    n: dict[str, NDArray[np.int64]] = {}
+    for stage in network.stages:
+        if stage.attention is not None:
+            left, right = n[stage.attention.left], n[stage.attention.right]
+            right = right.reshape(*right.shape[:2], stage.heads, -1)
+            if stage.is_scores:
+                u = np.einsum("bihc,bjhc->bhij", left.reshape(*left.shape[:2], stage.heads, -1), right)
+            else:
+                u = np.einsum("bhij,bjhc->bihc", left, right).reshape(1, left.shape[2], -1)
+        elif stage.synapses:
+            u = np.zeros(1, np.int64)
+            for group in stage.synapses:
+                weight = np.diag(group.weight) if group.one_to_one else group.weight
+                u = u + (n[group.source] @ weight.T << group.exponent)
+        else:
+            e = network.embedding
+            u = (
+                e.word[batch.input_ids]
+                + e.position[None, : batch.input_ids.shape[1]]
+                + e.token_type[batch.token_type_ids]
+            )
+        if stage.bias is not None:
+            u = u + network.timesteps * stage.bias
+        if stage.tokens == "first":
+            u = u[..., :1, :]
+        if not stage.fires:
+            return n, u[:, 0]
+        z = u if stage.soma is None else stage.soma(u)
+        most = network.timesteps
+        n[stage.name] = ((z + stage.threshold // 2) // stage.threshold).clip(-most if stage.signed else 0, most)
+    raise AssertionError("a network ends in a readout")
+
+
+def windows(counts: NDArray[np.int64]) -> NDArray[np.int8]:
+    """In a window, |n| spikes in a row from its first step on."""
+    step = np.arange(T).reshape(-1, *[1] * counts.ndim)
+    return np.where(step < np.abs(counts), np.sign(counts), 0).astype(np.int8)
+
+
+def assert_same(run: Run, expected: Run) -> None:
+    """Equal in every stage, step and neuron; names the first that differs."""
+    assert np.array_equal(run.logits, expected.logits)
+    assert list(run.counts) == list(expected.counts)
+    for name in expected.counts:
+        assert np.array_equal(run.counts[name], expected.counts[name]), f"counts of {name}"
+        assert np.array_equal(run.events[name], expected.events[name]), f"events of {name}"
+        if run.trains is not None and expected.trains is not None:
+            differs = np.argwhere(run.trains[name] != expected.trains[name])
+            assert not differs.size, f"{name}, step and neuron {differs[0]}"
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return random_network()
+
+
+@pytest.fixture(scope="module")
+def lava(network: Network) -> Iterator[LavaBackend]:
+    """Compiled once, used by most tests."""
+    with LavaBackend(network, slots=32) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def packed(lava: LavaBackend) -> Run:
+    """Five sentences in two lanes, two or three to a lane."""
+    return lava.run(sentences(*LENGTHS), record=True)
+
+
+@needs_lava
+def test_counts_and_logits_are_those_of_the_definition(network: Network, packed: Run) -> None:
+    for row, length in enumerate(LENGTHS):
+        counts, logits = reference(network, one_of(sentences(*LENGTHS), row))
+        assert np.array_equal(packed.logits[row : row + 1], logits)
+        for name, n in counts.items():
+            got = packed.counts[name][row : row + 1]
+            rows = n.shape[-2]
+            keys = length if network[name].is_scores else n.shape[-1]
+            assert np.array_equal(got[..., :rows, :keys], n), name
+            assert np.abs(got).sum() == np.abs(n).sum(), f"{name} fires at padded tokens"
+
+
+@needs_lava
+def test_network_is_worth_testing(packed: Run) -> None:
+    """Every stage fires, with either sign where it may, and not always at its limits."""
+    for name, n in packed.counts.items():
+        assert 0.02 < np.abs(n).mean() / T < 0.9, name
+        assert (n.min() < 0) != name.endswith(".score"), name
+
+
+@needs_lava
+def test_windows_hold_consecutive_spikes(packed: Run) -> None:
+    assert packed.trains is not None
+    for name, train in packed.trains.items():
+        assert np.array_equal(train, windows(packed.counts[name])), name
+        assert np.array_equal(np.abs(train).sum(0), packed.events[name]), name
+
+
+@needs_lava
+def test_emulator_agrees(network: Network, packed: Run) -> None:
+    batch = sentences(*LENGTHS)
+    assert_same(packed, Emulator(network).run(batch, record=True))
+    assert_same(packed, Emulator(network, engine="stepped").run(batch, record=True))
+
+
+@needs_lava
+def test_packing_changes_nothing(lava: LavaBackend, packed: Run) -> None:
+    batch = sentences(*LENGTHS)
+    for row in range(len(LENGTHS)):
+        alone = lava.run(one_of(batch, row), record=True)
+        length = batch.lengths[row]
+        assert np.array_equal(alone.logits[0], packed.logits[row])
+        for name, n in alone.counts.items():
+            rows, channels = n.shape[-2:]
+            assert np.array_equal(n[0], packed.counts[name][row][..., :rows, :channels]), name
+        assert alone.counts["embedding"].shape == (1, length, 16)
+
+
+@needs_lava
+def test_batch_larger_than_the_slots_takes_several_runs(network: Network, lava: LavaBackend) -> None:
+    batch = sentences(9, 10, 11, 12, 7, 2, seed=1)
+    assert len(pack(batch.lengths, Grid(2, 16))) == 2
+    assert_same(lava.run(batch, record=True), Emulator(network).run(batch, record=True))
+
+
+@needs_lava
+def test_compiled_network_is_reusable(network: Network, lava: LavaBackend, packed: Run) -> None:
+    """What one batch leaves behind does not reach the next; recording or not does not matter."""
+    batch = sentences(16, 16, seed=2)
+    again = lava.run(batch)
+    assert again.trains is None
+    with LavaBackend(network) as fresh:
+        assert_same(again, fresh.run(batch))
+        assert_same(fresh.run(batch, record=True), lava.run(batch, record=True))
+        batch = sentences(*LENGTHS)
+        assert_same(lava.run(batch, record=True), packed)
+        assert_same(fresh.run(batch, record=True), packed)  # another grid
+
+
+@needs_lava
+def test_synops_counted_from_trains_are_those_of_the_counters(network: Network, packed: Run) -> None:
+    assert packed.trains is not None
+    lengths = np.array(LENGTHS)
+    ops = count_operations(network, packed.events, lengths, "windowed", T)
+    for stage, counted in zip(network.stages, ops, strict=True):
+        synops = 0
+        for group in stage.synapses:
+            fired = np.abs(packed.trains[group.source].astype(np.int64))  # (T, B, L, d)
+            fired = fired[:, :, :1] if stage.tokens == "first" else fired
+            synops += int((fired * group.fan_out).sum())
+        assert counted.synops == synops, stage.name
+
+
+@needs_lava
+def test_stock_synapses_and_channels_agree(network: Network) -> None:
+    batch = sentences(5, 3)
+    with LavaBackend(network, slots=8, stock_synapses=True) as stock, LavaBackend(network, slots=8) as fast:
+        assert_same(stock.run(batch, record=True), fast.run(batch, record=True))
+        assert_same(stock.run(batch, record=True), fast.run(batch, record=True))
+
+
+@needs_lava
+def test_graded_messages_are_the_counts(network: Network, packed: Run) -> None:
+    batch = sentences(*LENGTHS)
+    with LavaBackend(network, encoding="graded") as backend:
+        run = backend.run(batch, record=True)
+    assert run.steps == 1
+    assert run.latency_steps == network.readout.depth + 1
+    assert np.array_equal(run.logits, packed.logits)
+    assert run.trains is not None
+    for name, n in packed.counts.items():
+        assert np.array_equal(run.counts[name], n), name
+        assert np.array_equal(run.trains[name][0], n), name
+        assert np.array_equal(run.events[name], n != 0), name
+
+
+@needs_lava
+def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
+    batch = sentences(*LENGTHS)
+    with LavaBackend(network, "pipelined", steps=11) as backend:
+        run = backend.run(batch, record=True)
+        assert_same(backend.run(batch, record=True), run)
+    assert run.latency_steps == network.readout.depth + 11
+    assert run.trains is not None
+    for name, train in run.trains.items():
+        assert np.array_equal(train.sum(0), run.counts[name]), name
+        assert np.array_equal(np.abs(train).sum(0), run.events[name]), name
+    assert_same(run, Emulator(network, "pipelined", steps=11).run(batch, record=True))
+
+
+def odd_network() -> Network:
+    """Everything a folded student has not: delays before matrices, several matrices to a stage, a late left side of
+    attention, unsigned stages, odd thresholds, exponents."""
+    rng = np.random.default_rng(3)
+
+    def group(source: str, d_out: int, d_in: int, exponent: int = 0, delay: int = 0) -> SynapseGroup:
+        return SynapseGroup(source, rng.integers(-9, 10, (d_out, d_in)), exponent, delay)
+
+    def bias(d: int) -> NDArray[np.int64]:
+        return rng.integers(-9, 10, d)
+
+    stages = (
+        Stage("embedding", 0, 4, 31),
+        Stage("a", 1, 6, 23, (group("embedding", 6, 4),), bias=bias(6), signed=False),
+        Stage("b", 2, 4, 57, (group("a", 4, 6),), bias=bias(4)),
+        Stage("c", 4, 4, 111, (group("a", 4, 6, 1, 2), group("b", 4, 4, delay=1)), bias=bias(4)),
+        Stage("s", 6, 2, 17, attention=Attention("scores", "b", "c", 3, 1), heads=2, soma=Scale(2), signed=False),
+        Stage("x", 7, 4, 33, attention=Attention("context", "s", "c", right_delay=2), heads=2, soma=Scale(1)),
+        Stage(
+            "y",
+            8,
+            4,
+            45,
+            (SynapseGroup("x", np.arange(-2, 2), 3), SynapseGroup("b", np.full(4, 7), 0, 5)),
+            bias=bias(4),
+        ),
+        Stage("out", 9, 3, 1, (group("y", 3, 4),), bias=bias(3), tokens="first", fires=False),
+    )
+    tables = (rng.integers(-60, 61, (rows, 4)) for rows in (VOCABULARY, 16, 2))
+    return Network(T, 16, stages, Embedding(*tables), "{}", {}, {})
+
+
+@needs_lava
+@pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
+def test_odd_network(schedule: str, steps: int | None) -> None:
+    network = odd_network()
+    batch = sentences(7, 5, 6)
+    with LavaBackend(network, schedule, steps=steps) as backend:  # type: ignore[arg-type]
+        run = backend.run(batch, record=True)
+    assert_same(run, Emulator(network, schedule, steps=steps, engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
+    if schedule == "windowed":
+        for row in range(3):
+            counts, logits = reference(network, one_of(batch, row))
+            assert np.array_equal(run.logits[row : row + 1], logits)
+            assert all(np.abs(n).sum() == np.abs(run.counts[name][row]).sum() for name, n in counts.items())
+
+
+@needs_lava
+def test_grid_grows_with_the_batches(network: Network) -> None:
+    with LavaBackend(network) as backend:
+        grids = []
+        for lengths in ((3, 4), (5, 2), (8, 8), (12,), (4, 4)):
+            grid = backend._grid(np.array(lengths), grids[-1] if grids else None)
+            grids.append(grid)
+    assert grids == [Grid(1, 8), Grid(1, 8), Grid(2, 8), Grid(2, 16), Grid(2, 16)]
+    fixed = LavaBackend(network, slots=20)
+    assert fixed._grid(np.array([7, 7, 7]), None) == Grid(2, 8)
+    assert fixed._grid(np.array([14]), Grid(2, 8)) == Grid(1, 16)
+    assert LavaBackend(network, slots=1)._grid(np.array([14]), None) == Grid(1, 14)
+
+
+@needs_lava
+def test_death_of_a_process_is_an_error_not_a_hang(network: Network, packed: Run) -> None:
+    with LavaBackend(network, slots=32) as backend:
+        batch = sentences(*LENGTHS)
+        victim = backend._ready(batch.lengths)._actors[5]
+        os.kill(victim.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match="died with exit code -9"):
+            backend.run(batch)
+        assert not victim.exitcode == 0
+        assert_same(backend.run(batch), packed)  # compiled again
+
+
+@needs_lava
+def test_exception_in_a_process_is_reported(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spk2loihi.simulators.lava.procs.models import PyBilinearSynapseModel
+
+    def fail(*_: object) -> None:
+        raise ValueError("no such product")
+
+    monkeypatch.setattr(PyBilinearSynapseModel, "_accumulate", fail)
+    with LavaBackend(network, slots=8) as backend, pytest.raises(RuntimeError, match="no such product"):
+        backend.run(sentences(3))
+
+
+@needs_lava
+def test_misaligned_delays_are_found() -> None:
+    """Drive that arrives after the gate opened would be lost."""
+    network = odd_network()
+    late = Stage("b", 2, 4, 57, (SynapseGroup("a", np.ones((4, 6), np.int64), delay=1),))
+    stages = tuple(late if stage.name == "b" else stage for stage in network.stages)
+    broken = Network(T, 16, stages, network.embedding, "{}", {}, {})
+    with LavaBackend(broken) as backend, pytest.raises(RuntimeError, match="stage b: .* do not align"):
+        backend.run(sentences(5))
+
+
+@needs_lava
+def test_nothing_is_left_behind(network: Network) -> None:
+    from lava.magma.core.process.process import ProcessServer
+
+    before = len(ProcessServer().processes), len(os.listdir("/dev/shm"))
+    backend = LavaBackend(network)
+    backend.run(sentences(3))
+    pids = [actor.pid for actor in backend._running._actors]  # type: ignore[union-attr]
+    backend.close()
+    backend.close()
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    assert (len(ProcessServer().processes), len(os.listdir("/dev/shm"))) == before
+
+
+@needs_lava
+def test_fast_synapses_are_lavas_own_bit_for_bit() -> None:
+    """Whatever the weights and messages: float64 sums, wrap-around at 24 bits, unary spikes."""
+    from lava.proc.conv import utils
+
+    from spk2loihi.simulators.lava.procs.models import PyTokenConvModel
+
+    rng = np.random.default_rng(0)
+    one, zero = np.ones(2, np.int8), np.zeros(2, np.int8)
+    for largest, message, bits in ((9, 1, 8), (250, 127, 8), (60_000, 127, 8), (9, 5, 0)):
+        model = PyTokenConvModel({})
+        model.weight = rng.integers(-largest, largest + 1, (5, 1, 1, 40)).astype(np.int32)
+        model.a_buf = np.zeros((6, 1, 5), np.int32)
+        model.stride, model.padding, model.groups = one, zero, one
+        model.num_message_bits = np.array([bits], np.int8)
+        model._prepare()
+        spikes = rng.integers(-message, message + 1, (6, 1, 40)).astype(np.int8)
+        spikes[[1, 4]] = 0
+        s_in = spikes.astype(np.int32) if bits else spikes.astype(bool)
+        exact = utils.signed_clamp(utils.conv(s_in, model.weight, one, one, zero, one, 1), bits=24)
+        assert np.array_equal(model._accumulate(spikes), exact), (largest, message, bits)
+
+
+def test_packing_is_first_fit_longest_first() -> None:
+    places = pack(np.array([3, 9, 4, 1, 8]), Grid(2, 10))
+    lanes = [sorted((p.sentence, p.lane, p.start, p.length) for p in run) for run in places]
+    assert lanes == [[(1, 0, 0, 9), (3, 0, 9, 1), (4, 1, 0, 8)], [(0, 0, 4, 3), (2, 0, 0, 4)]]
+
+
+@needs_lava
+def test_errors_say_what_and_what_to_do(network: Network) -> None:
+    with pytest.raises(UserError, match=r"lava-loihi .* --backend cpu"):
+        Loihi2Backend(network)
+    with pytest.raises(UserError, match="17 tokens, but this network takes at most 16"):
+        LavaBackend(network).run(sentences(17))
+    with pytest.raises(UserError, match="slots is 0"):
+        LavaBackend(network, slots=0)
+    long = Network(200, 16, network.stages, network.embedding, "{}", {}, {})
+    with pytest.raises(UserError, match="holds at most 127"):
+        LavaBackend(long, encoding="graded")
+
+
+@needs_lava
+def test_too_little_shared_memory_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: os.terminal_size((0, 0)) and type("U", (), {"free": 1000}))
+    with pytest.raises(UserError, match="shared memory"):
+        LavaBackend(network).run(sentences(5))
+
+
+def test_missing_lava_is_one_sentence(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "lava" or name.startswith("lava.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lava", None)
+    with pytest.raises(UserError, match=r"lava-nc 0\.10\.0 and lava-dl 0\.6\.0 on Python 3\.10.*emulator"):
+        LavaBackend(network)
