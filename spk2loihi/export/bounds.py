@@ -25,8 +25,8 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
         return int(sum(np.abs(table).max() for table in (e.word, e.position, e.token_type)))
     bound = t * np.abs(stage.bias) if stage.bias is not None else np.zeros(stage.channels, dtype=np.int64)
     for group in stage.synapses:
-        weight = np.abs(group.weight) if group.one_to_one else np.abs(group.weight).sum(1)
-        bound = bound + t * (weight << group.exponent)
+        weight = np.abs(group.scaled)
+        bound = bound + t * (weight if group.one_to_one else weight.sum(1))
     return int(bound.max())
 
 
@@ -69,7 +69,7 @@ def _check(network: Network, stage: Stage) -> Stage:
         largest = int(np.abs(group.weight).max(initial=0))
         _limit(stage, f"weight from {group.source}", largest, limits.WEIGHT_MAX, "use fewer --bits")
         _limit(
-            stage, f"weight exponent from {group.source}", group.exponent, limits.WEIGHT_EXPONENT_MAX,
+            stage, f"weight exponent from {group.source}", int(group.exponent.max()), limits.WEIGHT_EXPONENT_MAX,
             "train with fewer --bits, so that the residual's weight gets smaller",
         )  # fmt: skip
         _limit(stage, f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")

@@ -14,7 +14,7 @@ from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.export.soma import GAMMA_BITS, SOMA_THRESHOLD, Gelu, LayerNorm, Multiplier, Scale, Softmax
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.neuron import FireGate, SynapticLinear
+from spk2loihi.models.neuron import FireGate, SynapticLinear, skip_weight
 from spk2loihi.models.spiking_bert import SpikingLayer
 
 _FIXED_POINT_BITS = 14  # of the arguments of softmax and GELU; spk2loihi.export.soma
@@ -188,16 +188,13 @@ class _Folder:
     def _normed(
         self, name: str, module: SynapticLinear, source: str, skip: str, depth: int, norm: nn.LayerNorm, tokens: Any
     ) -> Stage:
-        channel_scale = self.gates[skip].channel_scale
-        assert channel_scale is not None
-        scale = module.scale(self.value[source], (self.value[skip], channel_scale))
+        scale = module.scale(self.value[source], self.value[skip])
         unit = scale * self.value[source]
-        weights = _int(self.value[skip].div(unit).round() * channel_scale)
-        exponent = _common_exponent(weights)
-        mantissas = weights >> exponent
+        mantissa, exponent = skip_weight(float(self.value[skip].div(unit).round()))
+        exponents = _int(self.gates[skip].channel_exponent) + exponent
         groups = (
-            SynapseGroup(source, _int(module.integer_weight(scale)), delay=depth - self.depth[source] - 1),
-            SynapseGroup(skip, mantissas, exponent, depth - self.depth[skip] - 1),
+            self._group(module, scale, source, depth),
+            SynapseGroup(skip, np.full_like(exponents, mantissa), exponents, depth - self.depth[skip] - 1),
         )
         return Stage(
             name,
@@ -217,8 +214,12 @@ class _Folder:
         """Weights, bias a step, and the float value of one unit of U."""
         scale = module.scale(self.value[source])
         unit = scale * self.value[source]
-        group = SynapseGroup(source, _int(module.integer_weight(scale)), delay=depth - self.depth[source] - 1)
-        return group, _int(module.integer_bias(unit)), float(unit)
+        return self._group(module, scale, source, depth), _int(module.integer_bias(unit)), float(unit)
+
+    def _group(self, module: SynapticLinear, scale: Tensor, source: str, depth: int) -> SynapseGroup:
+        exponents = _int(module.column_exponent)
+        mantissas = _int(module.integer_weight(scale)) >> exponents
+        return SynapseGroup(source, mantissas, exponents, depth - self.depth[source] - 1)
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
         per_spike = SOMA_THRESHOLD / self.value[name]
@@ -232,13 +233,6 @@ class _Folder:
     def _at(self, name: str, depth: int) -> int:
         self.depth[name] = depth
         return depth
-
-
-def _common_exponent(weights: NDArray[np.int64]) -> int:
-    """Smallest power of two by which all weights can be shifted into an 8-bit mantissa; none loses a bit."""
-    exponent = max(0, int(weights.max()).bit_length() - 8)
-    assert not (weights & ((1 << exponent) - 1)).any(), "a skip weight is mantissa * 2**exponent by construction"
-    return exponent
 
 
 def _int(x: Tensor) -> NDArray[np.int64]:

@@ -74,7 +74,7 @@ def stage_to_dict(stage: Stage) -> dict[str, Any]:
         "soma": soma_to_dict(stage.soma),
         "attention": None if stage.attention is None else asdict(stage.attention),
         "groups": [
-            {"source": g.source, "exponent": g.exponent, "delay": g.delay, "one_to_one": g.one_to_one}
+            {"source": g.source, "exponent": g.exponent.tolist(), "delay": g.delay, "one_to_one": g.one_to_one}
             for g in stage.synapses
         ],
     }

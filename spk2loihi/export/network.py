@@ -27,15 +27,20 @@ Encoding = Literal["rate", "graded"]
 
 @dataclass(frozen=True)
 class SynapseGroup:
-    """Token-wise linear synapses: a spike of value s on input j adds ``s * weight[i, j] << exponent`` to neuron i.
+    """Token-wise linear synapses: a spike of value s on input j adds ``s * weight[i, j] << exponent[j]`` to neuron i.
 
-    ``delay`` is in steps beyond the one step every synapse takes; it aligns groups of unequal depth.
+    The exponent is shared by the synapses of an axon (Loihi's wgtExp). ``delay`` is in steps beyond the one step every synapse takes; it aligns groups of unequal depth.
     """
 
     source: str
-    weight: NDArray[np.int64]  # (d_out, d_in), or (d,) for the one-to-one synapses of a skip connection
-    exponent: int = 0
+    weight: NDArray[np.int64]  # mantissas: (d_out, d_in), or (d,) for the one-to-one synapses of a skip connection
+    exponent: NDArray[np.int64]  # (d_in,)
     delay: int = 0
+
+    @cached_property
+    def scaled(self) -> NDArray[np.int64]:
+        """Weights with their exponents applied, shaped as ``weight``."""
+        return self.weight << self.exponent
 
     @property
     def one_to_one(self) -> bool:

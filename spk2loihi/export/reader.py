@@ -154,7 +154,10 @@ def _groups(meta: dict[str, Any], weight: NDArray[np.int64]) -> list[SynapseGrou
         if g["one_to_one"] and np.count_nonzero(block) != np.count_nonzero(np.diagonal(block)):
             raise ValueError(f"{meta['name']}: synapses from {g['source']} are not one to one")
         values = np.diagonal(block).copy() if g["one_to_one"] else block
-        groups.append(SynapseGroup(g["source"], values, int(g["exponent"]), int(g["delay"])))
+        exponent = np.array(g["exponent"], dtype=np.int64)
+        if exponent.shape != (width,) or exponent.min(initial=0) < 0:
+            raise ValueError(f"{meta['name']}: exponents of {g['source']} are not {width} numbers from 0")
+        groups.append(SynapseGroup(g["source"], values, exponent, int(g["delay"])))
         start += width
     return groups
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
 
-MAX_EXPONENT = 3  # a residual mantissa has 8 bits; the largest channel scale takes this many of them
+MAX_EXPONENT = 3  # a residual weight's own exponent takes the rest of the 7 that wgtExp allows
 _BASE_QUANTILE = 0.5  # channels up to this quantile of amplitude keep the common threshold
 _AMPLITUDE_QUANTILE = 0.999  # of a channel's |activation|
 
@@ -47,6 +48,9 @@ def equalise(
         _scale_norm(layer.ffn_norm, exponents[out])
         source = out
     model.pooler.weight.mul_(torch.exp2(exponents[source]))
+    for module in model.modules():
+        if isinstance(module, SynapticLinear):
+            module.set_exponents()
 
 
 def channel_amplitudes(activations: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 
+#: Largest exponent of a synapse's weight (Loihi's wgtExp is a signed 4-bit number).
+MAX_WEIGHT_EXPONENT = 7
+
+
 def round_ste(x: Tensor) -> Tensor:
     """Round half to even; straight-through gradient 1."""
     return x + (x.round() - x).detach()
@@ -43,16 +47,16 @@ class _Fire(torch.autograd.Function):
 
 
 class _RoundWeight(torch.autograd.Function):
-    """``clip(round(W / scale))`` with a straight-through gradient."""
+    """``clip(round(W / (scale * 2**e))) * 2**e`` with e per column, and a straight-through gradient."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, largest: int) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, column_scale: Tensor, largest: int) -> Tensor:
         ctx.scale = scale
-        return torch.div(weight, scale).round_().clamp_(-largest, largest)
+        return torch.div(weight, scale * column_scale).round_().clamp_(-largest, largest).mul_(column_scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return grads[0] / ctx.scale, None, None
+        return grads[0] / ctx.scale, None, None, None
 
 
 class FireGate(nn.Module):
@@ -139,37 +143,50 @@ class FireGate(nn.Module):
 
 
 class SynapticLinear(nn.Linear):
-    """Token-wise synapses with weights of ``bits`` signed bits, one scale a tensor, and an integer bias a step.
+    """Token-wise synapses: mantissas of ``bits`` signed bits, an exponent per input channel, an integer bias a step.
 
     Works on spike counts: the drive of ``n_in`` over ``steps`` steps is ``U = W_int n_in + steps * b_int`` with
-    ``W_int = round(W / s)`` and ``b_int = round(b / (s * theta_in))``; one unit of U is ``s * theta_in / T``.
+    ``W_int = round(W / (s 2**e)) 2**e`` and ``b_int = round(b / (s * theta_in))``; one unit of U is
+    ``s * theta_in / T``. The exponents (Loihi's wgtExp, shared by the synapses of an axon) are zero until
+    `set_exponents` gives columns of large weights one of their own; s is one scalar a tensor.
     """
+
+    column_exponent: Tensor
 
     def __init__(self, in_features: int, out_features: int, bits: int, timesteps: int, quantised: bool) -> None:
         super().__init__(in_features, out_features)
         self.largest = 2 ** (bits - 1) - 1
         self.timesteps = timesteps
         self.quantised = quantised
+        self.register_buffer("column_exponent", torch.zeros(in_features))
 
-    def scale(self, in_value: Tensor, skip: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Float value of weight 1. With a skip connection (its spike value and channel scale) it is enlarged by a few
-        per cent until the skip's weights ``skip_value * channel_scale / (scale * in_value)`` are exactly
-        ``mantissa * 2**exponent`` with 8-bit mantissas and one exponent."""
+    @torch.no_grad()
+    def set_exponents(self) -> None:
+        """Columns whose largest weight exceeds the median column's get the exponent that makes up for it, at most 7."""
+        column = self.weight.abs().amax(0)
+        base = column.median().clamp(min=1e-8)
+        self.column_exponent.copy_((column / base).clamp(min=1.0).log2().ceil().clamp(max=MAX_WEIGHT_EXPONENT))
+
+    def scale(self, in_value: Tensor, skip_value: Tensor | None = None) -> Tensor:
+        """Float value of weight 1. With a skip connection it is enlarged, by less than 1 %, until the skip's weight
+        ``skip_value / (scale * in_value)`` is exactly ``mantissa * 2**exponent`` with an 8-bit mantissa."""
         if not self.quantised:
             return torch.ones((), dtype=self.weight.dtype, device=self.weight.device)
-        low, high = torch.aminmax(self.weight.detach())
-        scale = torch.maximum(-low, high).clamp(min=1e-8) / self.largest
-        if skip is None:
+        column = torch.maximum(-self.weight.detach().amin(0), self.weight.detach().amax(0))
+        scale = (column / torch.exp2(self.column_exponent)).max().clamp(min=1e-8) / self.largest
+        if skip_value is None:
             return scale
-        ratio = (skip[0] / in_value).detach()
-        mantissa, exponent = skip_weight(float(ratio / scale), float(skip[1].max()))
+        ratio = (skip_value / in_value).detach()
+        mantissa, exponent = skip_weight(float(ratio / scale))
         return ratio / (mantissa * 2**exponent)
 
     def integer_weight(self, scale: Tensor) -> Tensor:
-        """(d_out, d_in), integers as floats."""
+        """(d_out, d_in), integers as floats: mantissa times 2**exponent."""
         if not self.quantised:
             return self.weight / scale
-        return cast(Tensor, _RoundWeight.apply(self.weight, scale, self.largest))
+        return cast(
+            Tensor, _RoundWeight.apply(self.weight, scale, torch.exp2(self.column_exponent), self.largest)
+        )
 
     def integer_bias(self, unit: Tensor) -> Tensor:
         """(d_out,), added once per step; ``unit`` is the float value of one unit of U."""
@@ -185,7 +202,7 @@ class SynapticLinear(nn.Linear):
             in_value: float value of one input spike.
             skip: counts (..., d_out), spike value and channel scale (d_out,) of a one-to-one residual group.
         """
-        scale = self.scale(in_value, None if skip is None else skip[1:])
+        scale = self.scale(in_value, None if skip is None else skip[1])
         unit = scale * in_value
         u = nn.functional.linear(counts, self.integer_weight(scale), steps * self.integer_bias(unit))
         if skip is not None:
@@ -194,13 +211,8 @@ class SynapticLinear(nn.Linear):
         return u, unit
 
 
-def skip_weight(ratio: float, largest_scale: float = 1.0) -> tuple[int, int]:
-    """Mantissa and exponent of the largest representable skip weight not above ``ratio``, at least 1.
-
-    The mantissa times ``largest_scale``, a power of two, is at most 254, where mixed-sign netx weights end.
-    """
-    largest = int(254 / largest_scale)
-    exponent = max(0, math.ceil(math.log2(max(ratio, 1.0) / largest)))
-    if math.floor(ratio / 2**exponent) > largest:
-        exponent += 1
-    return max(1, math.floor(ratio / 2**exponent)), exponent
+def skip_weight(ratio: float) -> tuple[int, int]:
+    """Mantissa (at most 254, where mixed-sign netx weights end) and exponent of the largest representable skip weight
+    not above ``ratio``, at least 1."""
+    exponent = max(0, math.floor(math.log2(max(ratio, 1.0))) - 7)
+    return max(1, min(254, math.floor(ratio / 2**exponent))), exponent

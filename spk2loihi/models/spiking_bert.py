@@ -331,10 +331,12 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 (layer.ffn_out, source.output.dense),
                 (layer.ffn_norm, source.output.LayerNorm),
             ]
-        for mine, theirs in pairs:
-            mine.load_state_dict(theirs.state_dict())
         if bert.pooler is not None:
-            self.pooler.load_state_dict(bert.pooler.dense.state_dict())
+            pairs.append((self.pooler, bert.pooler.dense))
+        for mine, theirs in pairs:
+            own = dict(mine.named_parameters())
+            for name, parameter in theirs.named_parameters():
+                own[name].copy_(parameter)
 
     @contextmanager
     def unclipped(self) -> Iterator[None]:

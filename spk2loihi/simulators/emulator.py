@@ -49,7 +49,7 @@ class Emulator(Backend):
             raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
         # float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied
         self._weights = {
-            (stage.name, group.source): torch.from_numpy((group.weight << group.exponent).astype(np.float32).T.copy())
+            (stage.name, group.source): torch.from_numpy(group.scaled.astype(np.float32).T.copy())
             for stage in network.stages
             for group in stage.synapses
         }

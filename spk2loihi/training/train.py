@@ -196,7 +196,9 @@ def _student(
     )
     student = SpikingBertForSequenceClassification(config)
     student.copy_teacher(teacher.model.bert, layers)
-    student.classifier.load_state_dict(teacher.model.classifier.state_dict())
+    with torch.no_grad():
+        student.classifier.weight.copy_(teacher.model.classifier.weight)
+        student.classifier.bias.copy_(teacher.model.classifier.bias)
     return student
 
 

@@ -61,7 +61,7 @@ class Graph:
         for group in stage.synapses:
             if group.one_to_one:
                 delayed = OneToOneSynapse(
-                    shape=neuron["shape"], weight=group.weight << group.exponent, delay=group.delay
+                    shape=neuron["shape"], weight=group.scaled, delay=group.delay
                 )
                 self._connect(self._out_ports[group.source], delayed.s_in, np.int8)
                 self._connect(delayed.a_out, population.a_in, np.int32)
@@ -155,4 +155,4 @@ def build(network: Network, grid: Grid, timing: Timing) -> Graph:
 
 def _kernel(group: SynapseGroup) -> NDArray[np.int64]:
     """Weights in netx order, (d_out, 1, 1, d_in), exponent applied: Lava's CPU models of Conv ignore ``weight_exp``."""
-    return (group.weight << group.exponent)[:, None, None, :]
+    return (group.scaled)[:, None, None, :]
