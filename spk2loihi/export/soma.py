@@ -95,8 +95,11 @@ class LayerNorm:
 
     @staticmethod
     def max_drive(channels: int) -> int:
-        """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``."""
-        return math.isqrt((2**62 >> (2 * _STD_BITS)) // channels) // 2
+        """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``.
+
+        The largest one is ``channels * variance << 2 * _STD_BITS``, and a variance is at most the mean of U squared.
+        """
+        return math.isqrt((2**62 >> (2 * _STD_BITS)) // channels)
 
 
 @dataclass(frozen=True)

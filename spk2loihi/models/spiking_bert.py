@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertMod
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.models.config import SpikingBertConfig
+from spk2loihi.models.gelu import ibert_gelu
 from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.stage import Counts, TorchStage
 
@@ -173,7 +174,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             )
 
         def gelu(gate: FireGate) -> Callable[[Tensor, Tensor], Tensor]:
-            return lambda u, unit: F.gelu(u * unit) * torch.exp2(-gate.channel_exponent)
+            return lambda u, unit: ibert_gelu(u * unit) * torch.exp2(-gate.channel_exponent)
 
         def linear(
             module: SynapticLinear, source: str, skip: str | None = None, first: bool = False

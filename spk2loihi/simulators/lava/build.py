@@ -57,11 +57,11 @@ class Graph:
             population = SoftResetIF(bias=bias[:, None, None] if stage.is_scores else bias, **neuron)
             out_port = population.s_out
         for group in matrices[1:]:
-            self._conv(group, population.a_in)
+            self._conv(stage, group, population.a_in)
         for group in stage.synapses:
             if group.one_to_one:
                 delayed = OneToOneSynapse(
-                    shape=neuron["shape"], weight=group.scaled, delay=group.delay
+                    shape=neuron["shape"], weight=group.scaled, delay=group.delay, name=_name(stage, group)
                 )
                 self._connect(self._out_ports[group.source], delayed.s_in, np.int8)
                 self._connect(delayed.a_out, population.a_in, np.int32)
@@ -95,14 +95,17 @@ class Graph:
             input_message_bits=MESSAGE_BITS,
             neuron_params={"neuron_proc": SoftResetIF, "num_message_bits": MESSAGE_BITS, **neuron},
         )
+        block.synapse.name = _name(stage, group)
         self._connect(source, block.inp, np.int8)
         self._count_channel(shape, np.int32)  # from synapse to neuron inside the block
         neuron["shape"] = shape
         return block
 
-    def _conv(self, group: SynapseGroup, a_in: Any) -> None:
+    def _conv(self, stage: Stage, group: SynapseGroup, a_in: Any) -> None:
         source = self._relayed(group)
-        synapse = Conv(weight=_kernel(group), input_shape=source.shape, num_message_bits=MESSAGE_BITS)
+        synapse = Conv(
+            weight=_kernel(group), input_shape=source.shape, num_message_bits=MESSAGE_BITS, name=_name(stage, group)
+        )
         self._connect(source, synapse.s_in, np.int8)
         self._connect(synapse.a_out, a_in, np.int32)
 
@@ -111,7 +114,10 @@ class Graph:
         source = self._out_ports[group.source]
         if not group.delay:
             return source
-        relay = OneToOneSynapse(shape=source.shape, weight=np.ones(source.shape[-1], np.int64), delay=group.delay - 1)
+        weight = np.ones(source.shape[-1], np.int64)
+        relay = OneToOneSynapse(
+            shape=source.shape, weight=weight, delay=group.delay - 1, name=f"{group.source} + {group.delay} steps"
+        )
         self._connect(source, relay.s_in, np.int8)
         return relay.a_out
 
@@ -128,6 +134,7 @@ class Graph:
             grid=self.grid,
             timing=self.timing,
             bound=worst_drive(self.network, stage, steps),
+            name=f"{stage.name} from {stage.attention.left} and {stage.attention.right}",
         )
         self._connect(left, synapse.left, np.int8)
         self._connect(right, synapse.right, np.int8)
@@ -156,3 +163,7 @@ def build(network: Network, grid: Grid, timing: Timing) -> Graph:
 def _kernel(group: SynapseGroup) -> NDArray[np.int64]:
     """Weights in netx order, (d_out, 1, 1, d_in), exponent applied: Lava's CPU models of Conv ignore ``weight_exp``."""
     return (group.scaled)[:, None, None, :]
+
+
+def _name(stage: Stage, group: SynapseGroup) -> str:
+    return f"{stage.name} from {group.source}"

@@ -12,9 +12,9 @@ import selectors
 import shutil
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ MOST_SLOTS = 256
 _WIDTH_STEP = 8  # lanes are this many tokens long or a multiple: batches of similar length share a compiled network
 _LARGEST_MESSAGE = 127  # spikes travel as int8
 _POLL_SECONDS = 0.002
+_OBITUARY_SECONDS = 2.0  # that a process which failed is given to say why
 _SHARED_MEMORY = "/dev/shm"
 
 
@@ -196,14 +197,12 @@ class Loihi2Backend(LavaBackend):
         *,
         slots: int | None = None,
     ) -> None:
-        super().__init__(network, schedule, encoding, steps, slots=slots, stock_synapses=True)
-        from lava.utils import loihi
-
-        if not loihi.is_installed():
+        if not _loihi_extension():
             raise UserError(
                 "the loihi2 backend needs Intel's lava-loihi extension and a Loihi 2 board, and the extension is not "
                 "installed here: use --backend cpu or --backend emulator"
             )
+        super().__init__(network, schedule, encoding, steps, slots=slots, stock_synapses=True)
 
     def _run_config(self) -> Any:
         from lava.magma.core.run_configs import Loihi2HwCfg
@@ -334,14 +333,19 @@ class _Running:
         self._runtime.wait()
 
     def _obituary(self) -> str:
-        """Which process died, and of what."""
-        dead = self._deaths.select(1.0)  # after an error a process is given the time to report it and to end
-        for key, _ in dead:
-            name, actor = key.data
-            BaseProcess.join(actor, 1.0)  # the sentinel is released a moment before the process is gone
-            if actor.exception is not None:
-                return f"Lava process {name} failed:\n{actor.exception[1]}"
-            return f"Lava process {name} died with exit code {actor.exitcode}"
+        """Which process died, and of what; after an exception in one Lava ends the others too, in good order."""
+        deadline = time.monotonic() + _OBITUARY_SECONDS
+        while time.monotonic() < deadline:
+            killed = ""
+            for key, _ in self._deaths.select(_POLL_SECONDS):
+                name, actor = key.data
+                if actor.exception is not None:
+                    return f"Lava process {name!r} failed:\n{actor.exception[1]}"
+                if actor.exitcode:
+                    killed = f"Lava process {name!r} died with exit code {actor.exitcode}"
+            if killed:
+                return killed
+            time.sleep(_POLL_SECONDS)
         return "Lava's runtime service reported an error"
 
     def stop(self) -> None:
@@ -443,6 +447,14 @@ def _quiet_root_logger() -> Iterator[None]:
         yield
     finally:
         root.handlers[:] = handlers
+
+
+def _loihi_extension() -> bool:
+    try:
+        from lava.utils import loihi
+    except ImportError:
+        return False
+    return bool(loihi.is_installed())
 
 
 def _import_lava() -> None:

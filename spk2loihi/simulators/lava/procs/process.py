@@ -65,8 +65,8 @@ class OneToOneSynapse(AbstractProcess):
         delay: steps beyond the one every synapse takes.
     """
 
-    def __init__(self, *, shape: Shape, weight: NDArray[np.int64], delay: int) -> None:
-        super().__init__(shape=shape, delay=delay)
+    def __init__(self, *, shape: Shape, weight: NDArray[np.int64], delay: int, name: str) -> None:
+        super().__init__(shape=shape, delay=delay, name=name)
         self.s_in = InPort(shape=shape)
         self.a_out = OutPort(shape=shape)
         self.weight = Var(shape=weight.shape, init=weight)
@@ -94,6 +94,7 @@ class BilinearSynapse(AbstractProcess):
         grid: Grid,
         timing: Timing,
         bound: int,
+        name: str,
     ) -> None:
         super().__init__(
             left_shape=left_shape,
@@ -104,6 +105,7 @@ class BilinearSynapse(AbstractProcess):
             grid=grid,
             timing=timing,
             bound=bound,
+            name=name,
         )
         self.left = InPort(shape=left_shape)
         self.right = InPort(shape=right_shape)

@@ -1,0 +1,208 @@
+"""The student: equilibrium, its gradients, the spiking dynamics it stands for, the Hugging Face interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import random_batch, tiny_student
+from torch.func import functional_call
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
+
+from spk2loihi.errors import UserError
+from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models.dynamics import spiking_dynamics
+from spk2loihi.models.gelu import ibert_gelu
+from spk2loihi.models.neuron import FireGate, skip_weight
+from spk2loihi.training.train import _layer_map
+
+
+def inputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    batch = random_batch(seed)
+    return (
+        torch.from_numpy(batch.input_ids),
+        torch.from_numpy(batch.mask).long(),
+        torch.from_numpy(batch.token_type_ids),
+    )
+
+
+def continuous_student() -> SpikingBertForSequenceClassification:
+    return tiny_student(quantised=False).double()
+
+
+# -- gradients of the equilibrium ------------------------------------------------------------------------------------
+
+
+def test_gradient_against_finite_differences() -> None:
+    model, data = continuous_student(), inputs()
+    names = [
+        "layers.0.query.weight", "layers.0.gates.score.log_threshold", "layers.0.gates.ffn_in.log_threshold",
+        "layers.1.ffn_norm.weight", "layers.1.value.bias", "classifier.weight", "embeddings.gate.log_threshold",
+    ]  # fmt: skip
+    parameters = dict(model.named_parameters())
+    chosen = tuple(parameters[name].detach().clone().requires_grad_() for name in names)
+
+    def logits(*values: torch.Tensor) -> torch.Tensor:
+        return functional_call(model, dict(zip(names, values, strict=True)), data).logits
+
+    assert torch.autograd.gradcheck(logits, chosen, eps=1e-7, atol=1e-5)
+
+
+def sweep_once(model: SpikingBertForSequenceClassification, state: dict, data: tuple) -> tuple[dict, torch.Tensor]:
+    """F(a): every stage from the *old* rates of its sources, all at once (the Jacobi iteration of the equilibrium)."""
+    new, logits = {}, None
+    for stage in model.stages(*data):
+        u, unit = stage.drive(state, model.config.timesteps)
+        if stage.gate is None:
+            logits = (u * unit)[:, 0]
+        else:
+            value = stage.gate(u, unit) if stage.soma is None else stage.gate(stage.soma(u, unit))
+            new[stage.name] = value * stage.mask
+    return new, logits
+
+
+def test_gradient_against_unrolled_iteration() -> None:
+    model, data = continuous_student(), inputs()
+    direct = torch.autograd.grad(model(*data).logits.square().sum(), model.layers[0].query.weight)[0]
+    state = {name: torch.zeros_like(n) for name, n in model.equilibrium(*data).counts.items()}
+    for _ in range(3 + 6 * len(model.layers)):  # as deep as the graph: the iteration has then reached its fixed point
+        state, logits = sweep_once(model, state, data)
+    torch.testing.assert_close(logits, model(*data).logits)
+    unrolled = torch.autograd.grad(logits.square().sum(), model.layers[0].query.weight)[0]
+    torch.testing.assert_close(unrolled, direct)
+
+
+def test_gradient_against_the_implicit_function_theorem() -> None:
+    """dL/dp = lambda . dF/dp with lambda = dL/da + J^T lambda, all taken at the equilibrium (SpikingBERT, section 3)."""
+    model, data = continuous_student(), inputs()
+    weight = model.layers[0].query.weight
+    direct = torch.autograd.grad(model(*data).logits.square().sum(), weight)[0]
+    star = {name: n.detach().requires_grad_() for name, n in model.equilibrium(*data).counts.items()}
+    new, logits = sweep_once(model, star, data)
+    names = list(star)
+    points, images = [star[n] for n in names], [new[n] for n in names]
+    source = torch.autograd.grad(logits.square().sum(), points, retain_graph=True, allow_unused=True)
+    source = [torch.zeros_like(p) if g is None else g for g, p in zip(source, points, strict=True)]
+    adjoint = source
+    for _ in range(3 + 6 * len(model.layers)):
+        back = torch.autograd.grad(images, points, adjoint, retain_graph=True, allow_unused=True)
+        adjoint = [s + (0 if b is None else b) for s, b in zip(source, back, strict=True)]
+    implicit = torch.autograd.grad(images, weight, adjoint)[0]
+    torch.testing.assert_close(implicit, direct)
+
+
+def test_quantised_gate_has_the_gradient_of_the_continuous_one() -> None:
+    drive = torch.linspace(-41, 41, 42, dtype=torch.double, requires_grad=True)
+    unit = torch.tensor(0.1, dtype=torch.double)
+    gradients = []
+    for quantised in (True, False):
+        gate = FireGate(8, signed=True, quantised=quantised).double()
+        with torch.no_grad():
+            gate.log_threshold.fill_(torch.tensor(2.4).double().log())  # an integer threshold: 2.4 / (8 * 0.1) = 3
+        out = (gate(drive, unit) * torch.arange(42)).sum()
+        gradients.append(torch.autograd.grad(out, (drive, gate.log_threshold)))
+    for quantised_gradient, continuous_gradient in zip(*gradients, strict=True):
+        torch.testing.assert_close(quantised_gradient, continuous_gradient)
+
+
+def test_gelu_gradient() -> None:
+    x = torch.randn(64, dtype=torch.double, generator=torch.Generator().manual_seed(0)).mul_(2).requires_grad_()
+    assert torch.autograd.gradcheck(ibert_gelu, (x,))
+    assert (ibert_gelu(x) - torch.nn.functional.gelu(x)).abs().max() < 0.0185
+
+
+# -- equilibrium and dynamics ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_windowed_dynamics_emit_the_equilibrium(signed: bool) -> None:
+    model, data = tiny_student(signed=signed).double(), inputs()
+    result = model.equilibrium(*data)
+    trains, logits = spiking_dynamics(model, *data)
+    assert set(trains) == set(result.counts)
+    for name, train in trains.items():
+        assert torch.equal(train.sum(0), result.counts[name]), name
+    torch.testing.assert_close(logits, result.logits)
+    assert any(n.abs().max() == model.config.timesteps for n in result.counts.values()), "nothing saturates"
+
+
+def test_pipelined_rates_approach_the_equilibrium() -> None:
+    model, data = tiny_student().double(), inputs()
+    for gate in model.gates().values():
+        gate.quantised = False  # rates resolved without end: what a pipelined run tends to
+    rates = {name: n / model.config.timesteps for name, n in model.equilibrium(*data).counts.items()}
+    errors = []
+    for steps in (16, 256):
+        trains, _ = spiking_dynamics(model, *data, schedule="pipelined", steps=steps)
+        errors.append(max(float((trains[n].mean(0) - rates[n]).abs().mean()) for n in ("layer.0.query", "layer.0.ffn_in")))
+    assert errors[1] < errors[0] / 4
+
+
+def test_equalisation_changes_no_float_result() -> None:
+    plain, equalised = tiny_student(quantised=False), tiny_student()
+    assert max(float(g.channel_exponent.max()) for g in equalised.gates().values() if g.channel_scale is not None) > 0
+    for module in equalised.modules():
+        if hasattr(module, "quantised"):
+            module.quantised = False
+    with plain.unclipped(), equalised.unclipped():
+        torch.testing.assert_close(plain(*inputs()).logits, equalised(*inputs()).logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 3.7, 129.0, 254.0, 255.9, 2259.4, 32000.0])
+def test_skip_weight_is_representable(ratio: float) -> None:
+    mantissa, exponent = skip_weight(ratio)
+    assert 1 <= mantissa <= 254
+    if ratio >= 1:
+        assert ratio * 0.5 < mantissa * 2**exponent <= ratio
+    if ratio >= 128:
+        assert mantissa * 2**exponent >= ratio * (1 - 2 / 128)
+
+
+# -- Hugging Face ----------------------------------------------------------------------------------------------------
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    model = tiny_student()
+    model.save_pretrained(tmp_path)
+    assert isinstance(AutoConfig.from_pretrained(tmp_path), SpikingBertConfig)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert isinstance(loaded, SpikingBertForSequenceClassification)
+    torch.testing.assert_close(loaded.eval()(*inputs()).logits, model(*inputs()).logits, rtol=0, atol=0)
+
+
+def test_student_without_spikes_is_its_teacher() -> None:
+    torch.manual_seed(0)
+    bert = BertForSequenceClassification(
+        BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+                   max_position_embeddings=32)
+    ).eval()  # fmt: skip
+    student = tiny_student(quantised=False)
+    student.copy_teacher(bert.bert, [0, 1])
+    with torch.no_grad(), student.unclipped():
+        hidden = student(*inputs()).hidden_states
+        expected = bert(*inputs(), output_hidden_states=True).hidden_states
+    mask = inputs()[1][..., None]
+    torch.testing.assert_close(hidden[0] * mask, expected[0] * mask, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(hidden[2][:, :1], expected[2][:, :1], rtol=1e-2, atol=1e-2)  # I-BERT's GELU between
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"timesteps": 0}, "timesteps is 0"),
+        ({"weight_bits": 9}, "bits is 9"),
+        ({"hidden_size": 15}, "hidden size 15"),
+        ({"preset": "other"}, "preset 'other'"),
+        ({"max_tokens": 999}, "max_tokens is 999"),
+    ],
+)
+def test_impossible_configurations(change: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        SpikingBertConfig(**change)
+
+
+def test_layer_map() -> None:
+    assert _layer_map(None, 3) == [0, 1, 2]
+    with pytest.raises(UserError, match="layer 3 is not one"):
+        _layer_map([0, 3], 3)
