@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.dynamics import spiking_dynamics
-from spk2loihi.models.gelu import ibert_gelu
+from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import FireGate, skip_weight
 from spk2loihi.training.train import _layer_map
 

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
-from spk2loihi.export.soma import GAMMA_BITS, SOMA_THRESHOLD, Gelu, LayerNorm, Multiplier, Scale, Softmax
+from spk2loihi.export.soma import GAMMA_BITS, P_BITS, X_BITS, Gelu, LayerNorm, Multiplier, Scale, Softmax
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.neuron import FireGate, SynapticLinear, skip_weight
+from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, SynapticLinear, skip_weight
 from spk2loihi.models.spiking_bert import SpikingLayer
 
-_FIXED_POINT_BITS = 14  # of the arguments of softmax and GELU; spk2loihi.export.soma
 
 
 @torch.no_grad()
@@ -113,8 +112,8 @@ class _Folder:
         ]
         score_unit = float(self.value[at + "query"] * self.value[at + "key"]) / math.sqrt(d // heads)
         softmax = Softmax(
-            Multiplier.from_float(score_unit * 2**_FIXED_POINT_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "score"]) / 2**15),
+            Multiplier.from_float(score_unit * 2**X_BITS),
+            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "score"]) / 2**P_BITS),
         )
         stages.append(
             Stage(
@@ -150,8 +149,8 @@ class _Folder:
         )
         group, bias, unit = self._synapses(layer.ffn_in, attended, depth + 5)
         gelu = Gelu(
-            Multiplier.from_float(unit * 2**_FIXED_POINT_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "ffn_in"]) / 2**_FIXED_POINT_BITS),
+            Multiplier.from_float(unit * 2**X_BITS),
+            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "ffn_in"]) / 2**X_BITS),
             _int(self.gates[at + "ffn_in"].channel_exponent),
         )
         stages.append(
@@ -223,7 +222,7 @@ class _Folder:
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
         per_spike = SOMA_THRESHOLD / self.value[name]
-        return LayerNorm(_int(norm.weight * per_spike * 2**GAMMA_BITS), _int(norm.bias * per_spike))
+        return LayerNorm(_int(norm.weight * per_spike * 2**GAMMA_BITS), _int(norm.bias * per_spike * 2**GAMMA_BITS))
 
     def _fire(self, name: str) -> dict[str, Any]:
         gate: FireGate = self.gates[name]

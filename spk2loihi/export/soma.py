@@ -17,23 +17,22 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-#: Threshold of every stage with a soma function: 10 fractional bits per output spike. Times T = 127 (the largest
-#: graded int8 count) it still fits the 17 bits of netx `vThMant`, which the pipelined schedule needs.
-SOMA_THRESHOLD = 1024
-
-_X_BITS = 14  # fractional bits of softmax and GELU arguments
-_P_BITS = 15  # fractional bits of a softmax probability
+# Bits are chosen so that a result is off by far less than one unit of 1/SOMA_THRESHOLD spike: the student trains with
+# these functions in floats, and every unit off would flip a neuron near its threshold now and then.
+X_BITS = 20  # fractional bits of softmax and GELU arguments
+P_BITS = 24  # fractional bits of a softmax probability
 _E_BITS = 30  # fractional bits of an unnormalised exponential
-_STD_BITS = 4  # fractional bits of the LayerNorm standard deviation
-_Y_BITS = 12  # fractional bits of a normalised LayerNorm value
-GAMMA_BITS = 4  # fractional bits of LayerNorm gamma
-MULTIPLIER_BITS = 15  # mantissa bits of a fixed-point multiplier
+_MEAN_BITS = 4  # fractional bits of a LayerNorm mean
+_VARIANCE_BITS = 61  # a variance is shifted up to this width before its root is taken
+_Y_BITS = 16  # fractional bits of a normalised LayerNorm value
+GAMMA_BITS = 8  # fractional bits of LayerNorm gamma and beta
+MULTIPLIER_BITS = 24  # mantissa bits of a fixed-point multiplier
 
 # I-BERT table 1: exp(p) ~ 0.3585 (p + 1.353)^2 + 0.344 on (-ln 2, 0]; erf(x) ~ sgn(x) (a (min(|x|, -b) + b)^2 + 1).
-_LN2 = round(math.log(2) * 2**_X_BITS)
-_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**_X_BITS), round(1.353 * 2**_X_BITS), round(0.344 * 2**_E_BITS)
-_ERF_A, _ERF_B = round(-0.2888 * 2**_X_BITS), round(-1.769 * 2**_X_BITS)
-_SQRT_HALF = round(math.sqrt(0.5) * 2**_X_BITS)
+_LN2 = round(math.log(2) * 2**X_BITS)
+_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**X_BITS), round(1.353 * 2**X_BITS), round(0.344 * 2**_E_BITS)
+_ERF_A, _ERF_B = round(-0.2888 * 2**X_BITS), round(-1.769 * 2**X_BITS)
+_SQRT_HALF = round(math.sqrt(0.5) * 2**X_BITS)
 _MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
 
 
@@ -60,15 +59,15 @@ class Multiplier:
 
     @classmethod
     def from_float(cls, value: float) -> Multiplier:
-        """Nearest multiplier with ``MULTIPLIER_BITS`` bits of mantissa."""
+        """Nearest multiplier with ``MULTIPLIER_BITS`` bits of mantissa, fewer for a value above 2**MULTIPLIER_BITS."""
         _, exponent = math.frexp(value)
-        shift = MULTIPLIER_BITS - exponent
+        shift = max(0, MULTIPLIER_BITS - exponent)
         return cls(round(math.ldexp(value, shift)), shift)
 
-    def __call__(self, x: IntArray) -> IntArray:
-        if self.shift <= 0:
-            return x * (self.mantissa << -self.shift)
-        result: IntArray = (x * self.mantissa + (1 << self.shift >> 1)) >> self.shift
+    def __call__(self, x: IntArray, halvings: IntArray | int = 0) -> IntArray:
+        """``x * value / 2**halvings``, rounded once, halves up."""
+        shift = self.shift + halvings
+        result: IntArray = (x * self.mantissa + (1 << shift >> 1)) >> shift
         return result
 
 
@@ -76,7 +75,7 @@ class Multiplier:
 class LayerNorm:
     """``gamma * (U - mean) / std + beta`` over the last axis.
 
-    ``gamma`` (d,) has ``GAMMA_BITS`` fractional bits, ``beta`` (d,) none, both in units of 1/SOMA_THRESHOLD spike.
+    ``gamma`` and ``beta`` (d,) have ``GAMMA_BITS`` fractional bits, in units of 1/SOMA_THRESHOLD spike.
     """
 
     gamma: IntArray
@@ -85,28 +84,29 @@ class LayerNorm:
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         d = u.shape[-1]
-        x = u - rounded_div(u.sum(-1, keepdims=True), d)
-        variance = ((x * x).sum(-1, keepdims=True) << (2 * _STD_BITS)) // d
-        std = np.maximum(isqrt(variance), 1)  # fractional bits: _STD_BITS
-        y = rounded_div(x << (_STD_BITS + _Y_BITS), std)
-        shift = _Y_BITS + GAMMA_BITS
-        result: IntArray = ((y * self.gamma + (1 << (shift - 1))) >> shift) + self.beta
+        x = (u << _MEAN_BITS) - rounded_div(u.sum(-1, keepdims=True) << _MEAN_BITS, d)
+        variance = np.maximum((x * x).sum(-1, keepdims=True) // d, 1)
+        shift = np.maximum(_VARIANCE_BITS - np.frexp(variance.astype(np.float64))[1].astype(np.int64), 0) // 2
+        std = isqrt(variance << (2 * shift))  # fractional bits: shift, as many as fit
+        y = rounded_div(x << (shift + _Y_BITS), std)
+        fraction = _Y_BITS + GAMMA_BITS
+        result: IntArray = (y * self.gamma + (self.beta << _Y_BITS) + (1 << (fraction - 1))) >> fraction
         return result
 
     @staticmethod
     def max_drive(channels: int) -> int:
         """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``.
 
-        The largest one is ``channels * variance << 2 * _STD_BITS``, and a variance is at most the mean of U squared.
+        The largest one is the sum of squares, and a variance is at most the mean of U squared.
         """
-        return math.isqrt((2**62 >> (2 * _STD_BITS)) // channels)
+        return math.isqrt(2**62 // channels) >> _MEAN_BITS
 
 
 @dataclass(frozen=True)
 class Softmax:
     """Softmax over the last axis; ``mask`` is true where a key exists. Masked keys get exactly 0.
 
-    ``scale`` takes U to the real score in 2**-14, ``gain`` takes a probability to 1/SOMA_THRESHOLD spikes.
+    ``scale`` takes U to the real score in 2**-X_BITS, ``gain`` takes a probability to 1/SOMA_THRESHOLD spikes.
     """
 
     scale: Multiplier
@@ -121,17 +121,17 @@ class Softmax:
         x = np.where(allowed, x, 0)
         z = -x // _LN2
         p = x + z * _LN2 + _EXP_B
-        e = ((_EXP_A * (p * p)) >> (3 * _X_BITS - _E_BITS)) + _EXP_C
+        e = ((_EXP_A * (p * p)) >> (3 * X_BITS - _E_BITS)) + _EXP_C
         e = np.where(allowed, e >> np.minimum(z, _MAX_EXP_SHIFT), 0)
         total = np.maximum(e.sum(-1, keepdims=True), 1)  # a fully masked row stays 0
-        return self.gain((e << _P_BITS) // total)
+        return self.gain((e << P_BITS) // total)
 
 
 @dataclass(frozen=True)
 class Gelu:
     """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).
 
-    ``scale`` takes U to the real argument in 2**-14, ``gain`` takes a value in 2**-14 to 1/SOMA_THRESHOLD spikes, of
+    ``scale`` takes U to the real argument in 2**-X_BITS, ``gain`` takes such a value to 1/SOMA_THRESHOLD spikes, of
     which channel c keeps 2**-exponent[c] (equalised channels, (d,)).
     """
 
@@ -142,11 +142,10 @@ class Gelu:
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         x = self.scale(u)
-        t = np.minimum((np.abs(x) * _SQRT_HALF) >> _X_BITS, -_ERF_B) + _ERF_B
-        erf = ((_ERF_A * ((t * t) >> _X_BITS)) >> _X_BITS) + (1 << _X_BITS)
-        phi = (1 << _X_BITS) + np.where(x < 0, -erf, erf)
-        result: IntArray = (self.gain((x * phi) >> (_X_BITS + 1)) + (1 << self.exponent >> 1)) >> self.exponent
-        return result
+        t = np.minimum((np.abs(x) * _SQRT_HALF) >> X_BITS, -_ERF_B) + _ERF_B
+        erf = ((_ERF_A * ((t * t) >> X_BITS)) >> X_BITS) + (1 << X_BITS)
+        phi = (1 << X_BITS) + np.where(x < 0, -erf, erf)
+        return self.gain((x * phi) >> (X_BITS + 1), self.exponent)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ from torch import Tensor, nn
 MAX_WEIGHT_EXPONENT = 7
 
 
+#: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike. Times
+#: T = 127 (the largest graded int8 count) it still fits the 17 bits of netx `vThMant`, which the pipelined schedule needs.
+SOMA_THRESHOLD = 1024
+
+
 def round_ste(x: Tensor) -> Tensor:
     """Round half to even; straight-through gradient 1."""
     return x + (x.round() - x).detach()
@@ -31,10 +36,16 @@ class _Fire(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, threshold: Tensor, half: Tensor, low: int, high: int) -> Tensor:
+    def forward(ctx: Any, drive: Tensor, threshold: Tensor, soma: bool, low: int, high: int) -> Tensor:
+        """``soma``: the drive is the float value of a soma function, rounded first as its integer twin is."""
         ctx.save_for_backward(drive, threshold)
         ctx.low, ctx.high = low, high
-        return (drive + half).div_(threshold).floor_().clamp_(low, high)
+        if soma:
+            units = (drive * (SOMA_THRESHOLD / threshold)).round_()
+            n = units.add_(SOMA_THRESHOLD // 2).div_(SOMA_THRESHOLD).floor_()
+        else:
+            n = (drive + (threshold / 2).floor()).div_(threshold).floor_()
+        return n.clamp_(low, high)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -116,13 +127,8 @@ class FireGate(nn.Module):
         if self.passing or not self.quantised:
             scaled = drive / self.spike_value if unit is None else drive * (unit / self.spike_value)
             return scaled if self.passing else scaled.clamp(self.low, self.timesteps)
-        if unit is None:
-            threshold = self.spike_value
-            half = threshold.detach() / 2
-        else:
-            threshold = self.integer_threshold(unit)
-            half = (threshold.detach() / 2).floor()
-        return cast(Tensor, _Fire.apply(drive, threshold, half, self.low, self.timesteps))
+        threshold = self.spike_value if unit is None else self.integer_threshold(unit)
+        return cast(Tensor, _Fire.apply(drive, threshold, unit is None, self.low, self.timesteps))
 
     @torch.no_grad()
     def calibrate(self, values: Tensor, candidates: int = 40, sample: int = 50_000) -> None:

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertMod
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.models.config import SpikingBertConfig
-from spk2loihi.models.gelu import ibert_gelu
+from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.stage import Counts, TorchStage
 
@@ -218,7 +218,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 depth + 2,
                 self._score_drive(at, value),
                 gates[at + "score"],
-                lambda u, unit: (u * unit).masked_fill(keys == 0, -math.inf).softmax(-1),
+                lambda u, unit: ibert_softmax((u * unit).masked_fill(keys == 0, -math.inf)),
                 order=2,
                 mask=rows[:, None] * keys,
             )
