@@ -90,7 +90,7 @@ def test_steps_are_counts(network: Network, encoding: str) -> None:
         batch_size=3,
     )
     assert result["mismatches"] == 0
-    assert result["spikes_compared"] > 10_000
+    assert result["spikes_compared"] > 5_000
 
 
 def test_verify_finds_one_changed_weight(network: Network) -> None:
@@ -113,7 +113,9 @@ def test_padding_batch_size_and_order_change_no_spike(network: Network, schedule
     together = Emulator(network, schedule, engine=engine).run(batch)
     for i, length in enumerate(batch.lengths):
         alone = Emulator(network, schedule, engine=engine).run(
-            TokenBatch(batch.input_ids[i : i + 1, :length], batch.token_type_ids[i : i + 1, :length], batch.lengths[i : i + 1])
+            TokenBatch(
+                batch.input_ids[i : i + 1, :length], batch.token_type_ids[i : i + 1, :length], batch.lengths[i : i + 1]
+            )
         )
         assert np.array_equal(alone.logits[0], together.logits[i])
         for name, n in alone.counts.items():
@@ -129,18 +131,17 @@ def test_padding_batch_size_and_order_change_no_spike(network: Network, schedule
 
 
 def test_pipelined_run_approaches_the_equilibrium(network: Network) -> None:
+    """O(1/T) where no running mean precedes; slower behind them, whose early transients are averaged away (docs)."""
     batch = random_batch()
-    reference, _ = Emulator(network).equilibrium(batch, resolution=256)
-    errors = []
-    for steps in (16, 256):
+    reference, _ = Emulator(network).equilibrium(batch, resolution=1024)
+    most = network.timesteps * 1024
+
+    def error(stage: str, steps: int) -> float:
         run = Emulator(network, "pipelined", steps=steps).run(batch)
-        errors.append(
-            np.mean([
-                np.abs(run.counts[n] / steps - reference[n].numpy() / (network.timesteps * 256)).mean()
-                for n in ("embedding", "layer.0.key", "layer.0.ffn_in")
-            ])
-        )  # fmt: skip
-    assert errors[1] < errors[0] / 4
+        return float(np.abs(run.counts[stage] / steps - reference[stage].numpy() / most).mean())
+
+    assert error("layer.0.key", 256) < error("layer.0.key", 16) / 12
+    assert error("layer.0.ffn_out", 256) < error("layer.0.ffn_out", 16) / 2
 
 
 @pytest.mark.parametrize("encoding", ["rate", "graded"])

@@ -22,7 +22,9 @@ DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
 
 json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers here.")
-samples_option = click.option("--samples", type=click.IntRange(min=1), help="How many held-out sentences.")
+samples_option = click.option(
+    "--samples", type=click.IntRange(min=1), help="How many held-out sentences. [default: all; 8 where Lava runs]"
+)
 network_argument = click.argument("network_file", type=click.Path(path_type=Path), default=DEFAULT_NETWORK)
 schedule_option = click.option(
     "--schedule", type=click.Choice(["windowed", "pipelined"]), help="When gates open. [default: the file's]"

@@ -23,8 +23,8 @@ def command(network_file: Path, json_file: Path | None) -> None:
     rows = [_row(network, stage) for stage in network.stages]
     console = Console(width=None if Console().is_terminal else 150)
     console.print(
-        f"{network_file}: T = {network.timesteps}, up to {network.max_tokens} tokens, {network.weight_bits}-bit weights, "
-        f"{network.schedule}, {network.encoding}; task {network.task['name']} ({', '.join(network.task['labels'])})"
+        f"{network_file}: T = {network.timesteps}, up to {network.max_tokens} tokens, "
+        f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}; task {network.task['name']} ({', '.join(network.task['labels'])})"
     )
     table = Table(show_lines=False)
     for heading in (

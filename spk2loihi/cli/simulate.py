@@ -125,9 +125,10 @@ def _print(network: Network, n: dict[str, Any]) -> None:
     if n["truncated"]:
         click.echo(f"{n['truncated']} sentences were cut to {network.max_tokens} tokens")
     synops = n["synops"]
+    total = max(1, synops["total"])  # a silent network has none
     click.echo(
         f"{n['schedule']}, {n['encoding']}, T = {n['timesteps']}, {n['latency_steps']} steps; "
-        f"{synops['per_sample']:,.0f} SynOps a sentence ({synops['linear'] / synops['total']:.1%} linear, "
-        f"{synops['attention'] / synops['total']:.1%} attention), {synops['total'] / synops['dense_equivalent']:.2f} "
+        f"{synops['per_sample']:,.0f} SynOps a sentence ({synops['linear'] / total:.1%} linear, "
+        f"{synops['attention'] / total:.1%} attention), {synops['total'] / synops['dense_equivalent']:.2f} "
         f"a synapse; mean rate {n['mean_rate']:.3f}; {n['wall_s']:.1f} s"
     )

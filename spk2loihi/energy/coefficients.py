@@ -233,7 +233,7 @@ def _text(data: dict[str, Any], key: str, where: str) -> str:
 def _kind(value: str, where: str) -> SetKind:
     for kind in get_args(SetKind):
         if value == kind:
-            return kind  # type: ignore[no-any-return]
+            return kind
     raise UserError(f"kind {value!r} {where} is not one of {', '.join(get_args(SetKind))}: choose one.")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import LayerNorm, Scale
+from spk2loihi.export.soma import GAMMA_BITS, P_BITS, Gelu, LayerNorm, Softmax
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -30,9 +30,20 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
     return int(bound.max())
 
 
-def _membrane_bound(stage: Stage, drive: int) -> int:
-    scaled = drive << stage.soma.exponent if isinstance(stage.soma, Scale) else drive
-    return scaled + stage.threshold
+def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
+    """Largest |membrane| of a stage, before or after its soma function, in a window or in a pipelined run of T steps."""
+    if stage.soma is None:
+        return drive + stage.threshold
+    if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
+        gamma, beta = (int(np.abs(x).max()) for x in (stage.soma.gamma, stage.soma.beta))
+        result = ((math.isqrt(stage.channels) + 1) * gamma + beta) >> GAMMA_BITS
+    elif isinstance(stage.soma, Softmax):
+        result = int(stage.soma.gain(np.array([1 << P_BITS]))[0])
+    elif isinstance(stage.soma, Gelu):
+        result = int(stage.soma.gain(stage.soma.scale(np.array([drive])))[0])
+    else:
+        result = drive << stage.soma.exponent
+    return max(drive, result + stage.threshold, 2 * stage.threshold * network.timesteps)
 
 
 def check_limits(network: Network) -> Network:
@@ -47,8 +58,8 @@ def check_limits(network: Network) -> Network:
 def _check(network: Network, stage: Stage) -> Stage:
     drive = worst_drive(network, stage)
     _limit(
-        stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
-        "use fewer --timesteps, fewer --max-tokens or a narrower layer",
+        stage, "worst-case membrane", _membrane_bound(network, stage, drive), limits.MEMBRANE_MAX,
+        "use fewer --timesteps, fewer --max-tokens or a narrower layer", limits.MEMBRANE_BITS,
     )  # fmt: skip
     if isinstance(stage.soma, LayerNorm):
         _limit(
@@ -63,7 +74,7 @@ def _check(network: Network, stage: Stage) -> Stage:
     if stage.bias is not None:
         _limit(
             stage, "bias", int(np.abs(stage.bias).max()), limits.BIAS_MAX,
-            "train with more --bits or without this teacher's outlier bias",
+            "train with more --bits or without this teacher's outlier bias", limits.BIAS_BITS,
         )  # fmt: skip
     for group in stage.synapses:
         largest = int(np.abs(group.weight).max(initial=0))
@@ -76,10 +87,7 @@ def _check(network: Network, stage: Stage) -> Stage:
     return replace(stage, max_drive=drive)
 
 
-def _limit(stage: Stage, what: str, value: int, limit: int, remedy: str) -> None:
+def _limit(stage: Stage, what: str, value: int, limit: int, remedy: str, bits: int | None = None) -> None:
     if value > limit:
-        raise UserError(f"stage {stage.name}: {what} {value} exceeds {limit} ({_bits(limit)} bits): {remedy}")
-
-
-def _bits(limit: int) -> int:
-    return math.ceil(math.log2(limit + 1))
+        width = "" if bits is None else f" ({bits} bits)"
+        raise UserError(f"stage {stage.name}: {what} {value} exceeds {limit}{width}: {remedy}")

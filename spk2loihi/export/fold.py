@@ -18,7 +18,6 @@ from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, SynapticLinear, sk
 from spk2loihi.models.spiking_bert import SpikingLayer
 
 
-
 @torch.no_grad()
 def fold(
     model: SpikingBertForSequenceClassification,
@@ -221,8 +220,8 @@ class _Folder:
         return SynapseGroup(source, mantissas, exponents, depth - self.depth[source] - 1)
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
-        per_spike = SOMA_THRESHOLD / self.value[name]
-        return LayerNorm(_int(norm.weight * per_spike * 2**GAMMA_BITS), _int(norm.bias * per_spike * 2**GAMMA_BITS))
+        per_spike = SOMA_THRESHOLD / float(self.value[name]) * 2**GAMMA_BITS
+        return LayerNorm(_int(norm.weight.double() * per_spike), _int(norm.bias.double() * per_spike))
 
     def _fire(self, name: str) -> dict[str, Any]:
         gate: FireGate = self.gates[name]

@@ -29,7 +29,8 @@ Encoding = Literal["rate", "graded"]
 class SynapseGroup:
     """Token-wise linear synapses: a spike of value s on input j adds ``s * weight[i, j] << exponent[j]`` to neuron i.
 
-    The exponent is shared by the synapses of an axon (Loihi's wgtExp). ``delay`` is in steps beyond the one step every synapse takes; it aligns groups of unequal depth.
+    The exponent is shared by the synapses of an axon (Loihi's wgtExp). ``delay`` is in steps beyond the one step every
+    synapse takes; it aligns groups of unequal depth.
     """
 
     source: str

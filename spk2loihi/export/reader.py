@@ -1,4 +1,4 @@
-"""Read `model.net` and refuse anything that is not exactly what was written: version, checksums, types, ranges, shapes."""
+"""Read `model.net` and refuse anything but what was written: version, checksums, types, ranges, shapes."""
 
 from __future__ import annotations
 

@@ -19,13 +19,12 @@ BoolArray = NDArray[np.bool_]
 
 # Bits are chosen so that a result is off by far less than one unit of 1/SOMA_THRESHOLD spike: the student trains with
 # these functions in floats, and every unit off would flip a neuron near its threshold now and then.
-X_BITS = 20  # fractional bits of softmax and GELU arguments
-P_BITS = 24  # fractional bits of a softmax probability
+X_BITS = 24  # fractional bits of softmax and GELU arguments
+P_BITS = 28  # fractional bits of a softmax probability
 _E_BITS = 30  # fractional bits of an unnormalised exponential
-_MEAN_BITS = 4  # fractional bits of a LayerNorm mean
-_VARIANCE_BITS = 61  # a variance is shifted up to this width before its root is taken
-_Y_BITS = 16  # fractional bits of a normalised LayerNorm value
-GAMMA_BITS = 8  # fractional bits of LayerNorm gamma and beta
+_SQUARES_BITS = 61  # a row is shifted up until its sum of squares fills this width
+_Y_BITS = 22  # fractional bits of a normalised LayerNorm value
+GAMMA_BITS = 14  # fractional bits of LayerNorm gamma and beta
 MULTIPLIER_BITS = 24  # mantissa bits of a fixed-point multiplier
 
 # I-BERT table 1: exp(p) ~ 0.3585 (p + 1.353)^2 + 0.344 on (-ln 2, 0]; erf(x) ~ sgn(x) (a (min(|x|, -b) + b)^2 + 1).
@@ -84,11 +83,12 @@ class LayerNorm:
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         d = u.shape[-1]
-        x = (u << _MEAN_BITS) - rounded_div(u.sum(-1, keepdims=True) << _MEAN_BITS, d)
-        variance = np.maximum((x * x).sum(-1, keepdims=True) // d, 1)
-        shift = np.maximum(_VARIANCE_BITS - np.frexp(variance.astype(np.float64))[1].astype(np.int64), 0) // 2
-        std = isqrt(variance << (2 * shift))  # fractional bits: shift, as many as fit
-        y = rounded_div(x << (shift + _Y_BITS), std)
+        squares = (u * u).sum(-1, keepdims=True)
+        width = np.frexp(squares.astype(np.float64))[1].astype(np.int64)
+        u = u << (np.maximum(_SQUARES_BITS - width, 0) // 2)  # LayerNorm does not depend on the scale of its row
+        x = u - rounded_div(u.sum(-1, keepdims=True), d)
+        std = np.maximum(isqrt((x * x).sum(-1, keepdims=True) // d), 1)
+        y = rounded_div(x << _Y_BITS, std)
         fraction = _Y_BITS + GAMMA_BITS
         result: IntArray = (y * self.gamma + (self.beta << _Y_BITS) + (1 << (fraction - 1))) >> fraction
         return result
@@ -97,9 +97,9 @@ class LayerNorm:
     def max_drive(channels: int) -> int:
         """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``.
 
-        The largest one is the sum of squares, and a variance is at most the mean of U squared.
+        The largest one is the sum of squares.
         """
-        return math.isqrt(2**62 // channels) >> _MEAN_BITS
+        return math.isqrt(2**_SQUARES_BITS // channels)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Softmax:
         x = np.where(allowed, x, 0)
         z = -x // _LN2
         p = x + z * _LN2 + _EXP_B
-        e = ((_EXP_A * (p * p)) >> (3 * X_BITS - _E_BITS)) + _EXP_C
+        e = ((_EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - _E_BITS)) + _EXP_C
         e = np.where(allowed, e >> np.minimum(z, _MAX_EXP_SHIFT), 0)
         total = np.maximum(e.sum(-1, keepdims=True), 1)  # a fully masked row stays 0
         return self.gain((e << P_BITS) // total)

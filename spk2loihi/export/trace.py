@@ -34,5 +34,6 @@ def integer_trace(
             u = folded.soma(u, batch.mask[:, None, None, :] if folded.is_scores else None)
         low = -network.timesteps if folded.signed else 0
         n = np.clip((u + folded.threshold // 2) // folded.threshold, low, network.timesteps)
+        assert stage.mask is not None
         counts[stage.name] = torch.from_numpy(n).to(dtype) * stage.mask
     raise AssertionError("a network ends in a readout")

@@ -37,21 +37,25 @@ def ibert_gelu(x: Tensor) -> Tensor:
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        x = x - x.amax(-1, keepdim=True)
+        largest, at = x.max(-1, keepdim=True)
+        x = x - largest
         halvings = (x * (-1 / math.log(2))).floor_()
         p = torch.where(torch.isinf(x), 0, x + halvings * math.log(2)).add_(1.353)
-        e = torch.exp2(-halvings).mul_(0.344 + 0.3585 * p * p)  # exp(x); 0 where x is -inf
-        e /= e.sum(-1, keepdim=True)
-        ctx.save_for_backward(e)
-        return e
+        power = torch.exp2(-halvings)  # 0 where x is -inf
+        e = power * (0.344 + 0.3585 * p * p)  # exp(x)
+        total = e.sum(-1, keepdim=True)
+        y = e / total
+        ctx.save_for_backward(y, power.mul_(p).mul_(2 * 0.3585).div_(total), at)  # d exp(x) / dx / total
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        weighted = grads[0] * y
-        return weighted - y * weighted.sum(-1, keepdim=True)
+        y, slope, at = ctx.saved_tensors
+        grad = (grads[0] - (grads[0] * y).sum(-1, keepdim=True)) * slope
+        # x enters relative to its maximum, of which the polynomial is not quite independent
+        return grad.scatter_add(-1, at, -grad.sum(-1, keepdim=True))
 
 
 def ibert_softmax(x: Tensor) -> Tensor:
-    """Softmax over the last axis; the gradient is that of the exact softmax at the same probabilities."""
+    """Softmax over the last axis; entries of -inf get exactly 0."""
     return cast(Tensor, _Softmax.apply(x))

@@ -14,13 +14,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-
 #: Largest exponent of a synapse's weight (Loihi's wgtExp is a signed 4-bit number).
 MAX_WEIGHT_EXPONENT = 7
 
 
-#: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike. Times
-#: T = 127 (the largest graded int8 count) it still fits the 17 bits of netx `vThMant`, which the pipelined schedule needs.
+#: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike.
+#: Times T = 127 (the largest graded int8 count) it still fits the 17 bits of netx `vThMant`: pipelined needs that.
 SOMA_THRESHOLD = 1024
 
 
@@ -41,7 +40,7 @@ class _Fire(torch.autograd.Function):
         ctx.save_for_backward(drive, threshold)
         ctx.low, ctx.high = low, high
         if soma:
-            units = (drive * (SOMA_THRESHOLD / threshold)).round_()
+            units = (drive * (SOMA_THRESHOLD / threshold.to(drive.dtype))).round_()
             n = units.add_(SOMA_THRESHOLD // 2).div_(SOMA_THRESHOLD).floor_()
         else:
             n = (drive + (threshold / 2).floor()).div_(threshold).floor_()
@@ -190,9 +189,7 @@ class SynapticLinear(nn.Linear):
         """(d_out, d_in), integers as floats: mantissa times 2**exponent."""
         if not self.quantised:
             return self.weight / scale
-        return cast(
-            Tensor, _RoundWeight.apply(self.weight, scale, torch.exp2(self.column_exponent), self.largest)
-        )
+        return cast(Tensor, _RoundWeight.apply(self.weight, scale, torch.exp2(self.column_exponent), self.largest))
 
     def integer_bias(self, unit: Tensor) -> Tensor:
         """(d_out,), added once per step; ``unit`` is the float value of one unit of U."""

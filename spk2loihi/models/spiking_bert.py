@@ -26,7 +26,7 @@ from spk2loihi.models.stage import Counts, TorchStage
 
 #: Embedding tables are read on the host, not from synapses: 16 bits.
 EMBEDDING_BITS = 16
-_NO_VARIANCE = 1e-3  # LayerNorm epsilon in units of U, whose variance is in the thousands
+_NO_VARIANCE = 1e-6  # LayerNorm epsilon in units of U, whose variance is in the thousands
 
 
 @dataclass
@@ -170,7 +170,11 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
 
         def norm(module: nn.LayerNorm) -> Callable[[Tensor, Tensor], Tensor]:
             return lambda u, unit: F.layer_norm(
-                u, u.shape[-1:], module.weight, module.bias, _NO_VARIANCE if self.config.quantised else module.eps
+                u,
+                u.shape[-1:],
+                module.weight.to(u.dtype),
+                module.bias.to(u.dtype),
+                _NO_VARIANCE if self.config.quantised else module.eps,
             )
 
         def gelu(gate: FireGate) -> Callable[[Tensor, Tensor], Tensor]:
@@ -285,7 +289,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             if stage.gate is None:
                 logits = (u * unit)[:, 0]  # (B, labels)
                 break
-            n = stage.gate(u, unit) if stage.soma is None else stage.gate(stage.soma(u, unit))
+            n = stage.fire(u, unit, precise=not self.training)
             # Padding never reaches a token (its keys are masked); training need not spend a pass on silencing it.
             counts[stage.name] = n if self.training or stage.mask is None else n * stage.mask
         values = {name: (gate.spike_value, gate.channel_scale) for name, gate in self.gates().items()}
@@ -341,7 +345,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
 
     @contextmanager
     def unclipped(self) -> Iterator[None]:
-        """Within this context gates pass every drive on, unrounded and unbounded: the float network the spikes encode."""
+        """Within this context gates pass every drive on, unrounded and unbounded: the float network spikes encode."""
         gates = list(self.gates().values())
         for gate in gates:
             gate.passing = True

@@ -33,6 +33,20 @@ class TorchStage:
     order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
     mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
 
+    def fire(self, u: Tensor, unit: Tensor, precise: bool) -> Tensor:
+        """Spike counts of the drive ``u``, in its dtype.
+
+        Args:
+            precise: compute the soma function in float64, whose spikes are those of the integer function but for one
+                in millions; float32 flips a neuron near its threshold now and then.
+        """
+        assert self.gate is not None
+        if self.soma is None:
+            return self.gate(u, unit)
+        if not precise:
+            return self.gate(self.soma(u, unit))
+        return self.gate(self.soma(u.double(), unit.double())).to(u.dtype)
+
     @property
     def uses_mean(self) -> bool:
         """Pipelined, the stage acts on the running mean of its drive rather than on single spikes."""

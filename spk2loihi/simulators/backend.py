@@ -79,13 +79,13 @@ class Backend(ABC):
     def _check_pipelined(self) -> None:
         if self.steps < 1:
             raise UserError(f"timesteps is {self.steps}, but a run has at least 1 step: choose a larger --timesteps")
-        for stage in self.network.stages:
-            bound = 0 if not stage.depth else worst_drive(self.network, stage, self.steps)
-            if bound > MEMBRANE_MAX:
-                raise UserError(
-                    f"stage {stage.name}: worst-case drive {bound} of a pipelined run of {self.steps} steps exceeds "
-                    f"{MEMBRANE_MAX} (24 bits): choose a smaller --timesteps"
-                )
+        overflow = pipelined_overflow(self.network, self.steps)
+        if overflow is not None:
+            stage, bound = overflow
+            raise UserError(
+                f"stage {stage}: worst-case drive {bound} of a pipelined run of {self.steps} steps exceeds "
+                f"{MEMBRANE_MAX} (24 bits): choose a smaller --timesteps"
+            )
 
     @property
     def latency_steps(self) -> int:
@@ -95,5 +95,14 @@ class Backend(ABC):
     def run(self, batch: TokenBatch, record: bool = False) -> Run:
         """Run one batch of sentences."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most backends hold nothing)
         """Release what the backend holds (Lava: its runtime)."""
+
+
+def pipelined_overflow(network: Network, steps: int) -> tuple[str, int] | None:
+    """First stage whose drive could leave 24 bits in a pipelined run of ``steps``, with its bound; None if none can."""
+    for stage in network.stages:
+        bound = worst_drive(network, stage, steps) if stage.depth else 0
+        if bound > MEMBRANE_MAX:
+            return stage.name, bound
+    return None

@@ -8,6 +8,7 @@ import numpy as np
 
 from spk2loihi.data import Encoded, collate
 from spk2loihi.export.network import Network
+from spk2loihi.simulators.backend import pipelined_overflow
 from spk2loihi.simulators.emulator import Emulator
 from spk2loihi.simulators.simulate import pad_id
 
@@ -18,10 +19,12 @@ _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): fi
 def measure_convergence(
     network: Network, encoded: list[Encoded], labels: list[int], steps: tuple[int, ...] = STEPS
 ) -> dict[str, Any]:
-    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the accuracy, after each of ``steps``.
+    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and accuracy, after each of ``steps``.
 
-    One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones.
+    One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
+    which a membrane of the pipelined run could overflow are left out.
     """
+    steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
     batch = collate(encoded, pad_id(network))
     reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
     run = Emulator(network, "pipelined", steps=max(steps)).run(batch, record=True)

@@ -3,13 +3,13 @@
 One function serves every backend: a backend hands over the events it saw, however it got them, with the lengths of
 the sentences, and the same counters come back. All figures are totals over the samples counted.
 
-* A SynOp is one event (a spike, or a graded message whatever its payload) arriving at one existing synapse; zero weights have none. The fast weights of attention exist
-  for every pair of tokens of a sentence, whatever value they hold: a query spike adds a row of key counts (one SynOp
-  a key token), a key spike adds a column of query counts (one a query token), a score spike adds a row of value counts
-  (one a channel of the head). A value spike adds a column of score counts only in the pipelined schedule; in windows
-  no score has fired yet, so it is stored, not added.
-* ``dense`` is one operation per synapse of the same-shape ANN, zero weights and attention products included: NeuroBench's
-  dense count with the attention its hooks miss.
+* A SynOp is one event (a spike, or a graded message whatever its payload) arriving at one existing synapse; zero
+  weights have none. The fast weights of attention exist for every pair of tokens of a sentence, whatever value they
+  hold: a query spike adds a row of key counts (one SynOp a key token), a key spike adds a column of query counts (one a
+  query token), a score spike adds a row of value counts (one a channel of the head). A value spike adds a column of
+  score counts only in the pipelined schedule; in windows no score has fired yet, so it is stored, not added.
+* ``dense`` is one operation per synapse of the same-shape ANN, zero weights and attention products included:
+  NeuroBench's dense count with the attention its hooks miss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.export.network import Network, Schedule, Stage
 
-Counts = dict[str, NDArray[np.int64]]
+Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
 
 

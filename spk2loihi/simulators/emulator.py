@@ -45,6 +45,8 @@ class Emulator(Backend):
     ) -> None:
         super().__init__(network, schedule, encoding, steps)
         self.engine: Engine = engine or ("count" if schedule == "windowed" else "stepped")
+        if self.engine == "stepped" and schedule == "windowed":
+            self.name = "stepped"
         if self.engine == "count" and schedule != "windowed":
             raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
         # float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied
@@ -60,7 +62,7 @@ class Emulator(Backend):
                 return self._run_stepped(batch, record)
             counts, readout = self.equilibrium(batch)
         trains = {name: self._window(n) for name, n in counts.items()} if record else None
-        integer = {name: n.numpy().astype(np.int64) for name, n in counts.items()}
+        integer = {name: n.numpy().astype(np.int16) for name, n in counts.items()}
         return Run(
             _integers(readout)[:, 0], integer, _events(integer, self.encoding), trains, self.steps, self.latency_steps
         )
@@ -100,8 +102,8 @@ class Emulator(Backend):
                 self._step_pipelined(stage, trains, batch, masks)
             )  # fmt: skip
             trains[stage.name] = train
-            counts[stage.name] = _integers(train.sum(0))
-            events[stage.name] = np.count_nonzero(train.numpy(), axis=0).astype(np.int64)
+            counts[stage.name] = train.sum(0).numpy().astype(np.int16)
+            events[stage.name] = (train != 0).sum(0).numpy().astype(np.int16)
             if record:
                 recorded[stage.name] = train.numpy().astype(np.int8)
             for source in stage.sources:
@@ -151,7 +153,7 @@ class Emulator(Backend):
     def _step_pipelined(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """As windowed, but the gate is open from the first step and a soma function acts on the running mean of U."""
         window = self.network.timesteps
-        by_mean = stage.soma is not None
+        by_mean = stage.soma is not None or _order(stage) != 1
         threshold = stage.threshold * window if by_mean else stage.threshold
         low = -threshold if stage.signed else 0
         embedded = None if stage.depth else self._soma(stage, self._embedding_drive(batch), masks)
@@ -252,4 +254,4 @@ def _integers(x: Tensor) -> NDArray[np.int64]:
 
 
 def _events(counts: Counts, encoding: Encoding) -> Counts:
-    return {name: np.abs(n) if encoding == "rate" else (n != 0).astype(np.int64) for name, n in counts.items()}
+    return {name: np.abs(n) if encoding == "rate" else (n != 0).astype(np.int16) for name, n in counts.items()}

@@ -138,7 +138,7 @@ class ConvSynapse:
             for x in range(kernel.shape[0]):
                 for y in range(kernel.shape[1]):
                     patch = grouped[:, :, self._taps(0, x), self._taps(1, y)].reshape(groups, -1, channels)
-                    total += patch @ kernel[x, y]
+                    np.add(total, patch @ kernel[x, y], out=total)
             sums = total.astype(np.int64).reshape(groups, batch, size_x, size_y, -1)
             sums = np.moveaxis(sums, 0, 3).reshape(batch, *self.output_shape)
             wrapped: Int32Array = ((sums + half) % (2 * half) - half).astype(np.int32)

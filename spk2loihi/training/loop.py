@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from spk2loihi.data import Encoded, TokenBatch, collate, length_sorted_batches, score
+from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
 from spk2loihi.training.checkpoint import load_tensors
 
@@ -95,6 +96,7 @@ def run(
     what: str,
     resume: Path | None = None,
     fresh: bool = True,
+    fingerprint: str = "",
     report: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Train ``model`` in place with AdamW and leave it at its best epoch on the held-out score.
@@ -103,6 +105,7 @@ def run(
         loss_of: loss of a batch (model inputs, labels).
         resume: file that holds the state after every epoch; a run with ``fresh=False`` continues from it and ends with
             the weights it would have had without the interruption.
+        fingerprint: what the state depends on; a run does not continue from a state with another one.
 
     Returns:
         One record an epoch: epoch, loss, score, seconds.
@@ -124,6 +127,11 @@ def run(
     best: dict[str, Tensor] = {}
     if resume is not None and not fresh and resume.is_file():
         state = load_tensors(resume, "resume file")
+        if state.get("fingerprint") != fingerprint:
+            raise UserError(
+                f"resume file {resume} was made with other settings or data: give the same options as before, or leave "
+                "--resume out to start anew"
+            )
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
@@ -158,6 +166,7 @@ def run(
             )
             if resume is not None:
                 content = {
+                    "fingerprint": fingerprint,
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "schedule": {k: v for k, v in schedule.state_dict().items() if k != "lr_lambdas"},

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+from transformers.utils import logging as transformers_logging
 
 from spk2loihi.errors import UserError
 
@@ -44,6 +45,8 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
     Raises:
         UserError: not a BERT, unreadable, or its classifier has another number of labels.
     """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     where = str(embedded_teacher()) if source is None else source
     local = Path(where).is_dir()
     try:
@@ -52,6 +55,11 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
             raise UserError(
                 f"teacher {where} is a {config.model_type} model, but only BERT encoders can be distilled: "
                 "choose a BERT directory or id"
+            )
+        if config.hidden_act != "gelu":
+            raise UserError(
+                f"teacher {where} uses the activation {config.hidden_act!r}, but a student knows only 'gelu': "
+                "choose a BERT with GELU"
             )
         tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
         fine_tuned = "BertForSequenceClassification" in (config.architectures or [])

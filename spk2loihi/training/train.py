@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -104,7 +105,7 @@ def train(
         student, loss_of, train_data, held_out, spec.metric,
         LoopSettings(settings.epochs, settings.batch_size, settings.learning_rate, settings.threshold_learning_rate,
                      settings.seed, pad_id),
-        what="student", resume=state_file, fresh=not resume, report=report,
+        what="student", resume=state_file, fresh=not resume, fingerprint=_fingerprint(spec, settings), report=report,
     )  # fmt: skip
     student.cpu()
     metrics = {
@@ -130,6 +131,11 @@ def train(
     write_json(out.parent / "metrics.json", metrics)
     state_file.unlink(missing_ok=True)
     return metrics
+
+
+def _fingerprint(spec: TaskSpec, settings: TrainSettings) -> str:
+    """Everything the student's weights depend on, but the teacher: a resumed run finds it fine-tuned already."""
+    return json.dumps([spec.to_dict(), {k: v for k, v in asdict(settings).items() if k != "teacher"}], sort_keys=True)
 
 
 def _tokenised(tokenizer: Tokenizer, examples: Examples, max_tokens: int) -> tuple[LabelledData, int]:
@@ -209,9 +215,7 @@ def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData
     with student.unclipped():
         activations = student.equilibrium(**inputs)
     equalised = [name for name, gate in student.gates().items() if gate.channel_scale is not None]
-    equalise(
-        student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"])
-    )
+    equalise(student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"]))
     with student.calibration():
         student(**inputs)
     with torch.no_grad():

@@ -7,10 +7,12 @@ import contextlib
 import gc
 import io
 import logging
+import multiprocessing
 import os
 import selectors
 import shutil
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -460,6 +462,8 @@ def _loihi_extension() -> bool:
 def _import_lava() -> None:
     """Import Lava without the noise of its import (Prophesee, CUDA).
 
+    Lava sets the start method of `multiprocessing` when it is imported and fails if some library has fixed it before.
+
     Raises:
         UserError: it is not there.
     """
@@ -467,6 +471,8 @@ def _import_lava() -> None:
     level = chatty.level
     chatty.setLevel(logging.ERROR)
     try:
+        if "lava.magma.runtime" not in sys.modules:
+            multiprocessing.set_start_method(None, force=True)
         with contextlib.redirect_stdout(io.StringIO()):
             import lava.lib.dl.netx.blocks.process  # noqa: F401
     except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
