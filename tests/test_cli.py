@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,7 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def chain(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+def chain(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Every command once, in an empty folder, as a user types them."""
     folder = tmp_path_factory.mktemp("chain")
     both = ["--backend", "emulator", "--backend", "stepped"]
@@ -63,7 +62,7 @@ def chain(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for name, arguments in steps.items():
             outcomes[name] = spk2loihi(*arguments, "--json", f"{name}.json")
             assert outcomes[name].code == 0, (name, outcomes[name].err)
-    yield Chain(folder, outcomes)
+    return Chain(folder, outcomes)
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ def command(network_file: Path, json_file: Path | None) -> None:
     console = Console(width=None if Console().is_terminal else 150)
     console.print(
         f"{network_file}: T = {network.timesteps}, up to {network.max_tokens} tokens, "
-        f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}; task {network.task['name']} ({', '.join(network.task['labels'])})"
+        f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}; "
+        f"task {network.task['name']} ({', '.join(network.task['labels'])})"
     )
     table = Table(show_lines=False)
     for heading in (

@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, P_BITS, Gelu, LayerNorm, Softmax
+from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, LayerNorm, Softmax
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -31,7 +31,7 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
 
 
 def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
-    """Largest |membrane| of a stage, before or after its soma function, in a window or in a pipelined run of T steps."""
+    """Largest |membrane| of a stage, before or after its soma function, windowed or pipelined over T steps."""
     if stage.soma is None:
         return drive + stage.threshold
     if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
@@ -66,6 +66,9 @@ def _check(network: Network, stage: Stage) -> Stage:
             stage, "worst-case LayerNorm drive", drive, LayerNorm.max_drive(stage.channels),
             "use fewer --timesteps or a narrower layer",
         )  # fmt: skip
+    if isinstance(stage.soma, Gelu):
+        argument = int(stage.soma.scale(np.array([drive]))[0])
+        _limit(stage, "worst-case GELU argument", argument, GELU_MAX, "use fewer --timesteps or a narrower layer")
     if not 1 <= stage.threshold <= limits.THRESHOLD_MAX:
         raise UserError(
             f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "

@@ -127,6 +127,11 @@ class Softmax:
         return self.gain((e << P_BITS) // total)
 
 
+#: Largest argument of GELU, in 2**-X_BITS, for which no int64 intermediate overflows: x times a 25-bit factor, then a
+#: value times a 24-bit multiplier.
+GELU_MAX = 2**37
+
+
 @dataclass(frozen=True)
 class Gelu:
     """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).

@@ -9,9 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
 from spk2loihi.simulators.stock_netx import IntArray
@@ -84,7 +85,7 @@ class DenseSynapse:
 
     def accumulator(self, largest: int) -> Accumulate:
         bound = int(np.abs(self.mantissa).sum(1).max()) * largest
-        matrix = self.mantissa.T.astype(_exact_dtype(bound))  # (inputs, neurons)
+        matrix: NDArray[Any] = self.mantissa.T.astype(_exact_dtype(bound))  # (inputs, neurons)
         shift = np.int32(self.shift)
 
         def accumulate(spikes: Int32Array) -> Int32Array:
