@@ -361,11 +361,12 @@ def test_stock_netx_file_is_refused(file: Path, tmp_path: Path) -> None:
     refused(path, "without the spk2loihi group")
 
 
+@pytest.mark.slow
 def test_any_flipped_byte_is_harmless_or_refused(network: Network, file: Path, tmp_path: Path) -> None:
     content, rng = file.read_bytes(), np.random.default_rng(0)
     path = tmp_path / "model.net"
     harmless = 0
-    for position in rng.choice(len(content), 40, replace=False):
+    for position in rng.choice(len(content), 24, replace=False):
         damaged = bytearray(content)
         damaged[position] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
@@ -375,7 +376,7 @@ def test_any_flipped_byte_is_harmless_or_refused(network: Network, file: Path, t
             continue
         assert_same(read, as_json(network))  # a byte nobody reads
         harmless += 1
-    assert harmless < 40
+    assert harmless < 24
 
 
 # --- writing
@@ -510,7 +511,7 @@ def test_weight_limits(network: Network) -> None:
     weight[0, 0] = 255
     over_limit(changed(network, "pooler", **scaled_weights(stage, weight=weight)), "stage pooler", "255", "254")
     over_limit(
-        changed(network, "pooler", **scaled_weights(stage, exponent=np.full(16, 8))), "weight exponent", " 8 ", " 7 "
+        changed(network, "pooler", **scaled_weights(stage, exponent=np.full(16, 8))), "weight exponent", " 8 ", " 7"
     )
     over_limit(changed(network, "pooler", **scaled_weights(stage, delay=63)), "delay", "63", "62")
 

@@ -80,17 +80,18 @@ def train(
         f"task {spec.name}: {len(train_data.labels)} training and {len(held_out.labels)} held-out sentences"
         + (f"; {cut} training sentences cut to {settings.max_tokens} tokens" if cut else "")
     )
-    if not fine_tuned:
-        _fine_tune(teacher, tokenizer, train_data, held_out, spec, settings, pad_id, teacher_home, report)
-    teacher_score = evaluate(teacher.model, held_out, spec.metric, pad_id)
+    if fine_tuned:
+        teacher_score = evaluate(teacher.model, held_out, spec.metric, pad_id)
+    else:
+        teacher_score = _fine_tune(
+            teacher, tokenizer, train_data, held_out, spec, settings, pad_id, teacher_home, report
+        )
     report(f"teacher: held-out {spec.metric} {100 * teacher_score:.2f} %")
 
     layers = _layer_map(settings.layers, teacher.model.config.num_hidden_layers)
     student = _student(teacher, layers, spec, settings)
     probe = TeacherProbe(teacher.model)
     _calibrate(student, train_data, pad_id)
-    start_score = evaluate(student, held_out, spec.metric, pad_id)
-    report(f"student before training: held-out {spec.metric} {100 * start_score:.2f} %")
     for parameter in student.embeddings.parameters():
         parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
     student.embeddings.gate.log_threshold.requires_grad_(True)
@@ -113,7 +114,6 @@ def train(
         "metric": spec.metric,
         "score": max(record["score"] for record in history),
         "teacher_score": teacher_score,
-        "score_before_training": start_score,
         "epochs": history,
         "wall_s": time.perf_counter() - started,
         "parameters": sum(p.numel() for p in student.parameters()),
@@ -153,9 +153,10 @@ def _fine_tune(
     pad_id: int,
     home: Path,
     report: Callable[[str], None],
-) -> None:
+) -> float:
+    """Fine-tune the teacher, keep it in ``home``, and return its held-out score."""
     model = teacher.model
-    run(
+    history = run(
         model, lambda inputs, labels: classification_loss(model, inputs, labels), train_data, held_out, spec.metric,
         LoopSettings(settings.teacher_epochs, settings.batch_size, settings.teacher_learning_rate, 0.0, settings.seed,
                      pad_id),
@@ -163,6 +164,7 @@ def _fine_tune(
     )  # fmt: skip
     model.save_pretrained(home)
     tokenizer.save(str(home / "tokenizer.json"))
+    return float(max(record["score"] for record in history))
 
 
 def _layer_map(chosen: list[int] | None, available: int) -> list[int]:
