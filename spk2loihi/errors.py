@@ -8,3 +8,9 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, short enough for a sentence; its type when it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

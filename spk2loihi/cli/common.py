@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,12 +83,27 @@ def percent(score: float) -> str:
     return f"{100 * score:.2f} %"
 
 
-def check_writable(path: Path) -> None:
+def check_writable(*paths: Path | None, inputs: Sequence[Path] = ()) -> None:
     """Refuse an output place before hours of work, not after."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, not a file: name a file with -o")
+    for path in paths:
+        if path is not None:
+            try:
+                _check_writable(path)
+            except OSError as error:
+                raise UserError(
+                    f"{path} cannot be written ({error.strerror or error}): choose another place with -o"
+                ) from None
+            if any(same.exists() and path.exists() and path.samefile(same) for same in inputs):
+                raise UserError(f"{path} is the file to read, so it cannot be written: choose another place with -o")
+
+
+def _check_writable(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is a folder or a device, not a file: name a file with -o")
     parent = path.absolute().parent
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir():
         raise UserError(f"{path} cannot be written, because {parent} is not a folder: choose another place with -o")
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=".spk2loihi-"))  # permissions do not tell for every file system
+    made.rmdir()

@@ -20,6 +20,7 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
 )
+from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
 
 _CONVERGENCE_SENTENCES = 8
@@ -56,7 +57,9 @@ def run(
     data: dict[str, Any] | None = None,
 ) -> None:
     """The command without its parser."""
-    check_writable(out)
+    if out.suffix == ".json":
+        raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file with -o")
+    check_writable(out, out.with_suffix(".json"), json_file, inputs=[network_file])
     from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
     from spk2loihi.energy.teacher import teacher_macs
     from spk2loihi.files import sha256

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, check_writable, json_option, save_numbers
+from spk2loihi.errors import UserError
 
 
 @click.command("export")
@@ -26,7 +27,9 @@ def run(
     model_file: Path, out: Path, json_file: Path | None, schedule: Any = "windowed", encoding: Any = "rate"
 ) -> None:
     """The command without its parser."""
-    check_writable(out)
+    check_writable(out, json_file, inputs=[model_file])
+    if schedule == "pipelined" and encoding == "graded":
+        raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
     from spk2loihi.export import write_network
     from spk2loihi.export.fold import fold
     from spk2loihi.files import sha256

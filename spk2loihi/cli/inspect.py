@@ -21,7 +21,7 @@ def command(network_file: Path, json_file: Path | None) -> None:
     """Show the layers of NETWORK_FILE: shapes, bits, thresholds, soma functions, and what its integers mean."""
     network = read_network(network_file)
     rows = [_row(network, stage) for stage in network.stages]
-    console = Console(width=None if Console().is_terminal else 150)
+    console = Console(width=None if Console().is_terminal else 180)
     console.print(
         f"{network_file}: T = {network.timesteps}, up to {network.max_tokens} tokens, "
         f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}; "

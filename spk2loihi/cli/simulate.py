@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from spk2loihi.cli.common import (
+    check_writable,
     data_options,
     encoding_option,
     held_out,
@@ -70,6 +71,7 @@ def run(
     from spk2loihi.simulators import create_backend, encode, simulate, summary
     from spk2loihi.versions import versions
 
+    check_writable(json_file, inputs=[network_file])
     network = read_network(network_file)
     if samples is None and backend_name in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES

@@ -32,7 +32,7 @@ from spk2loihi.errors import UserError
 @click.option("--teacher-epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of fine-tuning.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--lr", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last finished epoch.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=DEFAULT_MODEL, show_default=True)
 @json_option
@@ -64,7 +64,7 @@ def command(
 
 def run(data: dict[str, Any], out: Path, json_file: Path | None, *, resume: bool = False, **settings: Any) -> None:
     """The command without its parser."""
-    check_writable(out)
+    check_writable(out, json_file)
     spec = training_task(data)
     from spk2loihi.training.train import TrainSettings, train
 

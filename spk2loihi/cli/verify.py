@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from spk2loihi.cli.common import (
+    check_writable,
     data_options,
     encoding_option,
     held_out,
@@ -70,6 +71,7 @@ def run(
     """The command without its parser."""
     from spk2loihi.simulators import create_backend, encode, verify
 
+    check_writable(json_file, inputs=[network_file])
     network = read_network(network_file)
     names = backends or ("stepped" if (schedule or network.schedule) == "pipelined" else "emulator", "cpu")
     if len(names) != 2:

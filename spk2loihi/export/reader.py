@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
+from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, soma_from_dict
 from spk2loihi.export.limits import WEIGHT_MAX, WEIGHT_MIN
-from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.export.network import Attention, Embedding, Encoding, Network, Schedule, Stage, SynapseGroup
 from spk2loihi.export.writer import dataset_digest, list_digest
 
 
@@ -31,7 +33,17 @@ def read_network(path: Path) -> Network:
     try:
         with h5py.File(path, "r") as file:
             return check_limits(_read(file, path))
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         reason = str(error).strip("'\"").splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(
             f"network file {path} is damaged or truncated ({reason}): write it again with spk2loihi export"
@@ -71,6 +83,7 @@ def _read(file: h5py.File, path: Path) -> Network:
         encoding=meta["encoding"],
         provenance=meta["provenance"],
     )
+    _check_values(network)
     _check_wiring(network, path)
     return network
 
@@ -160,6 +173,32 @@ def _groups(meta: dict[str, Any], weight: NDArray[np.int64]) -> list[SynapseGrou
         groups.append(SynapseGroup(g["source"], values, exponent, int(g["delay"])))
         start += width
     return groups
+
+
+def _check_values(network: Network) -> None:
+    """Raises ValueError for metadata no network can have."""
+    if not 1 <= network.timesteps <= 127:
+        raise ValueError(f"timesteps is {network.timesteps}")
+    if not 3 <= network.max_tokens <= len(network.embedding.position):
+        raise ValueError(f"max_tokens is {network.max_tokens}, with {len(network.embedding.position)} positions")
+    if network.schedule not in get_args(Schedule) or network.encoding not in get_args(Encoding):
+        raise ValueError(f"schedule is {network.schedule}, encoding {network.encoding}")
+    if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
+        raise ValueError("the task has no labels")
+    if len(network.task["labels"]) != network.readout.channels:
+        raise ValueError(f"{len(network.task['labels'])} labels for {network.readout.channels} outputs")
+    try:
+        Tokenizer.from_str(network.tokenizer)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ValueError(f"tokenizer: {error}") from None
+    for stage in network.stages:
+        if stage.tokens not in ("all", "first") or stage.heads < 1:
+            raise ValueError(f"{stage.name}: tokens {stage.tokens}, heads {stage.heads}")
+        if stage.attention is not None and network[stage.attention.right].channels % stage.heads:
+            raise ValueError(f"{stage.name}: heads {stage.heads} do not divide its channels")
+        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent")]
+        if any(isinstance(a, np.ndarray) and a.shape != (stage.channels,) for a in arrays):
+            raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
 
 
 def _check_wiring(network: Network, path: Path) -> None:

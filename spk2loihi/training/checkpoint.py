@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from spk2loihi.errors import UserError
+from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import write_atomically
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 
@@ -57,9 +58,9 @@ def load_tensors(path: Path, what: str) -> dict[str, Any]:
             f"{what} {path} is not a plain tensor file: it is damaged or holds pickled code, which is never loaded; "
             "use a file from someone you trust, written by spk2loihi train"
         ) from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, struct.error) as error:
         raise UserError(
-            f"{what} {path} cannot be read ({str(error).splitlines()[0][:120]}): it is damaged or not a torch file; "
+            f"{what} {path} cannot be read ({first_line(error)}): it is damaged or not a torch file; "
             "write it again with spk2loihi train"
         ) from None
     if not isinstance(content, dict):
@@ -86,8 +87,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         model = SpikingBertForSequenceClassification(config)
         model.load_state_dict(content["state_dict"])
         checkpoint = Checkpoint(model.eval(), content["tokenizer"], content["task"], content["training"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise UserError(
-            f"model file {path} is incomplete or inconsistent ({str(error).splitlines()[0][:120]}): train it again"
+            f"model file {path} is incomplete or inconsistent ({first_line(error)}): train it again"
         ) from None
     return checkpoint

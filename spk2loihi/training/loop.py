@@ -169,7 +169,7 @@ def run(
                     "fingerprint": fingerprint,
                     "model": model.state_dict(),
                     "optimiser": optimiser.state_dict(),
-                    "schedule": {k: v for k, v in schedule.state_dict().items() if k != "lr_lambdas"},
+                    "schedule": schedule.state_dict(),  # holds None for each function
                     "history": history,
                     "best": best,
                 }

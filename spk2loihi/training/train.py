@@ -62,6 +62,8 @@ def train(
     ``out``, which a later run can name with ``--teacher``.
     """
     started = time.perf_counter()
+    if not 0 < settings.learning_rate < 1:
+        raise UserError(f"lr is {settings.learning_rate}, but a learning rate is between 0 and 1: change --lr")
     torch.manual_seed(settings.seed)
     spec, examples = load_train(spec)
     held_out_examples = load_held_out(spec)
@@ -72,6 +74,13 @@ def train(
     if source is None and resume and (teacher_home / "config.json").is_file():
         source = str(teacher_home)
     teacher, fine_tuned = load_teacher(source, spec.labels)
+    layers = _layer_map(settings.layers, teacher.model.config.num_hidden_layers)
+    config = _student_config(teacher, layers, spec, settings)  # refuses wrong settings before the teacher is tuned
+    if not fine_tuned and Path(teacher.source).resolve() == teacher_home.resolve():
+        raise UserError(
+            f"teacher {teacher.source} has no classifier, and its fine-tuned copy would overwrite it: choose another "
+            "folder with -o"
+        )
     tokenizer = Tokenizer.from_str(teacher.tokenizer)
     pad_id = teacher.model.config.pad_token_id or 0
     train_data, cut = _tokenised(tokenizer, examples, settings.max_tokens)
@@ -88,8 +97,7 @@ def train(
         )
     report(f"teacher: held-out {spec.metric} {100 * teacher_score:.2f} %")
 
-    layers = _layer_map(settings.layers, teacher.model.config.num_hidden_layers)
-    student = _student(teacher, layers, spec, settings)
+    student = _student(teacher, layers, config)
     probe = TeacherProbe(teacher.model)
     _calibrate(student, train_data, pad_id)
     for parameter in student.embeddings.parameters():
@@ -177,16 +185,14 @@ def _layer_map(chosen: list[int] | None, available: int) -> list[int]:
     return layers
 
 
-def _student(
-    teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings
-) -> SpikingBertForSequenceClassification:
+def _student_config(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> SpikingBertConfig:
     bert = teacher.model.config
     if settings.hidden not in (None, bert.hidden_size):
         raise UserError(
             f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
             f"{bert.hidden_size} wide: leave --hidden out or choose a teacher of that width"
         )
-    config = SpikingBertConfig(
+    return SpikingBertConfig(
         vocab_size=bert.vocab_size,
         hidden_size=bert.hidden_size,
         num_hidden_layers=len(layers),
@@ -202,6 +208,9 @@ def _student(
         id2label=dict(enumerate(spec.labels)),
         label2id={label: i for i, label in enumerate(spec.labels)},
     )
+
+
+def _student(teacher: Teacher, layers: list[int], config: SpikingBertConfig) -> SpikingBertForSequenceClassification:
     student = SpikingBertForSequenceClassification(config)
     student.copy_teacher(teacher.model.bert, layers)
     with torch.no_grad():
