@@ -16,7 +16,7 @@ from spk2loihi.errors import UserError
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call ``write`` on a temporary name beside ``path``, then rename. Devices and pipes are refused, not replaced."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is a folder or a device, not a file: choose another place with -o")
+        raise UserError(f"{path} cannot be written, because it is a folder or a device: choose another place with -o")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -463,7 +463,15 @@ def test_summary_of_a_network() -> None:
         max_tokens=8,
         stages=(
             Stage("embedding", 0, 2, 1024),
-            Stage("readout", 1, 2, 1, (SynapseGroup("embedding", weight),), tokens="first", fires=False),
+            Stage(
+                "readout",
+                1,
+                2,
+                1,
+                (SynapseGroup("embedding", weight, np.zeros(2, np.int64)),),
+                tokens="first",
+                fires=False,
+            ),
         ),
         embedding=Embedding(table, table, table),
         tokenizer="{}",
