@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spk2loihi.data import Examples, TaskSpec, load_held_out, task_spec
 from spk2loihi.errors import UserError
@@ -66,12 +63,6 @@ def held_out(network: Network, options: dict[str, Any], samples: int | None) -> 
         spec = TaskSpec.from_dict(network.task)
     examples = load_held_out(spec)
     return spec, examples if samples is None else examples.take(samples)
-
-
-def progress() -> Progress:
-    """A bar with an ETA on standard error; silent when that is not a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
 
 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any]) -> None:

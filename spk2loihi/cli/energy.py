@@ -16,12 +16,12 @@ from spk2loihi.cli.common import (
     held_out,
     json_option,
     network_argument,
-    progress,
     samples_option,
     save_numbers,
 )
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
+from spk2loihi.progress import progress_bar
 
 _CONVERGENCE_SENTENCES = 8
 
@@ -72,7 +72,7 @@ def run(
     spec, examples = held_out(network, data or {}, samples)
     encoded, _ = encode(network, examples)
     backend = create_backend("emulator", network, "windowed", encoding)
-    with progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("count operations", total=len(encoded))
         result = simulate(backend, encoded, advance=lambda n: bar.advance(task, n))
         task = bar.add_task("convergence")

@@ -15,7 +15,6 @@ from spk2loihi.cli.common import (
     json_option,
     network_argument,
     percent,
-    progress,
     samples_option,
     save_numbers,
     schedule_option,
@@ -23,6 +22,7 @@ from spk2loihi.cli.common import (
 )
 from spk2loihi.data import Examples
 from spk2loihi.export import Network, read_network
+from spk2loihi.progress import progress_bar
 
 #: Lava needs tens of milliseconds a step whatever the batch: a few sentences by default, the emulator takes them all.
 _LAVA_SAMPLES = 8
@@ -85,7 +85,7 @@ def run(
     backend = create_backend(backend_name, network, schedule, encoding, timesteps)
     encoded, truncated = encode(network, examples, refuse_long=bool(text))
     try:
-        with progress() as bar:
+        with progress_bar() as bar:
             task = bar.add_task(f"simulate ({backend_name})", total=len(encoded))
             result = simulate(backend, encoded, _BATCH.get(backend_name, 64), lambda n: bar.advance(task, n))
     finally:

@@ -16,7 +16,6 @@ from spk2loihi.cli.common import (
     held_out,
     json_option,
     network_argument,
-    progress,
     samples_option,
     save_numbers,
     schedule_option,
@@ -24,6 +23,7 @@ from spk2loihi.cli.common import (
 )
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
+from spk2loihi.progress import progress_bar
 
 _SAMPLES = 8
 _BATCH = {"cpu": 8, "loihi2": 8}
@@ -81,7 +81,7 @@ def run(
     started = time.perf_counter()
     first, second = (create_backend(name, network, schedule, encoding, timesteps) for name in names)
     try:
-        with progress() as bar:
+        with progress_bar() as bar:
             task = bar.add_task(f"verify {names[0]} against {names[1]}", total=len(encoded))
             batch = min(_BATCH.get(name, 32) for name in names)
             numbers = verify(first, second, encoded, batch, lambda n: bar.advance(task, n))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from spk2loihi.data import Encoded, TokenBatch, collate, length_sorted_batches, score
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
+from spk2loihi.progress import progress_bar
 from spk2loihi.training.checkpoint import load_tensors
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
@@ -77,12 +75,6 @@ def predict(model: nn.Module, data: list[Encoded], pad_id: int, batch_size: int 
 
 def evaluate(model: nn.Module, data: LabelledData, metric: str, pad_id: int) -> float:
     return score(metric, predict(model, data.encoded, pad_id).argmax(-1), data.labels)
-
-
-def progress_bar() -> Progress:
-    """A bar with an ETA on standard error; silent when that is not a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
 
 
 def run(
