@@ -78,7 +78,7 @@ def _read(file: h5py.File, path: Path) -> Network:
         tokenizer=_text(extension["tokenizer"]),
         task=meta["task"],
         config=meta["config"],
-        weight_bits=int(meta["weight_bits"]),
+        weight_bits=float(meta["weight_bits"]),
         schedule=meta["schedule"],
         encoding=meta["encoding"],
         provenance=meta["provenance"],
@@ -196,7 +196,7 @@ def _check_values(network: Network) -> None:
             raise ValueError(f"{stage.name}: tokens {stage.tokens}, heads {stage.heads}")
         if stage.attention is not None and network[stage.attention.right].channels % stage.heads:
             raise ValueError(f"{stage.name}: heads {stage.heads} do not divide its channels")
-        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent")]
+        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent", "weight", "bias")]
         if any(isinstance(a, np.ndarray) and a.shape != (stage.channels,) for a in arrays):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
 

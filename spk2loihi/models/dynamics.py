@@ -56,6 +56,8 @@ def _fire(stage: TorchStage, running: Trains, schedule: str, steps: int, window:
         u, unit = stage.drive({name: c[at - 1] for name, c in running.items()}, at)
         if stage.uses_mean:
             u = u * (window / at) ** stage.order  # the running mean, over a window of T steps
+        if stage.rescale is not None:
+            u, unit = stage.rescale(u, unit)
         if stage.soma is not None:
             return stage.soma(u, unit), gate.spike_value, gate.spike_value / 2
         threshold = gate.integer_threshold(unit)
