@@ -64,7 +64,7 @@ class SpikingBertConfig(PretrainedConfig):
         self.type_vocab_size = type_vocab_size
         self.preset = preset
         self.timesteps = timesteps
-        self.weight_bits = weight_bits
+        self.weight_bits = int(weight_bits) if weight_bits == int(weight_bits) else weight_bits
         self.signed = signed
         self.max_tokens = max_tokens
         self.quantised = quantised
