@@ -179,7 +179,7 @@ def test_synops_recounted_from_spikes(network: Network, schedule: str, encoding:
 
 def test_overlong_pipelined_runs_are_refused(network: Network) -> None:
     with pytest.raises(UserError, match="exceeds 8388607"):
-        Emulator(network, "pipelined", steps=100_000)
+        Emulator(network, "pipelined", steps=1_000_000)
     with pytest.raises(UserError, match="windows of 8 steps"):
         Emulator(network, steps=9)
     with pytest.raises(UserError, match="only in the windowed schedule"):

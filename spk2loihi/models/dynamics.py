@@ -29,8 +29,9 @@ def spiking_dynamics(
     """Spike trains of every stage and the logits (B, labels).
 
     Windowed: a stage sums the drive of T steps, then fires for T steps; steps is the model's T.
-    Pipelined: every gate is open from the start. A neuron integrates the drive of step t and fires on step t; a soma
-    function, or an attention product, acts on the running mean of its drive since the start.
+    Pipelined: every gate is open from the start. A neuron spikes so that its average rate follows that of its *charge*:
+    the sum of its drive so far, or, with a soma function f or an attention product, ``t f(running mean of the drive)``.
+    Spikes sent on an early, wrong mean are thereby taken back, so every stage is as close as 1/t to its equilibrium.
     """
     window = model.config.timesteps
     steps = window if steps is None else steps
@@ -51,34 +52,28 @@ def _fire(stage: TorchStage, running: Trains, schedule: str, steps: int, window:
     gate = stage.gate
     assert gate is not None
 
-    def drive(at: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Drive summed up to step ``at``, threshold and half threshold, in the same units."""
+    def charge(at: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Charge of ``at`` steps, threshold and half threshold, in the same units; windowed, with at = T, the drive."""
         u, unit = stage.drive({name: c[at - 1] for name, c in running.items()}, at)
         if stage.uses_mean:
             u = u * (window / at) ** stage.order  # the running mean, over a window of T steps
+        threshold = gate.integer_threshold(unit) if stage.soma is None else gate.spike_value
+        half = (threshold / 2).floor() if stage.soma is None else threshold / 2
         if stage.soma is not None:
-            return stage.soma(u, unit), gate.spike_value, gate.spike_value / 2
-        threshold = gate.integer_threshold(unit)
-        return u, threshold, (threshold / 2).floor()
+            u = stage.soma(u, unit)
+        if stage.uses_mean and schedule == "pipelined":
+            u = u.clamp(gate.low * threshold, window * threshold) * (at / window)
+        return u, threshold, half
 
     spikes = []
-    membrane = previous = torch.zeros(())
+    emitted = torch.zeros(())  # signed sum of the spikes so far
     for t in range(1, steps + 1):
-        if schedule == "windowed":  # all drive has arrived before the gate opens
-            if t == 1:
-                value, threshold, half = drive(steps)
-                membrane = half + value
-        else:
-            value, threshold, half = drive(t)
-            if stage.uses_mean:  # the mean is the drive of a whole window: fire it against T thresholds
-                threshold, half = threshold * window, threshold * window / 2
-                step = value.clamp(gate.low * threshold / window, threshold)
-            else:
-                step, previous = value - previous, value
-            membrane = (half if t == 1 else membrane) + step
+        if t == 1 or schedule == "pipelined":  # windowed, all drive has arrived before the gate opens
+            value, threshold, half = charge(t if schedule == "pipelined" else steps)
+        membrane = value + half - threshold * emitted
         s = (membrane >= threshold).to(threshold.dtype)
         if gate.signed:
             s = s - (membrane < 0).to(threshold.dtype)
-        membrane = membrane - threshold * s
+        emitted = emitted + s
         spikes.append(s if stage.mask is None else s * stage.mask)
     return torch.stack(spikes)
