@@ -13,6 +13,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.export.network import Network
 from spk2loihi.export.trace import integer_trace
+from spk2loihi.models.config import PRESETS
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator import Emulator
@@ -52,9 +53,10 @@ def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[s
     return counts
 
 
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("seed", range(3))
-def test_counts_are_the_definition(seed: int) -> None:
-    network, batch = tiny_network(seed, timesteps=(8, 16, 3)[seed]), random_batch(seed)
+def test_counts_are_the_definition(seed: int, preset: str) -> None:
+    network, batch = tiny_network(seed, timesteps=(8, 16, 3)[seed], preset=preset), random_batch(seed)
     run = Emulator(network).run(batch)
     for sample, length in enumerate(batch.lengths):
         expected = reference_counts(network, batch, sample)
@@ -66,9 +68,11 @@ def test_counts_are_the_definition(seed: int) -> None:
             assert not own[..., rows:, :].any(), "padding fired"
 
 
-def test_torch_trace_is_the_emulator() -> None:
+@pytest.mark.parametrize("bits", [1, 1.58, 4, 8])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_torch_trace_is_the_emulator(preset: str, bits: float) -> None:
     """The torch model's own sweep gives the same spikes, hence the same SynOps, as the integer network."""
-    model, batch = tiny_student(), random_batch()
+    model, batch = tiny_student(preset=preset, weight_bits=bits), random_batch()
     network = fold(model, "{}", {"labels": ["no", "yes"], "metric": "accuracy"}, {})
     counts, readout = integer_trace(model, network, batch)
     run = Emulator(network).run(batch)

@@ -26,7 +26,7 @@ from spk2loihi.errors import UserError
 @click.option("--layers", help="Teacher layers to start from, e.g. 3 (the first three) or 0,2,5. [default: all]")
 @click.option("--hidden", type=int, help="Width; the student starts from the teacher, so it must be the teacher's.")
 @click.option("--timesteps", type=int, default=16, show_default=True, help="T, steps of a window.")
-@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a weight.")
+@click.option("--bits", type=float, default=8, show_default=True, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8.")
 @click.option("--max-tokens", type=int, default=64, show_default=True, help="Longest sentence, in tokens.")
 @click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of the student.")
 @click.option("--teacher-epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of fine-tuning.")
@@ -42,7 +42,7 @@ def command(
     layers: str | None,
     hidden: int | None,
     timesteps: int,
-    bits: int,
+    bits: float,
     max_tokens: int,
     epochs: int,
     teacher_epochs: int,

@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, LayerNorm, Softmax
+from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -48,6 +48,8 @@ def _membrane_bound(stage: Stage, drive: int) -> int:
         result = int(stage.soma.gain(np.array([1 << P_BITS]))[0])
     elif isinstance(stage.soma, Gelu):
         result = int(stage.soma.gain(stage.soma.scale(np.array([drive])))[0])
+    elif isinstance(stage.soma, HeadAffine):
+        result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
     else:
         result = drive << stage.soma.exponent
     return max(drive, result + stage.threshold)
@@ -76,6 +78,12 @@ def _check(network: Network, stage: Stage) -> Stage:
     if isinstance(stage.soma, Gelu):
         argument = int(stage.soma.scale(np.array([drive]))[0])
         _limit(stage, "worst-case GELU argument", argument, GELU_MAX, "use fewer --timesteps or a narrower layer")
+    if isinstance(stage.soma, HeadAffine):
+        _limit(
+            stage, "score bias a step", -(-int(np.abs(stage.soma.bias).max()) // network.timesteps), limits.BIAS_MAX,
+            "use more --timesteps", limits.BIAS_BITS,
+        )  # fmt: skip
+        _limit(stage, "score weight", int(np.abs(stage.soma.weight).max()), limits.WEIGHT_MAX, "use fewer --timesteps")
     if not 1 <= stage.threshold <= limits.THRESHOLD_MAX:
         raise UserError(
             f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "

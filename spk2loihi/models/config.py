@@ -8,18 +8,23 @@ from transformers import PretrainedConfig
 
 from spk2loihi.errors import UserError
 
-PRESETS = ("spikingbert",)
+PRESETS = ("spikingbert", "neurocore")
+#: Bits a synaptic weight can have; 1.58 (log2 of 3) is ternary.
+WEIGHT_BITS = (1, 1.58, 2, 3, 4, 5, 6, 7, 8)
 
 #: Bits of a signed membrane on Loihi (u and v are 24 bits wide; lava.proc.lif.models.AbstractPyLifModelFixed).
 _MEMBRANE_BITS = 24
 _CONTEXT_EXPONENT = 6
+_MAX_SCORE_WEIGHT = 127  # 8 signed bits
 
 
 class SpikingBertConfig(PretrainedConfig):
     """A BERT configuration plus what makes it spike.
 
     Args:
-        preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts.
+        preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts. ``neurocore``: none of them; an
+            affine folded into the synapses, score neurons ``clip(alpha_h s + beta_h, 0, theta)``, and the neuron's own
+            clip, so that nothing but the embedding and the head is left to the host.
         timesteps: T, steps of a window; a rate is n/T with n an integer in [-T, T].
         weight_bits: bits of a signed synaptic weight.
         signed: neurons emit spikes of -1 as well as +1.
@@ -41,7 +46,7 @@ class SpikingBertConfig(PretrainedConfig):
         type_vocab_size: int = 2,
         preset: str = "spikingbert",
         timesteps: int = 16,
-        weight_bits: int = 8,
+        weight_bits: float = 8,
         signed: bool = True,
         max_tokens: int = 64,
         quantised: bool = True,
@@ -59,7 +64,7 @@ class SpikingBertConfig(PretrainedConfig):
         self.type_vocab_size = type_vocab_size
         self.preset = preset
         self.timesteps = timesteps
-        self.weight_bits = weight_bits
+        self.weight_bits = int(weight_bits) if weight_bits == int(weight_bits) else weight_bits
         self.signed = signed
         self.max_tokens = max_tokens
         self.quantised = quantised
@@ -73,9 +78,10 @@ class SpikingBertConfig(PretrainedConfig):
                 f"timesteps is {self.timesteps}, but a window has 1 to 127 steps (a count must fit 8 signed bits): "
                 "choose --timesteps in that range"
             )
-        if not 2 <= self.weight_bits <= 8:
+        if self.weight_bits not in WEIGHT_BITS:
             raise UserError(
-                f"bits is {self.weight_bits}, but a signed Loihi weight has 2 to 8 bits: choose --bits in that range"
+                f"bits is {self.weight_bits:g}, but a signed Loihi weight has at most 8 bits: choose --bits from "
+                f"{', '.join(f'{bits:g}' for bits in WEIGHT_BITS)}"
             )
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
@@ -93,3 +99,10 @@ class SpikingBertConfig(PretrainedConfig):
         """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow."""
         room = 2 ** (_MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
         return max(0, min(_CONTEXT_EXPONENT, room.bit_length() - 1))
+
+    @property
+    def largest_score_weight(self) -> int:
+        """Largest multiplier of a score neuron's fast weights: 8 bits, less where T*T*d_h of them would overflow."""
+        head = self.hidden_size // self.num_attention_heads
+        room = 2 ** (_MEMBRANE_BITS - 2) // (self.timesteps**2 * head)  # half of the membrane: the rest is for the bias
+        return max(1, min(_MAX_SCORE_WEIGHT, room))

@@ -57,6 +57,8 @@ def _fire(stage: TorchStage, running: Trains, schedule: str, steps: int, window:
         u, unit = stage.drive({name: c[at - 1] for name, c in running.items()}, at)
         if stage.uses_mean:
             u = u * (window / at) ** stage.order  # the running mean, over a window of T steps
+        if stage.rescale is not None:
+            u, unit = stage.rescale(u, unit)
         threshold = gate.integer_threshold(unit) if stage.soma is None else gate.spike_value
         half = (threshold / 2).floor() if stage.soma is None else threshold / 2
         if stage.soma is not None:

@@ -30,6 +30,7 @@ class TorchStage:
     drive: Drive
     gate: FireGate | None  # None: a readout, whose drive is the result
     soma: Callable[[Tensor, Tensor], Tensor] | None = None  # (U, unit) -> float values
+    rescale: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # (U, unit) -> integer affine of U, unit
     order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
     mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
 
@@ -41,6 +42,8 @@ class TorchStage:
                 in millions; float32 flips a neuron near its threshold now and then.
         """
         assert self.gate is not None
+        if self.rescale is not None:
+            u, unit = self.rescale(u, unit)
         if self.soma is None:
             return self.gate(u, unit)
         if not precise:

@@ -36,7 +36,7 @@ class TrainSettings:
     layers: list[int] | None = None  # teacher layers the student starts from; None: all
     hidden: int | None = None  # width; None, or the teacher's, whose layers the student starts from
     timesteps: int = 16
-    bits: int = 8
+    bits: float = 8
     max_tokens: int = 64
     epochs: int = 1
     teacher_epochs: int = 1

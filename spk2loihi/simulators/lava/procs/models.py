@@ -145,7 +145,11 @@ class PySoftResetIFModel(PyLoihiProcessModel):
         return drive * window // tau
 
     def _soma(self, drive: IntArray) -> IntArray:
-        return drive if self._stage.soma is None else self._stage.soma(drive, self._keys)
+        if self._stage.soma is None:
+            return drive
+        if self._keys is None:
+            return self._stage.soma(drive)
+        return self._stage.soma(drive[:, :, None], self._keys[:, :, None])[:, :, 0]  # scores are (..., H, L, L)
 
     def _compare(self, u: IntArray, vth: int) -> IntArray:
         s = (u >= vth).astype(np.int64)
