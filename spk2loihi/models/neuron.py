@@ -188,7 +188,8 @@ class SynapticLinear(nn.Linear):
         self.timesteps = timesteps
         self.quantised = quantised
         self.register_buffer("column_exponent", torch.zeros(in_features))
-        self.register_buffer("step_ratio", torch.ones(()))  # s / mean |W|, of low bits
+        if self.low_bits:
+            self.register_buffer("step_ratio", torch.ones(()))  # s / mean |W|
 
     @torch.no_grad()
     def set_exponents(self) -> None:
