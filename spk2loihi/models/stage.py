@@ -53,5 +53,5 @@ class TorchStage:
 
     @property
     def uses_mean(self) -> bool:
-        """Pipelined, the stage acts on the running mean of its drive rather than on single spikes."""
+        """Pipelined, the stage's charge is a function of the running mean of its drive, not the sum of its drive."""
         return self.soma is not None or self.order != 1

@@ -57,7 +57,7 @@ class PySoftResetIFModel(PyLoihiProcessModel):
         self._memory: StageMemory = proc_params["memory"]
         self._host: HostMemory = proc_params["host"]
         self._silence = np.zeros(self._memory.counts.shape, np.int8)
-        # The running mean of a drive, not the drive, is what a nonlinear population fires on when pipelined.
+        # Pipelined, the charge of a nonlinear population is a function of its drive's running mean.
         self._by_mean = self._stage.soma is not None or self._stage.attention is not None or not self._stage.depth
         self._rows: tuple[Any, ...] = ()
         self._keys: NDArray[np.bool_] | None = None
