@@ -323,6 +323,20 @@ def test_neurocore_agrees_with_the_emulator(schedule: str, steps: int | None) ->
 
 
 @needs_lava
+def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spk2loihi.simulators.lava.procs import models
+
+    network, batch = odd_network(), sentences(7, 5)
+    plain = Emulator(network, "pipelined", steps=9).run(batch)
+    for module in ("spk2loihi.simulators.emulator", models.__name__):
+        monkeypatch.setattr(f"{module}.MEMBRANE_MAX", 50)
+    expected = Emulator(network, "pipelined", steps=9).run(batch, record=True)
+    assert any((expected.counts[name] != n).any() for name, n in plain.counts.items()), "nothing saturated"
+    with LavaBackend(network, "pipelined", steps=9) as backend:
+        assert_same(backend.run(batch, record=True), expected)
+
+
+@needs_lava
 @pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
 def test_odd_network(schedule: str, steps: int | None) -> None:
     network = odd_network()

@@ -30,8 +30,15 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
     return int(bound.max())
 
 
-def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
-    """Largest |membrane| of a stage, before or after its soma function, windowed or pipelined over T steps."""
+def worst_step(network: Network, stage: Stage, steps: int) -> int:
+    """Largest |drive| of one step in a pipelined run of ``steps``; attention: new spikes on the counts of all."""
+    if stage.attention is None:
+        return worst_drive(network, stage, 1) if stage.depth else 0
+    return 2 * worst_drive(network, stage, steps) // steps
+
+
+def _membrane_bound(stage: Stage, drive: int) -> int:
+    """Largest |membrane| of a windowed stage, before or after its soma function; pipelined ones saturate."""
     if stage.soma is None:
         return drive + stage.threshold
     if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
@@ -45,7 +52,7 @@ def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
         result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
     else:
         result = drive << stage.soma.exponent
-    return max(drive, result + stage.threshold, 2 * stage.threshold * network.timesteps)
+    return max(drive, result + stage.threshold)
 
 
 def check_limits(network: Network) -> Network:
@@ -60,7 +67,7 @@ def check_limits(network: Network) -> Network:
 def _check(network: Network, stage: Stage) -> Stage:
     drive = worst_drive(network, stage)
     _limit(
-        stage, "worst-case membrane", _membrane_bound(network, stage, drive), limits.MEMBRANE_MAX,
+        stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
         "use fewer --timesteps, fewer --max-tokens or a narrower layer", limits.MEMBRANE_BITS,
     )  # fmt: skip
     if isinstance(stage.soma, LayerNorm):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.export.soma import (
@@ -40,8 +41,15 @@ def fold(
     """The integer network of ``model``, within every limit of `spk2loihi.export.limits`.
 
     Raises:
-        UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy.
+        UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy. Or the model has leaky
+            neurons or feedback, of which the integer contract knows nothing.
     """
+    for name in ("leak", "feedback"):
+        if getattr(model.config, name):
+            raise UserError(
+                f"{name} is {getattr(model.config, name)}, but the exported integer network has no {name}: train with "
+                f"{name} 0"
+            )
     folder = _Folder(model)
     network = Network(
         timesteps=model.config.timesteps,

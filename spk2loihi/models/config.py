@@ -7,6 +7,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from spk2loihi.errors import UserError
+from spk2loihi.models.solvers import check_solver
 
 PRESETS = ("spikingbert", "neurocore")
 #: Bits a synaptic weight can have; 1.58 (log2 of 3) is ternary.
@@ -31,6 +32,11 @@ class SpikingBertConfig(PretrainedConfig):
         max_tokens: longest sentence the deployed network takes, [CLS] and [SEP] included.
         quantised: rates are rounded to n/T and weights to their bits (straight-through gradients). False gives the
             continuous equilibrium, of which the gradients are exact.
+        leak: share of its membrane a stepped neuron loses each step, in [0, 1); average rates then weigh recent steps
+            more. The equilibrium is the same.
+        feedback: bound on the spectral norm of the feedback weights of each layer's value neurons, in [0, 1); 0 for
+            none. Their equilibrium is a fixed point, and their rates are not rounded.
+        solver: what finds that fixed point, one of `spk2loihi.models.solvers.SOLVERS`.
     """
 
     model_type = "spiking-bert"
@@ -50,6 +56,9 @@ class SpikingBertConfig(PretrainedConfig):
         signed: bool = True,
         max_tokens: int = 64,
         quantised: bool = True,
+        leak: float = 0.0,
+        feedback: float = 0.0,
+        solver: str = "anderson",
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -68,6 +77,9 @@ class SpikingBertConfig(PretrainedConfig):
         self.signed = signed
         self.max_tokens = max_tokens
         self.quantised = quantised
+        self.leak = leak
+        self.feedback = feedback
+        self.solver = solver
         self._check()
 
     def _check(self) -> None:
@@ -83,6 +95,16 @@ class SpikingBertConfig(PretrainedConfig):
                 f"bits is {self.weight_bits:g}, but a signed Loihi weight has at most 8 bits: choose --bits from "
                 f"{', '.join(f'{bits:g}' for bits in WEIGHT_BITS)}"
             )
+        if not 0 <= self.leak < 1:
+            raise UserError(
+                f"leak is {self.leak}, but a neuron loses a share from 0 up to 1 a step: choose one below 1"
+            )
+        if not 0 <= self.feedback < 1:
+            raise UserError(
+                f"feedback is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
+                "weights below 1: choose a bound from 0 up to 1"
+            )
+        check_solver(self.solver)
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
                 f"hidden size {self.hidden_size} is not a multiple of {self.num_attention_heads} attention heads: "

@@ -119,8 +119,9 @@ class FireGate(nn.Module):
         return -self.timesteps if self.signed else 0
 
     def integer_threshold(self, unit: Tensor) -> Tensor:
-        """Threshold in units of ``unit`` (the float value of 1 in U), rounded to an integer >= 1."""
-        return round_ste(self.spike_value / unit).clamp(min=1)
+        """Threshold in units of ``unit`` (the float value of 1 in U), rounded to an integer >= 1 if quantised."""
+        threshold = self.spike_value / unit
+        return round_ste(threshold).clamp(min=1) if self.quantised else threshold
 
     def forward(self, drive: Tensor, unit: Tensor | None = None) -> Tensor:
         """Spike counts, same shape as ``drive``.
@@ -260,7 +261,7 @@ class SynapticLinear(nn.Linear):
         )
 
     def drive(
-        self, counts: Tensor, steps: int, synapses: Synapses, skip_counts: Tensor | None = None
+        self, counts: Tensor, steps: float, synapses: Synapses, skip_counts: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit."""
         u = nn.functional.linear(counts, synapses.weight, steps * synapses.bias)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -20,7 +20,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
+from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
+from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
@@ -38,12 +40,14 @@ class Equilibrium:
         values: float value of one spike of each stage (theta/T), and its channel scale (d,) or None.
         scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
         logits: (B, labels).
+        solves: how the fixed point of each stage with feedback was found.
     """
 
     counts: Counts
     values: dict[str, tuple[Tensor, Tensor | None]]
     scores: list[Tensor]
     logits: Tensor
+    solves: dict[str, SolverStat] = field(default_factory=dict)
 
     def hidden(self, stage: str) -> Tensor:
         """Float activations (B, L, d) a stage's rates stand for."""
@@ -88,6 +92,7 @@ class SpikingLayer(nn.Module):
     attention_affine: FoldableAffine | None
     ffn_affine: FoldableAffine | None
     score_affine: ScoreAffine | None
+    feedback: Feedback | None
 
     def __init__(self, config: SpikingBertConfig) -> None:
         super().__init__()
@@ -96,12 +101,15 @@ class SpikingLayer(nn.Module):
         def linear(n_in: int, n_out: int) -> SynapticLinear:
             return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
 
-        def gate(channels: int | None = None, signed: bool = config.signed) -> FireGate:
-            return FireGate(config.timesteps, signed, config.quantised, channels)
+        def gate(
+            channels: int | None = None, signed: bool = config.signed, quantised: bool = config.quantised
+        ) -> FireGate:
+            return FireGate(config.timesteps, signed, quantised, channels)
 
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
         self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
+        self.feedback = Feedback(d, config.feedback) if config.feedback else None
         self.attention_affine = self.ffn_affine = self.score_affine = None
         if config.preset == "neurocore":
             self.attention_affine, self.ffn_affine = FoldableAffine(d), FoldableAffine(d)
@@ -112,7 +120,7 @@ class SpikingLayer(nn.Module):
             {
                 "query": gate(),
                 "key": gate(),
-                "value": gate(),
+                "value": gate(quantised=config.quantised and not config.feedback),
                 "score": gate(signed=False),  # probabilities are never negative
                 "context": gate(),
                 "attention_output": gate(d),
@@ -134,6 +142,8 @@ class SpikingBertPreTrainedModel(PreTrainedModel):
         if isinstance(module, FireGate):
             nn.init.zeros_(module.log_threshold)
             nn.init.zeros_(module.channel_exponent)
+        if isinstance(module, Feedback):
+            nn.init.zeros_(module.free)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -196,22 +206,32 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     def equilibrium(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Equilibrium:
-        """Spike counts of every stage at equilibrium, in one sweep and with gradients."""
+        """Spike counts of every stage at equilibrium, in one sweep and with gradients.
+
+        Raises:
+            UserError: a fixed point of feedback was not found.
+        """
         counts: Counts = {}
         scores: list[Tensor] = []
+        solves: dict[str, SolverStat] = {}
+        precise = not self.training
         for stage in self.stages(input_ids, attention_mask, token_type_ids):
+            if stage.feedback:
+                n, solves[stage.name] = settle(stage, counts, self.config.timesteps, precise, self.config.solver)
+                counts[stage.name] = n if stage.mask is None else n * stage.mask
+                continue
             u, unit = stage.drive(counts, self.config.timesteps)
             if stage.name.endswith(".score"):
                 scores.append(u * unit)
             if stage.gate is None:
                 logits = (u * unit)[:, 0]  # (B, labels)
                 break
-            n = stage.fire(u, unit, precise=not self.training)
+            n = stage.fire(u, unit, precise)
             # Padding never reaches a token, whose scores are masked; training need not silence the rest of it.
             silenced = not self.training or (stage.rescale is not None)
             counts[stage.name] = n * stage.mask if silenced and stage.mask is not None else n
         values = {name: (gate.spike_value, gate.channel_scale) for name, gate in self.gates().items()}
-        return Equilibrium(counts, values, scores, logits)
+        return Equilibrium(counts, values, scores, logits, solves)
 
     def forward(
         self,

@@ -17,8 +17,8 @@ from spk2loihi.models.neuron import FireGate
 Counts = dict[str, Tensor]
 """Spike counts by stage name: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
 
-Drive = Callable[[Counts, int], tuple[Tensor, Tensor]]
-"""(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U)."""
+Drive = Callable[[Counts, float], tuple[Tensor, Tensor]]
+"""(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U). Leaky sums count parts of steps."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class TorchStage:
     rescale: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # (U, unit) -> integer affine of U, unit
     order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
     mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
+    feedback: bool = False  # the drive reads the stage's own counts, where there are any yet
 
     def fire(self, u: Tensor, unit: Tensor, precise: bool) -> Tensor:
         """Spike counts of the drive ``u``, in its dtype.
@@ -52,5 +53,5 @@ class TorchStage:
 
     @property
     def uses_mean(self) -> bool:
-        """Pipelined, the stage acts on the running mean of its drive rather than on single spikes."""
+        """Pipelined, the stage's charge is a function of the running mean of its drive, not the sum of its drive."""
         return self.soma is not None or self.order != 1

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spk2loihi.models.affine import FoldableAffine
+from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.models.stage import Counts, Drive, TorchStage
@@ -77,8 +78,11 @@ class Wiring:
         rows = self.tokens[:, :1] if first else self.tokens
         for name in ("query", "key", "value"):
             one = first and name == "query"
-            drive = self._linear(getattr(layer, name), x, first=one)
-            yield TorchStage(at + name, depth + 1, drive, self.gates[at + name], mask=rows if one else self.tokens)
+            drive, feedback = self._linear(getattr(layer, name), x, first=one), False
+            if name == "value" and layer.feedback is not None:
+                drive, feedback = self._with_feedback(drive, layer.feedback, at + name), True
+            mask = rows if one else self.tokens
+            yield TorchStage(at + name, depth + 1, drive, self.gates[at + name], mask=mask, feedback=feedback)
         yield self._scores(at, depth + 2, layer, rows[:, None] * self.keys)
         yield TorchStage(at + "context", depth + 3, self._context(at), self.gates[at + "context"], order=2, mask=rows)
         yield self._normed(
@@ -98,7 +102,7 @@ class Wiring:
     def _linear(
         self, module: SynapticLinear, source: str, skip: str | None = None, first: bool = False, fold: Fold = _no_fold
     ) -> Drive:
-        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+        def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             x = counts[source][:, :1] if first else counts[source]
             if skip is None:
                 return module.drive(x, steps, module.synapses(self._value(source), None, *fold()))
@@ -106,6 +110,13 @@ class Wiring:
             return module.drive(
                 x, steps, module.synapses(self._value(source), self.model.skip_value(skip), *fold()), residual
             )
+
+        return drive
+
+    def _with_feedback(self, forward: Drive, feedback: Feedback, name: str) -> Drive:
+        def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
+            u, unit = forward(counts, steps)
+            return (u + feedback.drive(counts[name], self._value(name), unit) if name in counts else u), unit
 
         return drive
 
@@ -157,7 +168,7 @@ class Wiring:
         """Softmax of the keys that exist, or score neurons that see one pair of tokens each."""
         name, heads, affine = at + "score", self.config.num_attention_heads, layer.score_affine
 
-        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+        def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             q, k = _split_heads(counts[at + "query"], heads), _split_heads(counts[at + "key"], heads)
             unit = self._value(at + "query") * self._value(at + "key") / math.sqrt(q.shape[-1])
             return q @ k.transpose(-1, -2), unit  # (B, H, L, L)
@@ -179,7 +190,7 @@ class Wiring:
     def _context(self, at: str) -> Drive:
         heads, refine = self.config.num_attention_heads, 2**self.config.context_exponent
 
-        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
+        def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             context = counts[at + "score"] @ _split_heads(counts[at + "value"], heads)  # (B, H, L, d_h)
             unit = self._value(at + "score") * self._value(at + "value") / refine
             return context.transpose(1, 2).flatten(2) * refine, unit
