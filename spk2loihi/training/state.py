@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,10 @@ class RunState:
 
 
 def remove_leftovers(*paths: Path) -> None:
-    """Half-written copies of these files, which a killed run leaves beside them (see `write_atomically`)."""
+    """Half-written copies of these files and folders, which a killed run leaves beside them (see `write_atomically`)."""
     for path in paths:
         for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
