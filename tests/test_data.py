@@ -24,12 +24,17 @@ from spk2loihi.data import (
     Examples,
     TaskSpec,
     collate,
+    examples_digest,
+    formatted,
     length_sorted_batches,
+    load_corpus,
     load_held_out,
     load_train,
+    predictions,
     score,
     task_spec,
     tokenise,
+    tokenise_corpus,
 )
 from spk2loihi.data import reviews as reviews_module
 from spk2loihi.data.split import hold_out, sentence_key
@@ -85,11 +90,17 @@ def test_no_options_mean_the_reviews() -> None:
         ({"task": "RTE", "data_dir": "d", "label_column": "t"}, "--label-column t names a column of a file"),
         ({"train_file": "a.csv", "text_column": "label"}, "The column 'label' is named for two roles at once"),
         ({"train_file": "a.csv", "dev_file": "./a.csv"}, "--train-file and --dev-file are the same file"),
-        ({"task": "sts_b", "data_dir": "d"}, "'sts_b' is a regression, and only classification is supported"),
         (
             {"task": "WNLI", "data_dir": "d"},
-            "'WNLI' is not known: choose one of SST-2, CoLA, MRPC, RTE, QNLI, QQP, MNLI",
+            "'WNLI' is not known: choose one of SST-2, CoLA, MRPC, STS-B, RTE, QNLI, QQP, MNLI, MNLI-mm",
         ),
+        ({"dataset": "imdb", "task": "SST-2"}, "--task SST-2 and --dataset imdb both say where the data is"),
+        ({"dataset": "imdb", "train_file": "a.csv"}, "--dataset imdb and --train-file a.csv both say where"),
+        ({"task": "RTE", "data_dir": "d", "metric": "f1"}, "--metric f1 is for data of your own"),
+        ({"metric": "pearson"}, "--metric pearson is for data of your own"),
+        ({"train_file": "a.csv", "metric": "bleu"}, "metric 'bleu' is not known"),
+        ({"dev_file": "a.csv", "metric": "f1", "labels": ["a", "b", "c"]}, "f1 is of two classes"),
+        ({"dev_file": "a.csv", "metric": "pearson", "labels": ["a", "b"]}, "pearson is of a regression with one"),
         ({"dev_file": "a.csv", "labels": ["x", "x"]}, "contain one twice"),
     ],
 )
@@ -115,6 +126,9 @@ def test_paths_are_stored_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         task_spec(),
         task_spec(task="cola", data_dir="/data"),
         task_spec(train_file="a.csv", text_pair_column="second", labels=["no", "yes"]),
+        task_spec(task="STS-B", data_dir="/data"),
+        task_spec(dev_file="a.csv", label_column="stars", metric="spearman"),
+        task_spec(dataset="glue:sst2", text_column="sentence"),
     ],
 )
 def test_record_survives_json(spec: TaskSpec) -> None:
@@ -127,7 +141,7 @@ def test_record_survives_json(spec: TaskSpec) -> None:
         ({"colour": "red"}, "unknown entry 'colour'"),
         ({"kind": "web"}, "kind 'web' is not known"),
         ({"kind": []}, "'kind' has the unusable value []"),
-        ({"metric": "bleu"}, "metric 'bleu' is not known: choose one of accuracy, f1, matthews"),
+        ({"metric": "bleu"}, "metric 'bleu' is not known: choose one of accuracy, f1, matthews, pearson, spearman"),
         ({"labels": ["0", 1]}, "'labels' has the unusable value"),
         ({"text_column": None}, "'text_column' has the unusable value None"),
         ({"labels": ["1", "0"]}, "has the labels ['1', '0'] instead of ['negative', 'positive']"),
@@ -190,11 +204,46 @@ def test_mrpc_has_a_byte_order_mark(tmp_path: Path) -> None:
         ("QNLI", "dev.tsv", "index\tquestion\tsentence\tlabel\n0\ta\tb\tentailment\n", 0),
         ("QQP", "dev.tsv", "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta\tb\t1\n", 1),
         ("MNLI", "dev_matched.tsv", "index\tsentence1\tsentence2\tlabel1\tgold_label\n0\ta\tb\tneutral\tneutral\n", 1),
+        ("MNLI-mm", "dev_mismatched.tsv", "sentence1\tsentence2\tgold_label\na\tb\tcontradiction\n", 2),
+        ("STS-B", "dev.tsv", "index\tgenre\tsentence1\tsentence2\tscore\n0\tnews\ta\tb\t3.750\n", 3.75),
     ],
 )
-def test_pair_tasks(tmp_path: Path, task: str, file: str, content: str, expected: int) -> None:
-    write(tmp_path / task / file, content)
+def test_pair_tasks(tmp_path: Path, task: str, file: str, content: str, expected: float) -> None:
+    write(tmp_path / task.removesuffix("-mm") / file, content)
     assert load_held_out(task_spec(task=task, data_dir=tmp_path)) == Examples(["a"], ["b"], [expected])
+
+
+@pytest.mark.parametrize(
+    ("task", "metrics"),
+    [
+        ("CoLA", ("matthews",)),
+        ("SST-2", ("accuracy",)),
+        ("MRPC", ("accuracy", "f1")),
+        ("STS-B", ("pearson", "spearman")),
+        ("QQP", ("accuracy", "f1")),
+        ("MNLI", ("accuracy",)),
+        ("MNLI-mm", ("accuracy",)),
+        ("QNLI", ("accuracy",)),
+        ("RTE", ("accuracy",)),
+    ],
+)
+def test_glue_metrics_are_the_official_ones(task: str, metrics: tuple[str, ...]) -> None:
+    """Table 1 of the GLUE paper (Wang et al. 2019)."""
+    spec = task_spec(task=task, data_dir="/data")
+    assert (spec.metric, spec.metrics) == (metrics[0], metrics)
+    assert spec.regression == (task == "STS-B")
+
+
+def test_stsb_is_a_regression(tmp_path: Path) -> None:
+    header = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
+    row = "0\tmain-captions\tMSRvid\t2012test\t0001\tnone\tnone\tA plane.\tAn air plane.\t"
+    write(tmp_path / "train.tsv", f"{header}{row}5.000\n{row}0.5\n")
+    spec, train = load_train(task_spec(task="sts-b", data_dir=tmp_path))
+    assert spec.labels == ["score"]
+    assert train == Examples(["A plane."] * 2, ["An air plane."] * 2, [5.0, 0.5])
+    write(tmp_path / "dev.tsv", f"{header}{row}high\n")
+    with pytest.raises(UserError, match="line 2: label 'high' in column 'score' is not a number"):
+        load_held_out(spec)
 
 
 def test_broken_rows_of_qqp_are_skipped_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -334,6 +383,35 @@ def test_words_as_labels_are_in_alphabetical_order_and_given_labels_are_kept(tmp
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,stars\na,1.5\nb,-2e1\nc, 3 \n"),
+        ("a.tsv", "text\tstars\na\t1.5\nb\t-20\nc\t3.0\n"),
+        ("a.jsonl", '{"text": "a", "stars": 1.5}\n{"text": "b", "stars": -20}\n{"text": "c", "stars": "3"}\n'),
+    ],
+)
+def test_regression_on_a_users_files(tmp_path: Path, name: str, content: str) -> None:
+    files = {"train_file": write(tmp_path / name, content), "dev_file": write(tmp_path / "b.csv", "text,stars\nd,7\n")}
+    spec, train = load_train(task_spec(**files, label_column="stars", metric="pearson"))
+    assert (spec.labels, spec.regression, spec.metrics) == (["stars"], True, ("pearson", "spearman"))
+    assert train == Examples(["a", "b", "c"], None, [1.5, -20.0, 3.0])
+    assert load_held_out(spec).labels == [7.0]
+
+
+@pytest.mark.parametrize("value", ["many", "nan", "inf", "", "1,5"])
+def test_labels_of_a_regression_are_numbers(tmp_path: Path, value: str) -> None:
+    path = write(tmp_path / "a.csv", f'text,label\na,1\nb,"{value}"\n')
+    with pytest.raises(UserError, match=r"line 3: label .* is not a number, as a regression needs"):
+        load_train(task_spec(train_file=path, metric="spearman"))
+
+
+def test_fractions_are_only_for_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": 0.5, "label": 0.5}\n')
+    with pytest.raises(UserError, match="column 'text' holds a JSON fraction"):
+        load_train(task_spec(train_file=path, metric="pearson"))
+
+
 def test_a_dev_file_alone_needs_the_labels_of_a_network(tmp_path: Path) -> None:
     dev_file = write(tmp_path / "dev.csv", "text,label\na,good\n")
     spec = task_spec(dev_file=dev_file, labels=["bad", "good"])
@@ -453,6 +531,32 @@ def test_metrics_agree_with_sklearn(classes: int) -> None:
             assert score("f1", predictions, labels) == pytest.approx(expected)
 
 
+def test_correlations_agree_with_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(7)
+    for n in (2, 3, 50, 1000):
+        labels = rng.integers(0, 26, n) / 5  # with ties, as in STS-B
+        for predicted in (labels + rng.normal(size=n), np.round(rng.normal(size=n), 1), rng.integers(-99, 99, n)):
+            if len(set(labels)) > 1 and len(set(predicted)) > 1:
+                assert score("pearson", predicted, labels) == pytest.approx(stats.pearsonr(predicted, labels)[0])
+                assert score("spearman", predicted, labels) == pytest.approx(stats.spearmanr(predicted, labels)[0])
+
+
+def test_correlations_when_undefined() -> None:
+    assert score("pearson", np.full(3, 0.1), np.arange(3.0)) == 0.0
+    assert score("spearman", np.arange(3.0), np.zeros(3)) == 0.0
+    assert score("pearson", np.array([1.0]), np.array([2.0])) == 0.0
+
+
+def test_predictions_are_classes_or_values() -> None:
+    assert predictions(np.array([[1, 5], [3, 2]])).tolist() == [1, 0]
+    assert predictions(np.array([[1.5], [-2.0]])).tolist() == [1.5, -2.0]
+
+
+def test_scores_as_text() -> None:
+    assert (formatted(0.89791, "accuracy"), formatted(-0.5, "pearson")) == ("89.79 %", "-0.5000")
+
+
 def test_metrics_by_hand_and_when_undefined() -> None:
     labels, predictions = np.array([1, 1, 1, 0, 0]), np.array([1, 1, 0, 1, 0])
     assert score("accuracy", predictions, labels) == pytest.approx(3 / 5)
@@ -461,7 +565,7 @@ def test_metrics_by_hand_and_when_undefined() -> None:
     assert score("matthews", np.ones(5, int), labels) == 0.0
     assert score("f1", np.zeros(5, int), labels) == 0.0
     for metric in METRICS:
-        assert score(metric, labels, labels) == 1.0
+        assert score(metric, labels, labels) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -578,3 +682,64 @@ def test_training_batches_are_shuffled_yet_of_similar_length() -> None:
     padded = sum(int(lengths[b].max()) * len(b) for b in first)
     assert padded < 1.15 * lengths.sum()
     assert np.mean(np.diff([lengths[b].mean() for b in first]) > 0) == pytest.approx(0.5, abs=0.15)
+
+
+# Raw text
+
+
+def test_corpus(tmp_path: Path) -> None:
+    text = '\ufeff<doc id="1" title="a > b">\nTitle\n\n  One line.\u2028Still. \r\n<doc>\nA <doc> inside.\n</doc>\n'
+    path = write(tmp_path / "wiki.txt", text.replace("a > b", "a"))
+    assert load_corpus(path) == ["Title", "One line.\u2028Still.", "A <doc> inside."]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "holds no text"), ("\n<doc>\n\n</doc>", "holds no text"), (b"a\n\xff", "line 2: byte 0xff is not UTF-8")],
+)
+def test_unfit_corpora(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_corpus(write(tmp_path / "a.txt", content))
+    with pytest.raises(UserError, match=r"none\.txt cannot be read .* check --corpus"):
+        load_corpus(tmp_path / "none.txt")
+
+
+def test_long_lines_of_a_corpus_become_several_texts(tokenizer: Tokenizer) -> None:
+    encoded = tokenise_corpus(tokenizer, ["a b c d e f g", "\x00", "h"], max_tokens=5)
+    ids = [one.input_ids.tolist() for one in encoded]
+    pieces = ([A, A + 1, A + 2], [A + 3, A + 4, A + 5], [A + 6], [A + 7])
+    assert ids == [[CLS, *piece, SEP] for piece in pieces]
+    with pytest.raises(UserError, match="leaves no room"):
+        tokenise_corpus(tokenizer, ["a"], 2)
+
+
+def test_digests_tell_data_apart() -> None:
+    examples = Examples(["a", "b"], None, [0, 1])
+    digest = examples_digest(examples)
+    expected = hashlib.sha256(b'["a", null, 0]\n["b", null, 1]\n').hexdigest()
+    assert digest == {"examples": 2, "sha256": expected}
+    assert examples_digest(Examples(["a", "b"], ["", ""], [0, 1])) != digest
+    assert examples_digest(Examples(["a", "b"], None, [1, 1])) != digest
+
+
+# The hub
+
+
+def test_hub_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="--dataset imdb needs the library datasets, which is not installed"):
+        load_train(task_spec(dataset="imdb"))
+
+
+def test_hub_data_set_in_a_local_folder(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    write(
+        tmp_path / "train.csv", "text,label\n" + "".join(f"number {i},{'no' if i % 2 else 'yes'}\n" for i in range(20))
+    )
+    spec, train = load_train(task_spec(dataset=str(tmp_path)))
+    assert (spec.labels, len(train), len(load_held_out(spec))) == (["no", "yes"], 18, 2)
+    write(tmp_path / "validation.csv", "text,label\na,yes\nb,no\n")
+    assert len(load_train(spec)[1]) == 20
+    assert load_held_out(spec) == Examples(["a", "b"], None, [1, 0])
+    with pytest.raises(UserError, match="has no column 'sentence'"):
+        load_train(task_spec(dataset=str(tmp_path), text_column="sentence"))

@@ -77,15 +77,15 @@ def test_saved_student_scores_what_the_metrics_say(
     from tokenizers import Tokenizer
 
     from spk2loihi.data import TaskSpec, load_held_out
-    from spk2loihi.training.loop import evaluate
-    from spk2loihi.training.train import _tokenised
+    from spk2loihi.training.evaluation import evaluate
+    from spk2loihi.training.sentences import labelled
 
     out, metrics, _ = trained
     checkpoint = load_checkpoint(out)
-    held_out, _ = _tokenised(
+    held_out, _ = labelled(
         Tokenizer.from_str(checkpoint.tokenizer), load_held_out(TaskSpec.from_dict(checkpoint.task)), 16
     )
-    assert evaluate(checkpoint.model, held_out, "accuracy", 0) == metrics["score"]
+    assert evaluate(checkpoint.model, held_out, ["accuracy"], 0) == {"accuracy": metrics["score"]}
 
 
 def test_the_seed_decides_the_weights(

@@ -14,6 +14,10 @@ from spk2loihi.errors import UserError
 from spk2loihi.export import Network
 from spk2loihi.files import write_json
 
+DATA_OPTIONS = (
+    "task", "data_dir", "train_file", "dev_file", "dataset", "text_column", "text_pair_column", "label_column",
+)  # fmt: skip
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "model.pt"
@@ -41,6 +45,7 @@ def data_options(command: F) -> F:
             click.option("--data-dir", type=click.Path(path_type=Path), help="Folder in GLUE's layout."),
             click.option("--train-file", type=click.Path(path_type=Path), help="CSV, TSV or JSONL."),
             click.option("--dev-file", type=click.Path(path_type=Path), help="CSV, TSV or JSONL, held out."),
+            click.option("--dataset", help="Hugging Face data set: ID or ID:CONFIGURATION."),
             click.option("--text-column", help="Column of the text. [default: text]"),
             click.option("--text-pair-column", help="Column of a second text."),
             click.option("--label-column", help="Column of the label. [default: label]"),
@@ -58,7 +63,8 @@ def training_task(options: dict[str, Any]) -> TaskSpec:
 def held_out(network: Network, options: dict[str, Any], samples: int | None) -> tuple[TaskSpec, Examples]:
     """Held-out sentences: of the data options, or of the task the network file remembers."""
     if any(value is not None for value in options.values()):
-        spec = task_spec(**options, labels=network.task["labels"])
+        own = any(options.get(place) is not None for place in ("train_file", "dev_file", "dataset"))
+        spec = task_spec(**options, labels=network.task["labels"], metric=network.task["metric"] if own else None)
     else:
         spec = TaskSpec.from_dict(network.task)
     examples = load_held_out(spec)
@@ -68,10 +74,6 @@ def held_out(network: Network, options: dict[str, Any], samples: int | None) -> 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any]) -> None:
     if json_file is not None:
         write_json(json_file, numbers)
-
-
-def percent(score: float) -> str:
-    return f"{100 * score:.2f} %"
 
 
 def check_writable(*paths: Path | None, inputs: Sequence[Path] = ()) -> None:

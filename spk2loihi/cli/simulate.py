@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from spk2loihi.cli.common import (
     check_writable,
@@ -14,13 +15,12 @@ from spk2loihi.cli.common import (
     held_out,
     json_option,
     network_argument,
-    percent,
     samples_option,
     save_numbers,
     schedule_option,
     timesteps_option,
 )
-from spk2loihi.data import Examples
+from spk2loihi.data import REGRESSION_METRICS, Examples, formatted, predictions, score
 from spk2loihi.export import Network, read_network
 from spk2loihi.progress import progress_bar
 
@@ -75,13 +75,14 @@ def run(
     network = read_network(network_file)
     if samples is None and backend_name in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
-    labels: list[int] | None = None
+    labels: list[float] | None = None
     metric = network.task["metric"]
+    metrics: tuple[str, ...] = ()
     if text:
         examples = Examples(list(text), None, [0] * len(text))
     else:
         spec, examples = held_out(network, data or {}, samples)
-        labels, metric = list(examples.labels), spec.metric
+        labels, metric, metrics = list(examples.labels), spec.metric, spec.metrics
     backend = create_backend(backend_name, network, schedule, encoding, timesteps)
     encoded, truncated = encode(network, examples, refuse_long=bool(text))
     try:
@@ -92,6 +93,8 @@ def run(
         backend.close()
     result.truncated = truncated
     numbers = {"network": str(network_file), **summary(backend, result, metric, labels), "versions": versions()}
+    if labels is not None:
+        numbers["scores"] = {m: score(m, result.predictions, np.array(labels)) for m in metrics}
     if text:
         numbers["predictions"] = _predictions(network, result.logits, text)
         for prediction in numbers["predictions"]:
@@ -102,15 +105,16 @@ def run(
 
 
 def _predictions(network: Network, logits: Any, text: tuple[str, ...]) -> list[dict[str, Any]]:
-    names = network.task["labels"]
+    names, values = network.task["labels"], predictions(logits)
+    regression = network.task["metric"] in REGRESSION_METRICS  # one output, whose value is the answer
     return [
         {
             "text": sentence,
-            "label": names[int(row.argmax())],
+            "label": f"{int(value) * network.readout.unit:.3f}" if regression else names[int(value)],
             "membrane": [int(u) for u in row],
             "logits": {name: float(u) * network.readout.unit for name, u in zip(names, row, strict=True)},
         }
-        for sentence, row in zip(text, logits, strict=True)
+        for sentence, row, value in zip(text, logits, values, strict=True)
     ]
 
 
@@ -118,12 +122,13 @@ def _print(network: Network, n: dict[str, Any]) -> None:
     if n["score"] is not None:
         training = network.provenance.get("training", {})
         reference = (
-            f"  (float equilibrium {percent(training['score'])}, teacher {percent(training['teacher_score'])} "
-            "on all held-out data)"
+            f"  (float equilibrium {formatted(training['score'], training['metric'])}, "
+            f"teacher {formatted(training['teacher_score'], training['metric'])} on all held-out data)"
             if "teacher_score" in training
             else ""
         )
-        click.echo(f"{n['backend']}: {n['metric']} {percent(n['score'])} on {n['samples']} sentences{reference}")
+        scores = ", ".join(f"{metric} {formatted(value, metric)}" for metric, value in n["scores"].items())
+        click.echo(f"{n['backend']}: {scores} on {n['samples']} sentences{reference}")
     if n["truncated"]:
         click.echo(f"{n['truncated']} sentences were cut to {network.max_tokens} tokens")
     synops = n["synops"]

@@ -1,24 +1,33 @@
 """Tasks, their sentences, and token batches: everything between a file on disk and a network's input."""
 
 from spk2loihi.data.batches import Encoded, TokenBatch, Tokenised, collate, length_sorted_batches, tokenise
+from spk2loihi.data.corpus import load_corpus, tokenise_corpus
+from spk2loihi.data.digest import examples_digest, lines_digest
 from spk2loihi.data.examples import Examples
 from spk2loihi.data.glue import GLUE_TASKS
-from spk2loihi.data.metrics import METRICS, score
+from spk2loihi.data.metrics import METRICS, REGRESSION_METRICS, formatted, predictions, score
 from spk2loihi.data.tasks import TaskSpec, load_held_out, load_train, task_spec
 
 __all__ = [
     "GLUE_TASKS",
     "METRICS",
+    "REGRESSION_METRICS",
     "Encoded",
     "Examples",
     "TaskSpec",
     "TokenBatch",
     "Tokenised",
     "collate",
+    "examples_digest",
+    "formatted",
     "length_sorted_batches",
+    "lines_digest",
+    "load_corpus",
     "load_held_out",
     "load_train",
+    "predictions",
     "score",
     "task_spec",
     "tokenise",
+    "tokenise_corpus",
 ]

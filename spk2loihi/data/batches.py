@@ -87,7 +87,7 @@ def tokenise(
         texts = list(zip(examples.text_a, examples.text_b, strict=True))
     encoded: list[Encoded] = []
     truncated = 0
-    with _plain_settings(tokenizer):
+    with plain_settings(tokenizer):
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
             for offset, (text, encoding) in enumerate(zip(chunk, _encode(tokenizer, chunk, None), strict=True)):
@@ -157,7 +157,7 @@ def _refuse_empty(where: str, text: str | tuple[str, str], tokens: int) -> None:
 
 
 @contextmanager
-def _plain_settings(tokenizer: Tokenizer) -> Iterator[None]:
+def plain_settings(tokenizer: Tokenizer) -> Iterator[None]:
     # A tokenizer carries truncation and padding as state; it belongs to the caller, so both are put back.
     truncation, padding = tokenizer.truncation, tokenizer.padding
     tokenizer.no_truncation()

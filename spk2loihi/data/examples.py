@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,16 @@ from spk2loihi.errors import UserError
 
 @dataclass(frozen=True)
 class Examples:
-    """N labelled sentences, or sentence pairs when ``text_b`` is given; ``labels`` are class indices.
+    """N labelled sentences, or sentence pairs when ``text_b`` is given.
+
+    ``labels`` are class indices, integers, or the values of a regression, floats.
 
     Raises ValueError when the lists differ in length.
     """
 
     text_a: list[str]
     text_b: list[str] | None
-    labels: list[int]
+    labels: Sequence[float]
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.text_a) or (self.text_b is not None and len(self.text_b) != len(self.text_a)):
@@ -44,18 +47,18 @@ class Examples:
 
 
 def examples_from_rows(
-    path: Path, columns: Sequence[str], rows: Sequence[Row], label_index: Mapping[str, int]
+    path: Path | str, columns: Sequence[str], rows: Sequence[Row], label_index: Mapping[str, int] | None
 ) -> Examples:
     """Turn rows whose cells are (text, label) or (text, second text, label) into examples, texts stripped.
 
     ``columns`` are the names of those cells, for messages; ``label_index`` maps a label as written in the file to its
-    class index. Raises UserError, with file and line, for an empty sentence or a label that has no index, and for a
-    file without rows.
+    class index, and None says that labels are numbers (a regression). Raises UserError, with file and line, for an
+    empty sentence or a label that has no index or is no number, and for a file without rows.
     """
     if not rows:
         raise UserError(f"{path} holds no examples: give a file with at least one row of data")
     texts: list[list[str]] = [[] for _ in columns[:-1]]
-    labels: list[int] = []
+    labels: list[float] = []
     for row in rows:
         for column, cell, into in zip(columns[:-1], row.cells[:-1], texts, strict=True):
             text = cell.strip()
@@ -64,11 +67,27 @@ def examples_from_rows(
                     f"{path} line {row.line}: the sentence in column {column!r} is empty: fill or remove it"
                 )
             into.append(text)
-        label = row.cells[-1].strip()
-        if label not in label_index:
+        label, where = row.cells[-1].strip(), f"{path} line {row.line}: label"
+        if label_index is None:
+            labels.append(_number(label, where, columns[-1]))
+        elif label in label_index:
+            labels.append(label_index[label])
+        else:
             raise UserError(
-                f"{path} line {row.line}: label {label!r} in column {columns[-1]!r} is not one of the task's labels "
+                f"{where} {label!r} in column {columns[-1]!r} is not one of the task's labels "
                 f"{listing(label_index)}: correct the label or remove the row"
             )
-        labels.append(label_index[label])
     return Examples(texts[0], texts[1] if len(texts) > 1 else None, labels)
+
+
+def _number(label: str, where: str, column: str) -> float:
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(
+            f"{where} {label!r} in column {column!r} is not a number, as a regression needs: correct the label or "
+            "remove the row"
+        )
+    return value

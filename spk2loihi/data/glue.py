@@ -1,7 +1,9 @@
 """GLUE in its official file layout: tab-separated, no quoting, UTF-8 with or without a byte order mark.
 
-``train.tsv`` is trained on and ``dev.tsv`` is the held-out set (MNLI: ``dev_matched.tsv``), because GLUE's test labels
-are not public. Class indices follow the Hugging Face ``glue`` data set, so that published fine-tuned teachers agree.
+``train.tsv`` is trained on and ``dev.tsv`` is the held-out set, because GLUE's test labels are not public. MNLI has two
+held-out sets: the task MNLI is scored on ``dev_matched.tsv``, and MNLI-mm, the same otherwise, on
+``dev_mismatched.tsv``. Class indices follow the Hugging Face ``glue`` data set, so that published fine-tuned teachers
+agree. WNLI is left out, as in most published work: its dev set is built against its training set.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ logger = logging.getLogger(__name__)
 class GlueTask:
     """How one task's files are laid out.
 
-    ``values`` are the labels as the files write them and ``labels`` their names, both in the order of class indices.
-    ``header`` names the columns of files without a header line.
+    ``values`` are the labels as the files write them and ``labels`` their names, both in the order of class indices; a
+    regression has no values, and one label: the name of what is predicted. ``metrics`` are GLUE's own, the main one
+    first. ``header`` names the columns of files without a header line; ``folder`` is the task's, if not its name.
     """
 
     name: str
@@ -32,9 +35,10 @@ class GlueTask:
     label_column: str
     values: tuple[str, ...]
     labels: tuple[str, ...]
-    metric: str = "accuracy"
+    metrics: tuple[str, ...] = ("accuracy",)
     header: tuple[str, ...] | None = None
     dev_file: str = "dev.tsv"
+    folder: str | None = None
     skip_broken: bool = False
 
     @property
@@ -59,10 +63,19 @@ GLUE_TASKS: dict[str, GlueTask] = {
             "label",
             _BINARY,
             ("unacceptable", "acceptable"),
-            metric="matthews",
+            metrics=("matthews",),
             header=("source", "label", "original_label", "sentence"),
         ),
-        GlueTask("MRPC", "#1 String", "#2 String", "Quality", _BINARY, ("not_equivalent", "equivalent")),
+        GlueTask(
+            "MRPC",
+            "#1 String",
+            "#2 String",
+            "Quality",
+            _BINARY,
+            ("not_equivalent", "equivalent"),
+            metrics=("accuracy", "f1"),
+        ),
+        GlueTask("STS-B", "sentence1", "sentence2", "score", (), ("score",), metrics=("pearson", "spearman")),
         GlueTask("RTE", "sentence1", "sentence2", "label", _TWO_WAY, _TWO_WAY),
         GlueTask("QNLI", "question", "sentence", "label", _TWO_WAY, _TWO_WAY),
         # Some questions of the official QQP files contain a line break or are missing; everyone leaves those rows out.
@@ -73,9 +86,13 @@ GLUE_TASKS: dict[str, GlueTask] = {
             "is_duplicate",
             _BINARY,
             ("not_duplicate", "duplicate"),
+            metrics=("accuracy", "f1"),
             skip_broken=True,
         ),
-        GlueTask("MNLI", "sentence1", "sentence2", "gold_label", _THREE_WAY, _THREE_WAY, dev_file="dev_matched.tsv"),
+        *(
+            GlueTask(name, "sentence1", "sentence2", "gold_label", _THREE_WAY, _THREE_WAY, dev_file=dev, folder="MNLI")
+            for name, dev in (("MNLI", "dev_matched.tsv"), ("MNLI-mm", "dev_mismatched.tsv"))
+        ),
     )
 }
 
@@ -87,10 +104,6 @@ def glue_task(name: str) -> GlueTask:
         if _plain(task.name) == wanted:
             return task
     known = ", ".join(GLUE_TASKS)
-    if wanted == "stsb":
-        raise UserError(
-            f"The task {name!r} is a regression, and only classification is supported: choose one of {known}"
-        )
     raise UserError(
         f"The task {name!r} is not known: choose one of {known}, or give files of your own with --train-file"
     )
@@ -103,7 +116,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
     is missing, or as ``read_tsv`` and ``examples_from_rows`` do.
     """
     name = "train.tsv" if part == "train" else task.dev_file
-    candidates = [data_dir / name, data_dir / task.name / name]
+    candidates = [data_dir / name, data_dir / (task.folder or task.name) / name]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise UserError(
@@ -119,7 +132,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
     )
     if task.skip_broken:
         rows = _with_text(path, rows)
-    return examples_from_rows(path, task.columns, rows, {value: i for i, value in enumerate(task.values)})
+    return examples_from_rows(path, task.columns, rows, {value: i for i, value in enumerate(task.values)} or None)
 
 
 def _with_text(path: Path, rows: list[Row]) -> list[Row]:

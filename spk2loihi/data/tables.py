@@ -42,11 +42,13 @@ def listing(names: Iterable[str]) -> str:
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], *, fractions: bool = False) -> list[Row]:
     """The named columns of a CSV, TSV or JSON-lines file, cells in the order of ``columns``.
 
-    JSON integers and booleans become text (``1``, ``true``). Raises UserError for a file that cannot be read or
-    decoded, an unknown suffix, a missing or ambiguous column, a ragged row and malformed CSV or JSON.
+    JSON integers and booleans become text (``1``, ``true``), and so do fractions in the last column where
+    ``fractions`` allows them, for labels of a regression; elsewhere they are taken for a wrong column. Raises UserError
+    for a file that cannot be read or decoded, an unknown suffix, a missing or ambiguous column, a ragged row and
+    malformed CSV or JSON.
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
@@ -54,7 +56,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
     if suffix == ".tsv":
         return read_tsv(path, columns, remedy=COLUMN_OPTIONS)
     if suffix in (".jsonl", ".ndjson"):
-        return list(_jsonl_rows(path, columns))
+        return list(_jsonl_rows(path, columns, fractions))
     raise UserError(
         f"{path} has the suffix {suffix!r}, but tables end in {', '.join(TABLE_SUFFIXES)}: convert or rename the file"
     )
@@ -75,18 +77,17 @@ def read_tsv(
     refuses them. Raises UserError as ``read_table`` does.
     """
     # Not str.splitlines: it also breaks at form feeds, U+0085 and U+2028, which occur inside sentences.
-    lines = _read_text(path).split("\n")
+    lines = read_text(path).split("\n")
     records = ((n, line.removesuffix("\r").split("\t")) for n, line in enumerate(lines, start=1) if line.strip())
     return list(_pick(path, records, columns, remedy, header=header, skip_ragged=skip_ragged))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, remedy: str = "check --data-dir, --train-file or --dev-file") -> str:
+    """A UTF-8 file without its byte order mark; UserError, ended by ``remedy``, when it cannot be read or decoded."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): check --data-dir, --train-file or --dev-file"
-        ) from error
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -98,7 +99,7 @@ def _read_text(path: Path) -> str:
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -150,8 +151,8 @@ def _place(path: Path, header: Sequence[str], column: str, remedy: str) -> int:
     return header.index(column)
 
 
-def _jsonl_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    for line, text in enumerate(_read_text(path).split("\n"), start=1):
+def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool) -> Iterator[Row]:
+    for line, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -167,11 +168,17 @@ def _jsonl_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 raise UserError(
                     f"{path} line {line} has no column {column!r}, its columns are {listing(record)}: {COLUMN_OPTIONS}"
                 )
-        yield Row(line, tuple(_json_cell(path, line, column, record[column]) for column in columns))
+        yield Row(
+            line,
+            tuple(
+                _json_cell(path, line, column, record[column], fractions and column == columns[-1])
+                for column in columns
+            ),
+        )
 
 
-def _json_cell(path: Path, line: int, column: str, value: Any) -> str:
-    if isinstance(value, (bool, int)):
+def _json_cell(path: Path, line: int, column: str, value: Any, fractions: bool) -> str:
+    if isinstance(value, (bool, int)) or (fractions and isinstance(value, float)):
         return json.dumps(value)
     if not isinstance(value, str):
         raise UserError(

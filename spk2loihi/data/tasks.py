@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
-from spk2loihi.data.metrics import METRICS
+from spk2loihi.data.hub import load_split
+from spk2loihi.data.metrics import METRICS, REGRESSION_METRICS, reported
 from spk2loihi.data.reviews import REVIEW_LABELS, load_reviews
 from spk2loihi.data.split import hold_out, sentence_key
 from spk2loihi.data.tables import Row, read_table
@@ -19,9 +20,11 @@ from spk2loihi.errors import UserError
 __all__ = ["Examples", "TaskSpec", "load_held_out", "load_train", "task_spec"]
 
 MAX_LABELS = 256
-"""More distinct labels than this are taken for a wrong column or a regression."""
+"""More distinct labels than this are taken for a wrong column, or for a regression without a metric for one."""
 
 _PATHS = ("data_dir", "train_file", "dev_file")
+
+_HUB_HELD_OUT = ("validation", "test")
 
 _SPLIT_SEED = 0
 _SPLIT_SHARE = 10  # one sentence in ten is held out of a training file that comes without a dev file
@@ -29,18 +32,20 @@ _SPLIT_SHARE = 10  # one sentence in ten is held out of a training file that com
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task: the embedded reviews, a GLUE task in ``data_dir``, or files with named columns.
+    """A task: the embedded reviews, a GLUE task in ``data_dir``, or files or a hub data set with named columns.
 
-    Paths are absolute. ``labels`` are the label names in the order of class indices; for files they are empty until
-    ``load_train`` has seen the training data. ``metric`` is the task's main one, a name ``metrics.score`` takes. Raises
-    UserError for fields that do not fit together.
+    Paths are absolute. ``labels`` are the label names in the order of class indices; for files and hub data sets they
+    are empty until ``load_train`` has seen the training data. A regression, which ``metric`` decides, has one label,
+    the name of what is predicted. ``metric`` is the task's main one, a name ``metrics.score`` takes. Raises UserError
+    for fields that do not fit together.
     """
 
-    kind: Literal["reviews", "glue", "files"]
+    kind: Literal["reviews", "glue", "files", "hub"]
     name: str
     data_dir: str | None = None
     train_file: str | None = None
     dev_file: str | None = None
+    dataset: str | None = None
     text_column: str = "text"
     text_pair_column: str | None = None
     label_column: str = "label"
@@ -52,9 +57,19 @@ class TaskSpec:
 
     @property
     def columns(self) -> list[str]:
-        """The columns read from files: text, second text if there is one, label."""
+        """The columns read from files and hub data sets: text, second text if there is one, label."""
         pair = [] if self.text_pair_column is None else [self.text_pair_column]
         return [self.text_column, *pair, self.label_column]
+
+    @property
+    def regression(self) -> bool:
+        """Labels are numbers rather than classes."""
+        return self.metric in REGRESSION_METRICS
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric to report, the main one first."""
+        return glue_task(self.name).metrics if self.kind == "glue" else reported(self.metric)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able record, which ``from_dict`` reads back."""
@@ -71,7 +86,7 @@ class TaskSpec:
             if key not in record:
                 raise UserError(f"The task record lacks the entry {key!r}: write the file again")
         for key, value in record.items():
-            optional = key in (*_PATHS, "text_pair_column")
+            optional = key in (*_PATHS, "dataset", "text_pair_column")
             if key == "labels":
                 fits = isinstance(value, list) and all(isinstance(label, str) for label in value)
             else:
@@ -93,37 +108,50 @@ def task_spec(
     label_column: str | None = None,
     text_pair_column: str | None = None,
     labels: Sequence[str] = (),
+    dataset: str | None = None,
+    metric: str | None = None,
 ) -> TaskSpec:
     """The task that command options ask for; with none of them, the embedded reviews.
 
     ``labels`` is for evaluating files with the labels of a trained network: its label names in the order of class
-    indices. Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
+    indices. ``metric`` is of files and hub data sets, accuracy if not given; a correlation makes them a regression.
+    Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
     """
     columns = {"--text-column": text_column, "--label-column": label_column, "--text-pair-column": text_pair_column}
-    files = {"--train-file": train_file, "--dev-file": dev_file}
+    own = {"--train-file": train_file, "--dev-file": dev_file, "--dataset": dataset}
     given_columns = [option for option, value in columns.items() if value is not None]
-    given_files = [option for option, value in files.items() if value is not None]
-    if given_files:
-        for option, value in (("--task", task), ("--data-dir", data_dir)):
+    given = [option for option, value in own.items() if value is not None]
+    if given:
+        other = {"--task": task, "--data-dir": data_dir} | ({"--dataset": dataset} if given[0] != "--dataset" else {})
+        for option, value in other.items():
             if value is not None:
                 raise UserError(
-                    f"{option} {value} and {given_files[0]} {files[given_files[0]]} both say where the data is: "
-                    "give only one of them"
+                    f"{option} {value} and {given[0]} {own[given[0]]} both say where the data is: give only one of them"
                 )
+        label_column = "label" if label_column is None else label_column
+        metric = "accuracy" if metric is None else metric
         return TaskSpec(
-            kind="files",
-            name=Path(str(files[given_files[0]])).stem,
+            kind="files" if dataset is None else "hub",
+            name=Path(str(own[given[0]])).stem if dataset is None else dataset,
             train_file=_absolute(train_file),
             dev_file=_absolute(dev_file),
+            dataset=dataset,
             text_column="text" if text_column is None else text_column,
             text_pair_column=text_pair_column,
-            label_column="label" if label_column is None else label_column,
-            labels=list(labels),
+            label_column=label_column,
+            labels=list(labels) or ([label_column] if metric in REGRESSION_METRICS else []),
+            metric=metric,
+        )
+    if metric is not None:
+        raise UserError(
+            f"--metric {metric} is for data of your own, and every other task has its own metrics: leave it out, or "
+            "add --train-file"
         )
     if given_columns:
         option = given_columns[0]
         raise UserError(
-            f"{option} {columns[option]} names a column of a file, but no file is given: add --train-file or --dev-file"
+            f"{option} {columns[option]} names a column of a file, but no file is given: "
+            "add --train-file, --dev-file or --dataset"
         )
     if task is None or task.lower() == "reviews":
         if data_dir is not None:
@@ -136,22 +164,27 @@ def task_spec(
     if data_dir is None:
         raise UserError(f"--task {task} has no data: give the folder with {glue.name}'s files with --data-dir")
     return TaskSpec(
-        kind="glue", name=glue.name, data_dir=_absolute(data_dir), labels=list(glue.labels), metric=glue.metric
+        kind="glue", name=glue.name, data_dir=_absolute(data_dir), labels=list(glue.labels), metric=glue.metrics[0]
     )
 
 
 def load_train(spec: TaskSpec) -> tuple[TaskSpec, Examples]:
     """The training examples, and the spec with its labels filled in.
 
-    Labels of files are the distinct values of the label column, in numeric order when all are integers and in
-    alphabetical order otherwise; labels the spec already has are kept. When files come without a dev file, one sentence
-    in ten of the training file is held out: shuffled with a fixed seed, equal sentences never on both sides (see
+    Labels of files and hub data sets are the class names they declare, or the distinct values of the label column, in
+    numeric order when all are integers and in alphabetical order otherwise; labels the spec already has are kept.
+    When files come without a dev file, or a hub data set without a split ``validation`` or ``test``, one sentence in
+    ten of the training data is held out: shuffled with a fixed seed, equal sentences never on both sides (see
     ``split.hold_out``). Raises UserError when there is no training file or its content is unfit.
     """
     if spec.kind == "reviews":
         return spec, load_reviews()[0]
     if spec.kind == "glue":
         return spec, load_glue(glue_task(spec.name), _given(spec.data_dir), "train")
+    if spec.dataset is not None:
+        spec, examples = _load_hub_train(spec, spec.dataset)
+        separate = load_split(spec.dataset or "", spec.columns, _HUB_HELD_OUT) is not None
+        return spec, examples if separate else _split(spec.dataset or "", examples)[0]
     if spec.train_file is None:
         raise UserError(f"There is nothing to train on, only --dev-file {spec.dev_file} is given: add --train-file")
     path = Path(spec.train_file)
@@ -170,6 +203,10 @@ def load_held_out(spec: TaskSpec) -> Examples:
         return load_reviews()[1]
     if spec.kind == "glue":
         return load_glue(glue_task(spec.name), _given(spec.data_dir), "dev")
+    if spec.dataset is not None:
+        trained, examples = _load_hub_train(spec, spec.dataset)
+        split = load_split(spec.dataset, spec.columns, _HUB_HELD_OUT)
+        return _split(spec.dataset, examples)[1] if split is None else _examples(trained, spec.dataset, split.rows)
     if spec.dev_file is None:
         path = _given(spec.train_file)
         return _split(path, _load_file(spec, path)[1])[1]
@@ -190,12 +227,27 @@ def _given(path: str | None) -> Path:
 
 
 def _load_file(spec: TaskSpec, path: Path) -> tuple[TaskSpec, Examples]:
-    rows = read_table(path, spec.columns)
+    rows = read_table(path, spec.columns, fractions=spec.regression)
     spec = _with_labels(spec, path, rows)
-    return spec, examples_from_rows(path, spec.columns, rows, {label: i for i, label in enumerate(spec.labels)})
+    return spec, _examples(spec, path, rows)
 
 
-def _with_labels(spec: TaskSpec, path: Path, rows: Sequence[Row]) -> TaskSpec:
+def _load_hub_train(spec: TaskSpec, dataset: str) -> tuple[TaskSpec, Examples]:
+    split = load_split(dataset, spec.columns, ("train",))
+    if split is None:
+        raise UserError(f"The data set {dataset} has no split 'train': choose one that has")
+    if split.labels and not spec.labels:
+        spec = replace(spec, labels=split.labels)
+    spec = _with_labels(spec, dataset, split.rows)
+    return spec, _examples(spec, dataset, split.rows)
+
+
+def _examples(spec: TaskSpec, source: Path | str, rows: Sequence[Row]) -> Examples:
+    index = None if spec.regression else {label: i for i, label in enumerate(spec.labels)}
+    return examples_from_rows(source, spec.columns, rows, index)
+
+
+def _with_labels(spec: TaskSpec, path: Path | str, rows: Sequence[Row]) -> TaskSpec:
     if spec.labels or not rows:
         return spec
     labels: set[str] = set()
@@ -207,7 +259,7 @@ def _with_labels(spec: TaskSpec, path: Path, rows: Sequence[Row]) -> TaskSpec:
         if len(labels) > MAX_LABELS:
             raise UserError(
                 f"{path} has more than {MAX_LABELS} different labels in column {spec.label_column!r}, the limit for "
-                "classification: name another column with --label-column"
+                "classification: name another column with --label-column, or predict the number with --metric pearson"
             )
     if len(labels) < 2:
         raise UserError(
@@ -221,7 +273,7 @@ def _with_labels(spec: TaskSpec, path: Path, rows: Sequence[Row]) -> TaskSpec:
     return replace(spec, labels=ordered)
 
 
-def _split(path: Path, examples: Examples) -> tuple[Examples, Examples]:
+def _split(path: Path | str, examples: Examples) -> tuple[Examples, Examples]:
     seconds = examples.text_b if examples.text_b is not None else [None] * len(examples)
     keys = [sentence_key(a, b) for a, b in zip(examples.text_a, seconds, strict=True)]
     distinct = len(set(keys))
@@ -237,9 +289,19 @@ def _split(path: Path, examples: Examples) -> tuple[Examples, Examples]:
 def _check(spec: TaskSpec) -> None:
     if spec.metric not in METRICS:
         raise UserError(f"The task's metric {spec.metric!r} is not known: choose one of {', '.join(METRICS)}")
+    if spec.metric == "f1" and len(spec.labels) > 2:
+        raise UserError(
+            f"The metric f1 is of two classes, but the task {spec.name} has {len(spec.labels)}: choose another --metric"
+        )
+    if spec.regression and len(spec.labels) != 1:
+        raise UserError(
+            f"The metric {spec.metric} is of a regression with one output, but the task {spec.name} has the labels "
+            f"{spec.labels}: choose another --metric"
+        )
     if len(set(spec.labels)) != len(spec.labels):
         raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
-    for entry in {"reviews": _PATHS, "glue": _PATHS[1:], "files": _PATHS[:1]}.get(spec.kind, ()):
+    unused = {"reviews": (*_PATHS, "dataset"), "glue": (*_PATHS[1:], "dataset"), "files": (_PATHS[0], "dataset")}
+    for entry in (unused | {"hub": _PATHS}).get(spec.kind, ()):
         if getattr(spec, entry) is not None:
             raise UserError(
                 f"A task of kind {spec.kind} has no {entry}, but it is {getattr(spec, entry)}: leave that entry empty"
@@ -252,8 +314,12 @@ def _check(spec: TaskSpec) -> None:
             raise UserError(f"The task {spec.name} has no data folder: give one with --data-dir")
     elif spec.kind == "files":
         _check_files(spec)
+    elif spec.kind == "hub":
+        if spec.dataset is None:
+            raise UserError(f"The task {spec.name} has no data set: give one with --dataset")
+        _check_columns(spec)
     else:
-        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files")
+        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files, hub")
 
 
 def _check_labels(spec: TaskSpec, expected: Sequence[str]) -> None:
@@ -272,6 +338,10 @@ def _check_files(spec: TaskSpec) -> None:
             f"--train-file and --dev-file are the same file, {spec.dev_file}: "
             "give another dev file, or leave it out to hold out a tenth of the training file"
         )
+    _check_columns(spec)
+
+
+def _check_columns(spec: TaskSpec) -> None:
     for column in spec.columns:
         if spec.columns.count(column) > 1:
             raise UserError(

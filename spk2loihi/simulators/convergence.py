@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from spk2loihi.data import Encoded, collate
+from spk2loihi.data import Encoded, collate, predictions, score
 from spk2loihi.export.network import Network
 from spk2loihi.simulators.backend import pipelined_overflow
 from spk2loihi.simulators.emulator import Emulator
@@ -17,9 +18,9 @@ _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): fi
 
 
 def measure_convergence(
-    network: Network, encoded: list[Encoded], labels: list[int], steps: tuple[int, ...] = STEPS
+    network: Network, encoded: list[Encoded], labels: Sequence[float], steps: tuple[int, ...] = STEPS
 ) -> dict[str, Any]:
-    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and accuracy, after each of ``steps``.
+    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
 
     One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
     which a pipelined run would be refused are left out.
@@ -39,7 +40,7 @@ def measure_convergence(
     scores = []
     for t in steps:
         logits = Emulator(network, "pipelined", steps=t).run(batch).logits
-        scores.append(float((logits.argmax(-1) == np.array(labels)).mean()))
+        scores.append(score(network.task["metric"], predictions(logits), np.array(labels)))
     return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
 
 

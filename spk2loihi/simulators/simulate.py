@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spk2loihi.data import Encoded, Examples, collate, length_sorted_batches, score, tokenise
+from spk2loihi.data import Encoded, Examples, collate, length_sorted_batches, predictions, score, tokenise
 from spk2loihi.errors import UserError
 from spk2loihi.export.network import Network
 from spk2loihi.simulators.backend import Backend
@@ -36,7 +36,7 @@ class Simulation:
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        return self.logits.argmax(-1)
+        return predictions(self.logits)
 
 
 def encode(network: Network, examples: Examples, *, refuse_long: bool = False) -> tuple[list[Encoded], int]:
@@ -83,7 +83,7 @@ def simulate(
     return Simulation(np.stack(rows), stages, spikes, wall_s=time.perf_counter() - started)
 
 
-def summary(backend: Backend, simulation: Simulation, metric: str, labels: list[int] | None) -> dict[str, Any]:
+def summary(backend: Backend, simulation: Simulation, metric: str, labels: Sequence[float] | None) -> dict[str, Any]:
     """The numbers `simulate --json` carries, but the file's name and the versions."""
     samples = len(simulation.logits)
     firing = {stage.name for stage in backend.network.stages if stage.fires}

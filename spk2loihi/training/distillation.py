@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spk2loihi.models import Equilibrium
+from spk2loihi.training.processes import process_mean
 from spk2loihi.training.teacher import TeacherStates
 
 
@@ -21,6 +22,7 @@ class LossWeights:
     prediction: float = 1.0
     label: float = 1.0
     temperature: float = 2.0
+    rate: float = 0.0  # of T x density: SynOps a synapse (`rate_penalty`)
 
 
 def distillation_loss(
@@ -60,6 +62,6 @@ def distillation_loss(
 
 
 def _masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over the entries ``mask`` (broadcastable) keeps."""
+    """Mean squared error over the entries ``mask`` (broadcastable) keeps, of all processes once they are averaged."""
     kept = mask.expand_as(a)
-    return ((a - b).square() * kept).sum() / kept.sum()
+    return ((a - b).square() * kept).sum() / process_mean(kept.sum())

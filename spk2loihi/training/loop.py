@@ -2,179 +2,292 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from spk2loihi.data import Encoded, TokenBatch, collate, length_sorted_batches, score
+from spk2loihi.data import collate, length_sorted_batches
 from spk2loihi.errors import UserError
-from spk2loihi.files import write_atomically
 from spk2loihi.progress import progress_bar
-from spk2loihi.training.checkpoint import load_tensors
+from spk2loihi.training.evaluation import LabelledData, model_inputs
+from spk2loihi.training.processes import process_mean, process_sum, share
+from spk2loihi.training.state import Interval, RunState
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
 _MAX_GRADIENT_NORM = 1.0
 _WEIGHT_DECAY = 0.01
-
-
-@dataclass
-class LabelledData:
-    """Tokenised sentences with their labels (N,)."""
-
-    encoded: list[Encoded]
-    labels: NDArray[np.int64]
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.array([len(e) for e in self.encoded], dtype=np.int64)
+_NEXT_PROCESS = 1_000_003  # between the dropout seeds of two processes
 
 
 @dataclass
 class LoopSettings:
+    """How long and how fast.
+
+    Attributes:
+        batch_size: sentences a step, over all processes.
+        threshold_learning_rate: of the logarithms of thresholds.
+        affine_learning_rate: of affines that stand for the functions of a teacher.
+        evaluate_every: steps between held-out evaluations within an epoch; None: at the end of an epoch only.
+        early_stop: evaluations in a row without a better score after which training ends; None: never.
+        checkpoint: how often the state is written within an epoch; it is at the end of each.
+        steps: how many, in place of whole epochs.
+        progress: shares of the whole training at which this loop starts and ends, for models that change as it goes on.
+    """
+
     epochs: int
     batch_size: int
     learning_rate: float
-    threshold_learning_rate: float  # of the logarithms of thresholds
+    threshold_learning_rate: float
+    affine_learning_rate: float
     seed: int
     pad_id: int
+    evaluate_every: int | None = None
+    early_stop: int | None = None
+    checkpoint: Interval = field(default_factory=Interval)
+    progress: tuple[float, float] = (0.0, 1.0)
+    steps: int | None = None
 
 
-def device() -> torch.device:
-    """The user's GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass(frozen=True)
+class Criterion:
+    """What an evaluation measures, main score first, and whether more of it is better."""
+
+    measure: Callable[[], dict[str, float]]
+    show: Callable[[float], str]
+    higher_is_better: bool = True
 
 
-def model_inputs(batch: TokenBatch, on: torch.device) -> dict[str, Tensor]:
-    """Arguments of a Hugging Face forward pass, (B, L) each."""
-    return {
-        "input_ids": torch.from_numpy(batch.input_ids).to(on),
-        "attention_mask": torch.from_numpy(batch.mask.astype(np.int64)).to(on),
-        "token_type_ids": torch.from_numpy(batch.token_type_ids).to(on),
-    }
+@dataclass
+class Result:
+    """What a loop did.
+
+    Attributes:
+        epochs: one record each: epoch, loss, score, seconds.
+        evaluations: one record each: step, epoch and every score.
+        best: the evaluation the model was left at.
+    """
+
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
 
 
-@torch.no_grad()
-def predict(model: nn.Module, data: list[Encoded], pad_id: int, batch_size: int = 64) -> NDArray[np.float32]:
-    """Logits (N, labels) in the order of ``data``."""
-    model.eval()
-    on = next(model.parameters()).device
-    rows: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(data)
-    for index in length_sorted_batches(np.array([len(e) for e in data]), batch_size):
-        logits = model(**model_inputs(collate([data[i] for i in index], pad_id), on)).logits
-        for i, row in zip(index, logits.float().cpu().numpy(), strict=True):
-            rows[i] = row
-    return np.stack(rows)
-
-
-def evaluate(model: nn.Module, data: LabelledData, metric: str, pad_id: int) -> float:
-    return score(metric, predict(model, data.encoded, pad_id).argmax(-1), data.labels)
-
-
-def run(
-    model: nn.Module,
-    loss_of: Callable[[dict[str, Tensor], Tensor], Tensor],
-    train: LabelledData,
-    held_out: LabelledData,
-    metric: str,
-    settings: LoopSettings,
-    *,
-    what: str,
-    resume: Path | None = None,
-    fresh: bool = True,
-    fingerprint: str = "",
-    report: Callable[[str], None] = lambda line: None,
-) -> list[dict[str, Any]]:
-    """Train ``model`` in place with AdamW and leave it at its best epoch on the held-out score.
+class Loop:
+    """Trains ``objective.model`` in place with AdamW and leaves it at its best evaluation.
 
     Args:
-        loss_of: loss of a batch (model inputs, labels).
-        resume: file that holds the state after every epoch; a run with ``fresh=False`` continues from it and ends with
-            the weights it would have had without the interruption.
-        fingerprint: what the state depends on; a run does not continue from a state with another one.
-
-    Returns:
-        One record an epoch: epoch, loss, score, seconds.
+        objective: module with a ``model``; called with model inputs and labels it returns the loss of a batch.
+        what: name in messages, and of the phase in ``state``.
+        state: where checkpoints go and where the loop continues from.
     """
-    on = device()
-    model.to(on)
-    thresholds = [p for n, p in model.named_parameters() if p.requires_grad and n.endswith("log_threshold")]
-    weights = [p for n, p in model.named_parameters() if p.requires_grad and not n.endswith("log_threshold")]
-    groups: list[dict[str, Any]] = [{"params": weights, "lr": settings.learning_rate, "weight_decay": _WEIGHT_DECAY}]
-    if thresholds:
-        groups.append({"params": thresholds, "lr": settings.threshold_learning_rate, "weight_decay": 0.0})
-    optimiser = torch.optim.AdamW(groups, fused=True)
-    steps_an_epoch = -(-len(train.encoded) // settings.batch_size)
-    total = steps_an_epoch * settings.epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / max(1.0, _WARM_UP * total), max(0.0, (total - step) / total))
-    )
-    history: list[dict[str, Any]] = []
-    best: dict[str, Tensor] = {}
-    if resume is not None and not fresh and resume.is_file():
-        state = load_tensors(resume, "resume file")
-        if state.get("fingerprint") != fingerprint:
+
+    def __init__(
+        self,
+        objective: nn.Module,
+        train: LabelledData,
+        criterion: Criterion,
+        settings: LoopSettings,
+        accelerator: Accelerator,
+        state: RunState,
+        what: str,
+        report: Callable[[str], None],
+    ) -> None:
+        self.train, self.criterion, self.settings = train, criterion, settings
+        self.accelerator, self.state, self.what, self.report = accelerator, state, what, report
+        self.model = cast(nn.Module, objective.model).to(accelerator.device)
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        thresholds = [p for n, p in trained if n.endswith("log_threshold")]
+        affines = [p for n, p in trained if "_affine." in n]
+        weights = [p for n, p in trained if not n.endswith("log_threshold") and "_affine." not in n]
+        self.clipped = weights + affines
+        groups: list[dict[str, Any]] = [
+            {"params": weights, "lr": settings.learning_rate, "weight_decay": _WEIGHT_DECAY}
+        ]
+        if thresholds:
+            groups.append({"params": thresholds, "lr": settings.threshold_learning_rate, "weight_decay": 0.0})
+        if affines:
+            groups.append({"params": affines, "lr": settings.affine_learning_rate, "weight_decay": 0.0})
+        optimiser = torch.optim.AdamW(groups, fused=True)
+        self.steps_an_epoch = -(-len(train.encoded) // settings.batch_size)
+        self.total = total = settings.steps or self.steps_an_epoch * settings.epochs
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: min((step + 1) / max(1.0, _WARM_UP * total), max(0.0, (total - step) / total))
+        )
+        self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        self.result = Result()
+        self.step = 0  # finished ones
+        self.losses: list[float] = []  # of the epoch
+        self.seconds = 0.0  # of the epoch, before the process that runs it now
+        self.worse = 0  # evaluations since the best one
+        self.best: dict[str, Tensor] = {}
+        self.rng: dict[str, Tensor] | None = None
+
+    def run(self) -> Result:
+        saved = self.state.of(self.what)
+        if saved is not None:
+            self._restore(saved)
+        self.saved_at = time.monotonic()
+        with progress_bar() as bar:
+            bar.disable = bar.disable or not self.accelerator.is_main_process
+            task = bar.add_task(self.what, total=self.total, completed=self.step)
+            while self.step < self.total and not self._stopped():
+                self._epoch(lambda: bar.advance(task))
+        self.model.load_state_dict(self.best)
+        self._set_progress(self.total)
+        self.model.eval()
+        self.accelerator.free_memory()
+        return self.result
+
+    def _epoch(self, advance: Callable[[], None]) -> None:
+        epoch, done = divmod(self.step, self.steps_an_epoch)
+        started = time.perf_counter() - self.seconds
+        # dropout of the epoch, the same after a resume
+        torch.manual_seed(self.settings.seed * 1000 + epoch + _NEXT_PROCESS * self.accelerator.process_index)
+        if self.rng is not None:
+            _set_rng(self.rng)
+            self.rng = None
+        for inputs, labels in self._batches(epoch, done):
+            self.model.train()
+            self._set_progress(self.step)
+            self.losses.append(self._optimise(inputs, labels))
+            self.step += 1
+            advance()
+            within = self.step % self.steps_an_epoch != 0 and self.step < self.total
+            if within and self.settings.evaluate_every and self.step % self.settings.evaluate_every == 0:
+                self._evaluate(epoch)
+                if self._stopped():
+                    break
+            if within and self._due():
+                self.seconds = time.perf_counter() - started
+                self._save()
+            if self.step == self.total:
+                break
+        if self.step % self.steps_an_epoch == 0 or self.step == self.total:
+            self._evaluate(epoch)
+        seconds = time.perf_counter() - started
+        loss, score = float(np.mean(self.losses)), _main(self.result.evaluations[-1])
+        self.result.epochs.append({"epoch": epoch + 1, "loss": loss, "score": score, "seconds": seconds})
+        self.report(
+            f"{self.what}: epoch {epoch + 1}/{-(-self.total // self.steps_an_epoch)}, loss {loss:.4f}, "
+            f"held-out {self.criterion.show(score)}, {seconds:.0f} s"
+        )
+        self.losses, self.seconds = [], 0.0
+        self._save()
+        if self._stopped() and self.step < self.total:
+            self.report(f"{self.what}: stopped early, {self.worse} evaluations without a better score")
+
+    def _optimise(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
+        loss = self.objective(inputs, labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.clipped, _MAX_GRADIENT_NORM)
+        self.optimiser.step()
+        self.schedule.step()
+        value = process_mean(loss.detach()).item()
+        if not math.isfinite(value):
             raise UserError(
-                f"resume file {resume} was made with other settings or data: give the same options as before, or leave "
-                "--resume out to start anew"
+                f"the loss of the {self.what} is {value} at step {self.step + 1}, from which no training recovers: "
+                "lower --lr, or use --precision no or bf16"
             )
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        history, best = state["history"], state["best"]
-        report(f"{what}: resumed after epoch {len(history)}")
-    with progress_bar() as bar:
-        task = bar.add_task(what, total=total, completed=len(history) * steps_an_epoch)
-        for epoch in range(len(history), settings.epochs):
-            started = time.perf_counter()
-            torch.manual_seed(settings.seed * 1000 + epoch)  # dropout of the epoch, the same after a resume
-            model.train()
-            losses = []
-            for inputs, labels in _batches(train, settings, epoch, on):
-                loss = loss_of(inputs, labels)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(weights, _MAX_GRADIENT_NORM)
-                optimiser.step()
-                schedule.step()
-                losses.append(loss.item())
-                bar.advance(task)
-            held_out_score = evaluate(model, held_out, metric, settings.pad_id)
-            if not history or held_out_score > max(record["score"] for record in history):
-                best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-            seconds = time.perf_counter() - started
-            history.append(
-                {"epoch": epoch + 1, "loss": float(np.mean(losses)), "score": held_out_score, "seconds": seconds}
+        return float(value)
+
+    def _batches(self, epoch: int, done: int) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        here, on = self.accelerator, self.accelerator.device
+        for index in length_sorted_batches(self.train.lengths, self.settings.batch_size, rng)[done:]:
+            mine = share(index, here.process_index, here.num_processes)
+            batch = collate([self.train.encoded[i] for i in mine], self.settings.pad_id)
+            yield model_inputs(batch, on), torch.from_numpy(self.train.labels[mine]).to(on)
+
+    def _set_progress(self, step: int) -> None:
+        """Tell a model that changes as training goes on how far it is; evaluated and kept as it will be at the end."""
+        if hasattr(self.model, "set_progress"):
+            start, end = self.settings.progress
+            cast(Any, self.model).set_progress(start + (end - start) * step / self.total)
+
+    def _evaluate(self, epoch: int) -> None:
+        self._set_progress(self.total)
+        scores = self.criterion.measure()
+        record = {"step": self.step, "epoch": epoch + 1, **scores}
+        self.result.evaluations.append(record)
+        sign = 1 if self.criterion.higher_is_better else -1
+        if self.result.best is None or sign * _main(record) > sign * _main(self.result.best):
+            self.result.best, self.worse = record, 0
+            self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+        else:
+            self.worse += 1
+
+    def _stopped(self) -> bool:
+        return self.settings.early_stop is not None and self.worse >= self.settings.early_stop
+
+    def _due(self) -> bool:
+        due = self.settings.checkpoint.due(self.step, self.saved_at)
+        if self.accelerator.num_processes == 1 or self.settings.checkpoint.seconds is None:
+            return due
+        clock = due and self.accelerator.is_main_process  # one process's clock decides for all
+        return bool(process_sum(torch.tensor(int(clock), device=self.accelerator.device)))
+
+    def _save(self) -> None:
+        states = gather_object([_rng()]) if self.accelerator.num_processes > 1 else [_rng()]
+        scaler = self.accelerator.scaler
+        if self.accelerator.is_main_process:
+            self.state.save(
+                self.what,
+                {
+                    "step": self.step,
+                    "losses": self.losses,
+                    "seconds": self.seconds,
+                    "worse": self.worse,
+                    "epochs": self.result.epochs,
+                    "evaluations": self.result.evaluations,
+                    "best": self.result.best,
+                    "best_model": self.best,
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "schedule": self.schedule.state_dict(),  # holds None for each function
+                    "scaler": scaler.state_dict() if scaler is not None else None,
+                    "rng": states,
+                },
             )
-            report(
-                f"{what}: epoch {epoch + 1}/{settings.epochs}, loss {history[-1]['loss']:.4f}, "
-                f"held-out {metric} {100 * held_out_score:.2f} %, {seconds:.0f} s"
-            )
-            if resume is not None:
-                content = {
-                    "fingerprint": fingerprint,
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),  # holds None for each function
-                    "history": history,
-                    "best": best,
-                }
-                write_atomically(resume, lambda path, content=content: torch.save(content, path))  # type: ignore[misc]
-    model.load_state_dict(best)
-    model.eval()
-    return history
+        self.saved_at = time.monotonic()
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.step, self.losses, self.seconds, self.worse = (
+            saved[key] for key in ("step", "losses", "seconds", "worse")
+        )
+        self.result = Result(saved["epochs"], saved["evaluations"], saved["best"])
+        self.best = saved["best_model"]
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.schedule.load_state_dict(saved["schedule"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
+        epoch, done = divmod(self.step, self.steps_an_epoch)
+        self.rng = saved["rng"][self.accelerator.process_index] if done else None
+        self.report(
+            f"{self.what}: resumed after epoch {epoch}"
+            + (f" and {done} of {self.steps_an_epoch} steps" if done else "")
+        )
 
 
-def _batches(
-    data: LabelledData, settings: LoopSettings, epoch: int, on: torch.device
-) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    rng = np.random.default_rng([settings.seed, epoch])
-    for index in length_sorted_batches(data.lengths, settings.batch_size, rng):
-        batch = collate([data.encoded[i] for i in index], settings.pad_id)
-        yield model_inputs(batch, on), torch.from_numpy(data.labels[index]).to(on)
+def _main(record: dict[str, Any]) -> float:
+    return float(next(value for key, value in record.items() if key not in ("step", "epoch")))
+
+
+def _rng() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def _set_rng(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

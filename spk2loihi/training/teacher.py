@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
@@ -123,8 +122,3 @@ class TeacherProbe:
         ]
         self._seen.clear()
         return TeacherStates(out.hidden_states, scores, out.logits)
-
-
-def classification_loss(teacher: BertForSequenceClassification, batch: dict[str, Tensor], labels: Tensor) -> Tensor:
-    """Cross-entropy of the teacher on one batch, for fine-tuning."""
-    return F.cross_entropy(teacher(**batch).logits, labels)

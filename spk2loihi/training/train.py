@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tokenizers import Tokenizer
+from accelerate import Accelerator
 
-from spk2loihi.data import Examples, TaskSpec, collate, load_held_out, load_train, tokenise
+from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import write_json
-from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.models.equalise import channel_amplitudes, equalise
-from spk2loihi.training.checkpoint import Checkpoint, save_checkpoint
-from spk2loihi.training.distillation import LossWeights, distillation_loss
-from spk2loihi.training.loop import LabelledData, LoopSettings, evaluate, model_inputs, run
-from spk2loihi.training.teacher import Teacher, TeacherProbe, classification_loss, load_teacher
+from spk2loihi.files import sha256, write_json
+from spk2loihi.models import SpikingBertForSequenceClassification
+from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spk2loihi.training.evaluation import evaluate, mean_loss
+from spk2loihi.training.fine_tune import fine_tune
+from spk2loihi.training.layer_map import layer_map
+from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
+from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
+from spk2loihi.training.objective import Distillation
+from spk2loihi.training.processes import accelerator as make_accelerator
+from spk2loihi.training.sentences import Sentences
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.stages import Stage, stages
+from spk2loihi.training.state import Interval, RunState, remove_leftovers
+from spk2loihi.training.student import (
+    build_student,
+    copy_outputs,
+    start_from_checkpoint,
+    start_from_teacher,
+    train_outputs,
+)
+from spk2loihi.training.teacher import Teacher, TeacherProbe, load_teacher
 from spk2loihi.versions import versions
 
-_CALIBRATION_SENTENCES = 64
-
-
-@dataclass
-class TrainSettings:
-    """Everything that decides the weights, besides the data and the teacher's own weights."""
-
-    teacher: str | None = None  # directory or id; None: the packaged MiniLM, fine-tuned first
-    preset: str = "spikingbert"
-    layers: list[int] | None = None  # teacher layers the student starts from; None: all
-    hidden: int | None = None  # width; None, or the teacher's, whose layers the student starts from
-    timesteps: int = 16
-    bits: float = 8
-    max_tokens: int = 64
-    epochs: int = 1
-    teacher_epochs: int = 1
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    teacher_learning_rate: float = 1e-4
-    threshold_learning_rate: float = 2e-3
-    seed: int = 0
-    losses: LossWeights = field(default_factory=LossWeights)
+__all__ = ["TrainSettings", "train"]
 
 
 def train(
@@ -58,176 +50,247 @@ def train(
 ) -> dict[str, Any]:
     """Train a student, write ``out`` and ``metrics.json`` beside it, and return the metrics.
 
-    A teacher without a classifier for the task is fine-tuned first and kept in the directory ``teacher`` beside
-    ``out``, which a later run can name with ``--teacher``.
+    A teacher without a classifier for the task is fine-tuned first, where a stage needs one, and kept in the directory
+    ``teacher`` beside ``out``, which a later run can name with ``--teacher``.
     """
     started = time.perf_counter()
-    if not 0 < settings.learning_rate < 1:
-        raise UserError(f"lr is {settings.learning_rate}, but a learning rate is between 0 and 1: change --lr")
-    torch.manual_seed(settings.seed)
-    spec, examples = load_train(spec)
-    held_out_examples = load_held_out(spec)
-    state_file = out.with_name(f".{out.stem}.resume")
-
-    teacher_home = out.parent / "teacher"
-    source = settings.teacher
-    if source is None and resume and (teacher_home / "config.json").is_file():
-        source = str(teacher_home)
-    teacher, fine_tuned = load_teacher(source, spec.labels)
-    layers = _layer_map(settings.layers, teacher.model.config.num_hidden_layers)
-    config = _student_config(teacher, layers, spec, settings)  # refuses wrong settings before the teacher is tuned
-    if not fine_tuned and Path(teacher.source).resolve() == teacher_home.resolve():
-        raise UserError(
-            f"teacher {teacher.source} has no classifier, and its fine-tuned copy would overwrite it: choose another "
-            "folder with -o"
+    settings.check()
+    todo = stages(settings.stage, settings.losses, settings.hard_labels)
+    earlier = None if settings.student is None else load_checkpoint(Path(settings.student))
+    with make_accelerator(settings.precision) as accelerator:
+        if not accelerator.is_main_process:
+            report = _silent
+        torch.manual_seed(settings.seed)
+        spec, examples = load_train(spec)
+        held_out = load_held_out(spec)
+        teacher, fine_tuned = load_teacher(settings.teacher, spec.labels)
+        depth = None if earlier is None else earlier.model.config.num_hidden_layers
+        layers = layer_map(settings.layers, teacher.model.config.num_hidden_layers, depth)
+        start = (  # refuses wrong settings before the teacher is tuned
+            start_from_teacher(teacher, layers, spec, settings)
+            if earlier is None
+            else start_from_checkpoint(Path(settings.student or ""), earlier, teacher, spec, settings)
         )
-    tokenizer = Tokenizer.from_str(teacher.tokenizer)
-    pad_id = teacher.model.config.pad_token_id or 0
-    train_data, cut = _tokenised(tokenizer, examples, settings.max_tokens)
-    held_out, _ = _tokenised(tokenizer, held_out_examples, settings.max_tokens)
-    report(
-        f"task {spec.name}: {len(train_data.labels)} training and {len(held_out.labels)} held-out sentences"
-        + (f"; {cut} training sentences cut to {settings.max_tokens} tokens" if cut else "")
-    )
-    if fine_tuned:
-        teacher_score = evaluate(teacher.model, held_out, spec.metric, pad_id)
-    else:
-        teacher_score = _fine_tune(
-            teacher, tokenizer, train_data, held_out, spec, settings, pad_id, teacher_home, report
+        home = out.parent / "teacher"
+        tune = not fine_tuned and not all(stage.on_corpus for stage in todo)
+        if tune and Path(teacher.source).resolve() == home.resolve():
+            raise UserError(
+                f"teacher {teacher.source} has no classifier, and its fine-tuned copy would overwrite it: choose "
+                "another folder with -o"
+            )
+        sentences = Sentences.load(spec, examples, held_out, teacher, settings, todo, report)
+        manifest = run_manifest(
+            spec,
+            sentences.digests,
+            teacher_digest(teacher, fine_tuned),
+            None if settings.student is None else sha256(Path(settings.student)),
+            accelerator,
         )
-    report(f"teacher: held-out {spec.metric} {100 * teacher_score:.2f} %")
+        state = _open_state(out, home, fingerprint(settings, manifest), resume, accelerator)
+        run = _Run(spec, settings, layers, sentences, accelerator, state, report)
 
-    student = _student(teacher, layers, config)
-    probe = TeacherProbe(teacher.model)
-    _calibrate(student, train_data, pad_id)
-    for parameter in student.embeddings.parameters():
-        parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
-    student.embeddings.gate.log_threshold.requires_grad_(True)
-
-    def loss_of(inputs: dict[str, torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-        states = probe(**inputs)
-        return distillation_loss(
-            student.equilibrium(**inputs), states, layers, inputs["attention_mask"], labels, settings.losses
-        )
-
-    history = run(
-        student, loss_of, train_data, held_out, spec.metric,
-        LoopSettings(settings.epochs, settings.batch_size, settings.learning_rate, settings.threshold_learning_rate,
-                     settings.seed, pad_id),
-        what="student", resume=state_file, fresh=not resume, fingerprint=_fingerprint(spec, settings), report=report,
-    )  # fmt: skip
-    student.cpu()
-    metrics = {
-        "task": spec.name,
-        "metric": spec.metric,
-        "score": max(record["score"] for record in history),
-        "teacher_score": teacher_score,
-        "epochs": history,
-        "wall_s": time.perf_counter() - started,
-        "parameters": sum(p.numel() for p in student.parameters()),
-        "settings": asdict(settings),
-        "teacher": teacher.source,
-        "teacher_shape": {
-            "layers": teacher.model.config.num_hidden_layers,
-            "hidden": teacher.model.config.hidden_size,
-            "intermediate": teacher.model.config.intermediate_size,
-            "labels": len(spec.labels),
-        },
-        "versions": versions(),
-    }
-    save_checkpoint(Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics), out)
-    write_json(out.parent / "metrics.json", metrics)
-    state_file.unlink(missing_ok=True)
+        untuned = teacher if todo[0].on_corpus else None
+        teacher_scores: dict[str, float] | None = None
+        if tune:
+            if untuned is not None:
+                untuned, _ = load_teacher(settings.teacher, spec.labels)
+            teacher, teacher_scores = run.tuned(teacher, home)
+        elif fine_tuned and not todo[-1].on_corpus:
+            teacher_scores = run.scores_of(teacher.model)
+        if teacher_scores is not None:
+            score = formatted(teacher_scores[spec.metric], spec.metric)
+            report(f"teacher: held-out {spec.metric} {score}")
+        first = untuned or teacher
+        student = build_student(start, first, layers, sentences.of(todo[0])[0], sentences.pad_id)
+        if earlier is not None and not start.outputs and not todo[0].on_corpus:
+            copy_outputs(student, teacher)
+        results = run.distil(student, todo, untuned, teacher, fresh=earlier is None)
+        student.cpu()
+        best = results[-1].best
+        assert best is not None  # there is at least one epoch
+        metrics = {
+            "task": spec.name,
+            "metric": run.criterion_name(todo[-1]),
+            "score": best[run.criterion_name(todo[-1])],
+            **({} if teacher_scores is None else {"teacher_score": teacher_scores[spec.metric]}),
+            "teacher_scores": teacher_scores,
+            "epochs": results[-1].epochs,
+            "best": best,
+            "stage": todo[-1].name,
+            "stages": [
+                {"stage": stage.name, "losses": asdict(stage.losses), **asdict(result)}
+                for stage, result in zip(todo, results, strict=True)
+            ],
+            "wall_s": time.perf_counter() - started,
+            "parameters": sum(p.numel() for p in student.parameters()),
+            "settings": asdict(settings),
+            "teacher": teacher.source,
+            "teacher_layers": layers,
+            "teacher_shape": {
+                "layers": teacher.model.config.num_hidden_layers,
+                "hidden": teacher.model.config.hidden_size,
+                "intermediate": teacher.model.config.intermediate_size,
+                "labels": len(spec.labels),
+            },
+            "manifest": manifest,
+            "versions": versions(),
+        }
+        if accelerator.is_main_process:
+            save_checkpoint(Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics), out)
+            write_json(out.parent / "metrics.json", metrics)
+            state.path.unlink(missing_ok=True)
+        accelerator.wait_for_everyone()
     return metrics
 
 
-def _fingerprint(spec: TaskSpec, settings: TrainSettings) -> str:
-    """Everything the student's weights depend on, but the teacher: a resumed run finds it fine-tuned already."""
-    return json.dumps([spec.to_dict(), {k: v for k, v in asdict(settings).items() if k != "teacher"}], sort_keys=True)
+def _silent(line: str) -> None:
+    pass
 
 
-def _tokenised(tokenizer: Tokenizer, examples: Examples, max_tokens: int) -> tuple[LabelledData, int]:
-    tokenised = tokenise(tokenizer, examples, max_tokens)
-    return LabelledData(tokenised.encoded, np.array(examples.labels, dtype=np.int64)), tokenised.truncated
+def _open_state(out: Path, home: Path, parts: dict[str, str], resume: bool, accelerator: Accelerator) -> RunState:
+    path = out.with_name(f".{out.stem}.resume")
+    state = RunState.start(path, parts, resume)
+    accelerator.wait_for_everyone()  # everyone has read it
+    if accelerator.is_main_process:
+        remove_leftovers(out, out.parent / "metrics.json", path, home)
+        if not resume:
+            path.unlink(missing_ok=True)
+    return state
 
 
-def _fine_tune(
-    teacher: Teacher,
-    tokenizer: Tokenizer,
-    train_data: LabelledData,
-    held_out: LabelledData,
-    spec: TaskSpec,
-    settings: TrainSettings,
-    pad_id: int,
-    home: Path,
-    report: Callable[[str], None],
-) -> float:
-    """Fine-tune the teacher, keep it in ``home``, and return its held-out score."""
-    model = teacher.model
-    history = run(
-        model, lambda inputs, labels: classification_loss(model, inputs, labels), train_data, held_out, spec.metric,
-        LoopSettings(settings.teacher_epochs, settings.batch_size, settings.teacher_learning_rate, 0.0, settings.seed,
-                     pad_id),
-        what="teacher", report=report,
-    )  # fmt: skip
-    model.save_pretrained(home)
-    tokenizer.save(str(home / "tokenizer.json"))
-    return float(max(record["score"] for record in history))
+@dataclass
+class _Run:
+    """The phases of one run: the teacher, then the stages of the student."""
 
+    spec: TaskSpec
+    settings: TrainSettings
+    layers: list[int]
+    sentences: Sentences
+    accelerator: Accelerator
+    state: RunState
+    report: Callable[[str], None]
 
-def _layer_map(chosen: list[int] | None, available: int) -> list[int]:
-    layers = list(range(available)) if chosen is None else chosen
-    for layer in layers:
-        if not 0 <= layer < available:
-            raise UserError(f"layer {layer} is not one of the teacher's layers 0 to {available - 1}: change --layers")
-    if not layers:
-        raise UserError("a student needs at least 1 layer: change --layers")
-    return layers
-
-
-def _student_config(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> SpikingBertConfig:
-    bert = teacher.model.config
-    if settings.hidden not in (None, bert.hidden_size):
-        raise UserError(
-            f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
-            f"{bert.hidden_size} wide: leave --hidden out or choose a teacher of that width"
+    def tuned(self, teacher: Teacher, home: Path) -> tuple[Teacher, dict[str, float]]:
+        """The fine-tuned teacher and its held-out scores, from ``home`` where it is finished."""
+        finished = self.state.finished.get("teacher")
+        if finished is not None:
+            kept, _ = load_teacher(str(home), self.spec.labels)
+            if teacher_digest(kept, True) != finished["sha256"]:
+                raise UserError(
+                    f"teacher {home} is not the one {self.state.path} was made with: leave --resume out to start anew"
+                )
+            return Teacher(kept.model, kept.tokenizer, teacher.source), finished["scores"]
+        settings, train = self.settings, self.sentences.train
+        scores = fine_tune(
+            teacher,
+            train,
+            self._criterion(teacher.model),
+            self._loop_settings(settings.teacher_epochs, settings.teacher_learning_rate),
+            self.accelerator,
+            self.state,
+            home,
+            self.report,
+            self.spec.regression,
         )
-    return SpikingBertConfig(
-        vocab_size=bert.vocab_size,
-        hidden_size=bert.hidden_size,
-        num_hidden_layers=len(layers),
-        num_attention_heads=bert.num_attention_heads,
-        intermediate_size=bert.intermediate_size,
-        max_position_embeddings=bert.max_position_embeddings,
-        type_vocab_size=bert.type_vocab_size,
-        pad_token_id=bert.pad_token_id or 0,
-        preset=settings.preset,
-        timesteps=settings.timesteps,
-        weight_bits=settings.bits,
-        max_tokens=settings.max_tokens,
-        id2label=dict(enumerate(spec.labels)),
-        label2id={label: i for i, label in enumerate(spec.labels)},
-    )
+        self.state.finish("teacher", {"scores": scores, "sha256": teacher_digest(teacher, True)})
+        return teacher, scores
 
+    def scores_of(self, model: torch.nn.Module) -> dict[str, float]:
+        here = self.accelerator
+        model.to(here.device)
+        return evaluate(
+            model, self.sentences.held_out, self.spec.metrics, self.sentences.pad_id, here.process_index,
+            here.num_processes,
+        )  # fmt: skip
 
-def _student(teacher: Teacher, layers: list[int], config: SpikingBertConfig) -> SpikingBertForSequenceClassification:
-    student = SpikingBertForSequenceClassification(config)
-    student.copy_teacher(teacher.model.bert, layers)
-    with torch.no_grad():
-        student.classifier.weight.copy_(teacher.model.classifier.weight)
-        student.classifier.bias.copy_(teacher.model.classifier.bias)
-    return student
+    def distil(
+        self,
+        student: SpikingBertForSequenceClassification,
+        todo: list[Stage],
+        untuned: Teacher | None,
+        teacher: Teacher,
+        fresh: bool,
+    ) -> list[Result]:
+        """Take ``student`` through the stages that are not finished; one result each.
 
+        Args:
+            untuned: teacher of stages on the corpus.
+            fresh: the student starts from the teacher, not from a checkpoint that has been trained already.
+        """
+        results: list[Result] = []
+        probe: TeacherProbe | None = None
+        for i, stage in enumerate(todo):
+            of = untuned if stage.on_corpus and untuned is not None else teacher
+            if stage.name in self.state.finished:
+                results.append(Result(**self.state.finished[stage.name]))
+                continue
+            if i and todo[i - 1].on_corpus:
+                copy_outputs(student, teacher)
+            if probe is None or probe.teacher is not of.model:
+                probe = TeacherProbe(of.model.to(self.accelerator.device))
+            train_outputs(student, stage.outputs)
+            results.append(
+                self._stage(student, stage, probe, (i / len(todo), (i + 1) / len(todo)) if fresh else (1, 1))
+            )
+            self.state.finish(stage.name, asdict(results[-1]))
+        return results
 
-def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:
-    """Equalise channels, then set every threshold from the drives of the first training sentences, in stage order."""
-    batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
-    inputs = model_inputs(batch, next(student.parameters()).device)
-    with student.unclipped():
-        activations = student.equilibrium(**inputs)
-    equalised = [name for name, gate in student.gates().items() if gate.channel_scale is not None]
-    equalise(student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"]))
-    with student.calibration():
-        student(**inputs)
-    with torch.no_grad():
-        student.pooler_gate.log_threshold.zero_()  # clip(x, -1, 1) stands for the teacher's tanh
+    def _stage(
+        self,
+        student: SpikingBertForSequenceClassification,
+        stage: Stage,
+        probe: TeacherProbe,
+        progress: tuple[float, float],
+    ) -> Result:
+        settings = self.settings
+        train, held_out = self.sentences.of(stage)
+        variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
+        objective = Distillation(student, probe, self.layers, stage.losses, variance)
+        criterion = self._criterion(student)
+        if stage.on_corpus:
+            name = self.criterion_name(stage)
+            criterion = Criterion(
+                lambda: {name: mean_loss(objective, student, held_out, self.sentences.pad_id)},
+                lambda value: f"{name} {value:.4f}",
+                higher_is_better=False,
+            )
+        return Loop(
+            objective,
+            train,
+            criterion,
+            self._loop_settings(settings.epochs, settings.learning_rate, settings.steps, progress),
+            self.accelerator,
+            self.state,
+            "student" if stage.name == "joint" else stage.name,
+            self.report,
+        ).run()
+
+    def criterion_name(self, stage: Stage) -> str:
+        return "distillation_loss" if stage.on_corpus else self.spec.metric
+
+    def _criterion(self, model: torch.nn.Module) -> Criterion:
+        metric = self.spec.metric
+        return Criterion(lambda: self.scores_of(model), lambda value: f"{metric} {formatted(value, metric)}")
+
+    def _loop_settings(
+        self,
+        epochs: int,
+        learning_rate: float,
+        steps: int | None = None,
+        progress: tuple[float, float] = (0.0, 1.0),
+    ) -> LoopSettings:
+        settings = self.settings
+        return LoopSettings(
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            learning_rate=learning_rate,
+            threshold_learning_rate=settings.threshold_learning_rate,
+            affine_learning_rate=settings.affine_learning_rate,
+            seed=settings.seed,
+            pad_id=self.sentences.pad_id,
+            evaluate_every=settings.evaluate_every,
+            early_stop=settings.early_stop,
+            checkpoint=Interval.parse(settings.checkpoint_every),
+            progress=progress,
+            steps=steps,
+        )

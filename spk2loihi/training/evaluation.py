@@ -1,0 +1,77 @@
+"""Scores of a model on held-out sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spk2loihi.data import Encoded, TokenBatch, collate, length_sorted_batches, predictions, score
+from spk2loihi.training.processes import process_sum
+
+_BATCH = 64
+
+
+@dataclass
+class LabelledData:
+    """Tokenised sentences with their labels (N,): int64 classes, float32 values, or zeros where there are none."""
+
+    encoded: list[Encoded]
+    labels: NDArray[np.int64] | NDArray[np.float32]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.array([len(e) for e in self.encoded], dtype=np.int64)
+
+
+def model_inputs(batch: TokenBatch, on: torch.device) -> dict[str, Tensor]:
+    """Arguments of a Hugging Face forward pass, (B, L) each."""
+    return {
+        "input_ids": torch.from_numpy(batch.input_ids).to(on),
+        "attention_mask": torch.from_numpy(batch.mask.astype(np.int64)).to(on),
+        "token_type_ids": torch.from_numpy(batch.token_type_ids).to(on),
+    }
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, data: list[Encoded], pad_id: int, batch_size: int = _BATCH, process: int = 0, processes: int = 1
+) -> NDArray[np.float32]:
+    """Logits (N, labels) in the order of ``data``; several processes share the batches and all get every row."""
+    model.eval()
+    on = next(model.parameters()).device
+    batches = length_sorted_batches(np.array([len(e) for e in data]), batch_size)
+    shared = processes > 1 and len(batches) >= processes
+    rows = np.empty((0, 0), dtype=np.float32)
+    for index in batches[process::processes] if shared else batches:
+        logits = model(**model_inputs(collate([data[i] for i in index], pad_id), on)).logits.float().cpu().numpy()
+        if not rows.size:
+            rows = np.zeros((len(data), logits.shape[1]), dtype=np.float32)
+        rows[index] = logits
+    if shared:  # a row is zero but in one process, so that the sum is exact
+        rows = process_sum(torch.from_numpy(rows).to(on)).cpu().numpy()
+    return rows
+
+
+def evaluate(
+    model: nn.Module, data: LabelledData, metrics: Sequence[str], pad_id: int, process: int = 0, processes: int = 1
+) -> dict[str, float]:
+    """Score of the model by metric."""
+    predicted = predictions(predict(model, data.encoded, pad_id, process=process, processes=processes))
+    return {metric: score(metric, predicted, data.labels) for metric in metrics}
+
+
+@torch.no_grad()
+def mean_loss(objective: nn.Module, model: nn.Module, data: LabelledData, pad_id: int) -> float:
+    """Mean of an objective over the sentences of ``data``, batch by batch."""
+    model.eval()
+    on = next(model.parameters()).device
+    total = 0.0
+    for index in length_sorted_batches(data.lengths, _BATCH):
+        inputs = model_inputs(collate([data.encoded[i] for i in index], pad_id), on)
+        total += len(index) * float(objective(inputs, torch.from_numpy(data.labels[index]).to(on)))
+    return total / len(data.encoded)

@@ -1,0 +1,77 @@
+"""Many processes that train as one: devices, shares of a batch, averages. `accelerate launch` starts them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import reduce
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spk2loihi.errors import UserError
+from spk2loihi.training.choices import PRECISIONS
+
+
+@contextmanager
+def accelerator(precision: str) -> Iterator[Accelerator]:
+    """The user's GPUs where there are some, else the CPU, alone or in the process group of `accelerate launch`.
+
+    Raises:
+        UserError: the device has no arithmetic of that precision.
+    """
+    cuda = torch.cuda.is_available()
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
+    if precision == "fp16" and not cuda:
+        raise UserError("precision is fp16, but there is no CUDA device, and a CPU trains in bf16 or fp32: use bf16")
+    if precision == "bf16" and cuda and not torch.cuda.is_bf16_supported():
+        raise UserError("precision is bf16, but this GPU has no bfloat16 arithmetic: use --precision fp16")
+    AcceleratorState._reset_state()  # it keeps the first precision a process asks for, and refuses another
+    # A stage may leave parameters out (a frozen table, a replaced LayerNorm): they have no gradient to wait for.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    made = Accelerator(cpu=not cuda, mixed_precision=precision, kwargs_handlers=[unused])
+    try:
+        yield made
+    finally:
+        made.end_training()
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return bool(PartialState().is_main_process)
+
+
+def share(index: NDArray[np.int64], process: int, processes: int) -> NDArray[np.int64]:
+    """The rows of a batch that one of several processes takes, equally many each.
+
+    Where they do not divide, every row is repeated until they do, so that means over the whole batch stay what they
+    were.
+    """
+    copies = processes // math.gcd(len(index), processes)
+    return np.tile(index, copies)[process::processes]
+
+
+def process_sum(value: Tensor) -> Tensor:
+    """Sum of ``value`` over all processes, without a gradient; in a single process ``value`` itself."""
+    total: Tensor = reduce(value.detach(), "sum") if _several() else value
+    return total
+
+
+def process_mean(value: Tensor) -> Tensor:
+    """Mean of ``value`` over all processes, without a gradient; in a single process ``value`` itself.
+
+    A sum over a process's rows, divided by this mean of the processes' counts, averages over processes to the mean over
+    the rows of all.
+    """
+    mean: Tensor = reduce(value.detach(), "mean") if _several() else value
+    return mean
+
+
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -1,0 +1,104 @@
+"""Everything a run trains on and is scored on, tokenised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from spk2loihi.data import (
+    Encoded,
+    Examples,
+    TaskSpec,
+    examples_digest,
+    lines_digest,
+    load_corpus,
+    tokenise,
+    tokenise_corpus,
+)
+from spk2loihi.errors import UserError
+from spk2loihi.training.evaluation import LabelledData
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.stages import Stage
+from spk2loihi.training.teacher import Teacher
+
+#: One text of a corpus in so many is held out, and at most so many are.
+_HELD_OUT_SHARE, _HELD_OUT_MOST = 20, 512
+
+
+@dataclass
+class Sentences:
+    """Of the task and, where a stage wants one, of the corpus: to train on, and held out.
+
+    Attributes:
+        digests: number and SHA-256 of the examples by part, for the manifest.
+    """
+
+    train: LabelledData
+    held_out: LabelledData
+    pad_id: int
+    corpus: tuple[LabelledData, LabelledData] | None = None
+    digests: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        spec: TaskSpec,
+        examples: Examples,
+        held_out: Examples,
+        teacher: Teacher,
+        settings: TrainSettings,
+        todo: list[Stage],
+        report: Callable[[str], None],
+    ) -> Sentences:
+        """Tokenise with the teacher's tokenizer; UserError for a corpus that is missing, unfit or of no use."""
+        wanted = any(stage.on_corpus for stage in todo)
+        if wanted and settings.corpus is None:
+            raise UserError("the general stage distils raw text, but no corpus is given: add --corpus FILE")
+        if settings.corpus is not None and not wanted:
+            raise UserError(
+                f"--corpus {settings.corpus} is for general distillation, but the stage is {settings.stage}: add "
+                "--stage general or all, or leave it out"
+            )
+        tokenizer, limit = Tokenizer.from_str(teacher.tokenizer), settings.max_tokens
+        train, cut = labelled(tokenizer, examples, limit, spec.regression)
+        evaluated, _ = labelled(tokenizer, held_out, limit, spec.regression)
+        sentences = cls(train, evaluated, teacher.model.config.pad_token_id or 0)
+        sentences.digests = {"train": examples_digest(examples), "held_out": examples_digest(held_out)}
+        report(
+            f"task {spec.name}: {len(train.labels)} training and {len(evaluated.labels)} held-out sentences"
+            + (f"; {cut} training sentences cut to {limit} tokens" if cut else "")
+        )
+        if settings.corpus is not None:
+            lines = load_corpus(Path(settings.corpus))
+            sentences.corpus = _parted(tokenise_corpus(tokenizer, lines, limit), settings.corpus)
+            sentences.digests["corpus"] = lines_digest(lines)
+            report(f"corpus {settings.corpus}: {len(sentences.corpus[0].encoded)} texts of up to {limit} tokens")
+        return sentences
+
+    def of(self, stage: Stage) -> tuple[LabelledData, LabelledData]:
+        """What ``stage`` is trained on, and its held-out part."""
+        return self.corpus if stage.on_corpus and self.corpus is not None else (self.train, self.held_out)
+
+
+def labelled(
+    tokenizer: Tokenizer, examples: Examples, max_tokens: int, regression: bool = False
+) -> tuple[LabelledData, int]:
+    """Examples as training sees them, and how many were cut to ``max_tokens``."""
+    tokenised = tokenise(tokenizer, examples, max_tokens)
+    values = examples.labels
+    labels = np.array(values, dtype=np.float32) if regression else np.array(values, dtype=np.int64)
+    return LabelledData(tokenised.encoded, labels), tokenised.truncated
+
+
+def _parted(encoded: list[Encoded], corpus: str) -> tuple[LabelledData, LabelledData]:
+    held = set(range(0, len(encoded), _HELD_OUT_SHARE)[:_HELD_OUT_MOST])
+    if len(encoded) <= len(held):
+        raise UserError(f"corpus {corpus} holds {len(encoded)} text where at least 2 are needed: give a longer one")
+    parts = [[e for i, e in enumerate(encoded) if (i in held) == out] for out in (False, True)]
+    train, held_out = (LabelledData(part, np.zeros(len(part), dtype=np.int64)) for part in parts)
+    return train, held_out

@@ -1,0 +1,179 @@
+"""Where a student's weights start: the teacher's layers, or an earlier checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from spk2loihi.data import TaskSpec, collate
+from spk2loihi.errors import UserError
+from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models.equalise import channel_amplitudes, equalise
+from spk2loihi.models.neuron import SynapticLinear
+from spk2loihi.training.checkpoint import Checkpoint
+from spk2loihi.training.evaluation import LabelledData, model_inputs
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.teacher import Teacher
+
+_CALIBRATION_SENTENCES = 64
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a student is built from.
+
+    Attributes:
+        weights: of an earlier checkpoint; None: the teacher's layers.
+        outputs: the weights' pooler and classifier are those of this task.
+        bits: of the checkpoint's weights.
+    """
+
+    config: SpikingBertConfig
+    weights: dict[str, torch.Tensor] | None = None
+    outputs: bool = False
+    bits: float | None = None
+
+
+def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> Start:
+    """A student of the teacher's width, with one layer for each of ``layers``; UserError for unfit settings."""
+    bert = teacher.model.config
+    if settings.hidden not in (None, bert.hidden_size):
+        raise UserError(
+            f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
+            f"{bert.hidden_size} wide: leave --hidden out or choose a teacher of that width"
+        )
+    return Start(
+        SpikingBertConfig(
+            vocab_size=bert.vocab_size,
+            hidden_size=bert.hidden_size,
+            num_hidden_layers=len(layers),
+            num_attention_heads=bert.num_attention_heads,
+            intermediate_size=bert.intermediate_size,
+            max_position_embeddings=bert.max_position_embeddings,
+            type_vocab_size=bert.type_vocab_size,
+            pad_token_id=bert.pad_token_id or 0,
+            preset=settings.preset,
+            timesteps=settings.timesteps,
+            weight_bits=settings.bits,
+            max_tokens=settings.max_tokens,
+            **_labels(spec),
+        )
+    )
+
+
+def start_from_checkpoint(
+    path: Path, checkpoint: Checkpoint, teacher: Teacher, spec: TaskSpec, settings: TrainSettings
+) -> Start:
+    """A student as ``checkpoint``, read from ``path``, left it, with what ``settings`` say of T, bits and tokens.
+
+    Raises:
+        UserError: a student of another width, vocabulary or preset than the teacher and the settings have, or trained
+            for other labels.
+    """
+    config, bert = checkpoint.model.config, teacher.model.config
+    for what, theirs, ours in (
+        ("hidden size", config.hidden_size, bert.hidden_size),
+        ("preset", config.preset, settings.preset),
+        ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
+    ):
+        if theirs != ours:
+            raise UserError(
+                f"student {path} has the {what} {theirs}, but {ours} is wanted: choose a teacher and options that fit"
+            )
+    if Tokenizer.from_str(checkpoint.tokenizer).get_vocab() != Tokenizer.from_str(teacher.tokenizer).get_vocab():
+        raise UserError(
+            f"student {path} has another vocabulary than teacher {teacher.source}: choose a teacher with the tokenizer "
+            "the student was trained with"
+        )
+    outputs = checkpoint.training.get("stage") != "general"
+    if outputs and checkpoint.task.get("labels") != spec.labels:
+        raise UserError(
+            f"student {path} was trained for the labels {checkpoint.task.get('labels')}, but the task {spec.name} has "
+            f"{spec.labels}: start from a student of stage general, or leave --student out"
+        )
+    changed: dict[str, Any] = {
+        **config.to_dict(),
+        "timesteps": settings.timesteps,
+        "weight_bits": settings.bits,
+        "max_tokens": settings.max_tokens,
+        **_labels(spec),
+    }
+    weights = {
+        name: tensor
+        for name, tensor in checkpoint.model.state_dict().items()
+        if outputs or not name.startswith("classifier.")
+    }
+    return Start(SpikingBertConfig(**changed), weights, outputs, config.weight_bits)
+
+
+def build_student(
+    start: Start, teacher: Teacher, layers: list[int], calibration: LabelledData, pad_id: int
+) -> SpikingBertForSequenceClassification:
+    """The student at its start; the thresholds of one that starts from the teacher are set on ``calibration``."""
+    student = SpikingBertForSequenceClassification(start.config)
+    if start.weights is None:
+        student.copy_teacher(teacher.model.bert, layers)
+        _copy(student.classifier, teacher.model.classifier)
+        _calibrate(student, calibration, pad_id)
+    else:
+        # an untrained classifier is left out; so are the steps of low bits, where the checkpoint has more
+        missing, unknown = student.load_state_dict(start.weights, strict=False)
+        assert not unknown and all(name.startswith("classifier.") or name.endswith(".step_ratio") for name in missing)
+        if student.config.weight_bits != start.bits:
+            for module in student.modules():
+                if isinstance(module, SynapticLinear):
+                    module.set_exponents()
+    for parameter in student.embeddings.parameters():
+        parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
+    student.embeddings.gate.log_threshold.requires_grad_(True)
+    return student
+
+
+@torch.no_grad()
+def copy_outputs(student: SpikingBertForSequenceClassification, teacher: Teacher) -> None:
+    """Pooler and classifier of the teacher, for a student whose own have not been trained."""
+    _copy(student.pooler, teacher.model.bert.pooler.dense)
+    scale = student.gates()[f"layer.{len(student.layers) - 1}.ffn_out"].channel_scale
+    assert scale is not None  # residual streams have a soma function
+    student.pooler.weight.mul_(scale)  # as `equalise` has it
+    _copy(student.classifier, teacher.model.classifier)
+    for module in (student.pooler, student.classifier):
+        module.set_exponents()
+
+
+def train_outputs(student: SpikingBertForSequenceClassification, trained: bool) -> None:
+    """Whether pooler and classifier take part: a loss that does not reach them must not let their weights decay."""
+    for module in (student.pooler, student.pooler_gate, student.classifier):
+        module.requires_grad_(trained)
+
+
+@torch.no_grad()
+def _copy(mine: nn.Linear, theirs: nn.Linear) -> None:
+    mine.weight.copy_(theirs.weight)
+    mine.bias.copy_(theirs.bias)
+
+
+def _labels(spec: TaskSpec) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(spec.labels)),
+        "label2id": {label: i for i, label in enumerate(spec.labels)},
+    }
+
+
+def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:
+    """Equalise channels, then set every threshold from the drives of the first training sentences, in stage order."""
+    batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
+    inputs = model_inputs(batch, next(student.parameters()).device)
+    with student.unclipped():
+        activations = student.equilibrium(**inputs)
+    equalised = [name for name, gate in student.gates().items() if gate.channel_scale is not None]
+    equalise(student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"]))
+    with student.calibration():
+        student(**inputs)
+    with torch.no_grad():
+        student.pooler_gate.log_threshold.zero_()  # clip(x, -1, 1) stands for the teacher's tanh
