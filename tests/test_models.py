@@ -18,7 +18,6 @@ from spk2loihi.models.config import PRESETS
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import FireGate, SynapticLinear, round_skip_ste, skip_parts
-from spk2loihi.training.train import _layer_map
 
 
 def inputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -253,6 +252,19 @@ def test_score_neurons_start_near_softmax() -> None:
     assert error < 0.35 * p.var(), "no better than a constant"
 
 
+def test_score_integers_fit_the_chip() -> None:
+    """A large bias takes resolution from the weights instead of leaving its 13 bits."""
+    affine = ScoreAffine(2, 16, 127, quantised=True)
+    with torch.no_grad():
+        affine.alpha.copy_(torch.tensor([0.1, 0.05]))
+        affine.beta.copy_(torch.tensor([0.2, -5.0]))
+    unit = torch.tensor(0.02)
+    weight, bias, out = affine.integers(unit)
+    assert float(bias.detach().abs().max()) == 4095 and float(weight.detach().abs().max()) < 127
+    torch.testing.assert_close(weight * out / unit, affine.alpha, atol=float(out / unit), rtol=0)
+    torch.testing.assert_close(bias * out * 16, affine.beta, atol=float(out * 16), rtol=0)
+
+
 def test_folded_affine_is_the_affine() -> None:
     """Gain and shift in weights, residual and bias give what they give after the sum, up to the rounding of each."""
     torch.manual_seed(0)
@@ -305,9 +317,3 @@ def test_student_without_spikes_is_its_teacher() -> None:
 def test_impossible_configurations(change: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         SpikingBertConfig(**change)
-
-
-def test_layer_map() -> None:
-    assert _layer_map(None, 3) == [0, 1, 2]
-    with pytest.raises(UserError, match="layer 3 is not one"):
-        _layer_map([0, 3], 3)
