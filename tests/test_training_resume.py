@@ -22,7 +22,8 @@ from spk2loihi.training.state import Interval, RunState, remove_leftovers
 from spk2loihi.training.train import TrainSettings, train
 
 SETTINGS = TrainSettings(
-    timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_epochs=2, epochs=2, checkpoint_every="3", evaluate_every=7, seed=5,
+    timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_epochs=2, epochs=2, checkpoint_every="3",
+    evaluate_every=7, seed=5,
 )  # fmt: skip
 STEPS = 20  # an epoch of 200 sentences
 

@@ -69,8 +69,9 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
                 f"teacher {where} has {config.num_labels} labels, but the task has {len(labels)} "
                 f"({', '.join(labels)}): choose a teacher fine-tuned on this task, or one without a classifier"
             )
+        one = {"problem_type": "regression"} if len(labels) == 1 else {}  # else the file's own, for classes
         model = BertForSequenceClassification.from_pretrained(
-            where, num_labels=len(labels), id2label=dict(enumerate(labels)), attn_implementation="sdpa"
+            where, num_labels=len(labels), id2label=dict(enumerate(labels)), attn_implementation="sdpa", **one
         )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError) as error:
         raise UserError(
