@@ -10,6 +10,7 @@ from spk2loihi.data import TokenBatch
 from spk2loihi.export.fold import fold
 from spk2loihi.export.network import Network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models.config import PRESETS
 from spk2loihi.models.equalise import channel_amplitudes, equalise
 
 VOCABULARY = 50
@@ -60,9 +61,9 @@ def student() -> SpikingBertForSequenceClassification:
     return tiny_student()
 
 
-@pytest.fixture(scope="session")
-def network() -> Network:
-    return tiny_network()
+@pytest.fixture(scope="session", params=PRESETS)
+def network(request: pytest.FixtureRequest) -> Network:
+    return tiny_network(preset=request.param)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ LENGTHS = (10, 6, 3, 5, 4)
 needs_lava = pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="Lava needs Python 3.10")
 
 
-def random_network() -> Network:
+def random_network(preset: str = "spikingbert") -> Network:
     """A folded student of 2 layers with random weights, its thresholds calibrated on random sentences."""
     torch.manual_seed(0)
     config = SpikingBertConfig(
@@ -47,6 +47,7 @@ def random_network() -> Network:
         max_position_embeddings=32,
         max_tokens=16,
         timesteps=T,
+        preset=preset,
     )
     model = SpikingBertForSequenceClassification(config)
     with torch.no_grad():
@@ -309,6 +310,30 @@ def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
         assert np.array_equal(train.sum(0), run.counts[name]), name
         assert np.array_equal(np.abs(train).sum(0), run.events[name]), name
     assert_same(run, Emulator(network, "pipelined", steps=11).run(batch, record=True))
+
+
+@needs_lava
+@pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
+def test_neurocore_agrees_with_the_emulator(schedule: str, steps: int | None) -> None:
+    network, batch = random_network("neurocore"), sentences(7, 5, 6)
+    with LavaBackend(network, schedule, steps=steps) as backend:  # type: ignore[arg-type]
+        run = backend.run(batch, record=True)
+    assert_same(run, Emulator(network, schedule, steps=steps, engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
+    assert all(run.counts[stage.name].any() for stage in network.stages if stage.fires), "a silent stage proves nothing"
+
+
+@needs_lava
+def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spk2loihi.simulators.lava.procs import models
+
+    network, batch = odd_network(), sentences(7, 5)
+    plain = Emulator(network, "pipelined", steps=9).run(batch)
+    for module in ("spk2loihi.simulators.emulator", models.__name__):
+        monkeypatch.setattr(f"{module}.MEMBRANE_MAX", 50)
+    expected = Emulator(network, "pipelined", steps=9).run(batch, record=True)
+    assert any((expected.counts[name] != n).any() for name, n in plain.counts.items()), "nothing saturated"
+    with LavaBackend(network, "pipelined", steps=9) as backend:
+        assert_same(backend.run(batch, record=True), expected)
 
 
 @needs_lava

@@ -32,7 +32,7 @@ from spk2loihi.training.choices import PRECISIONS, STAGES
 )
 @click.option("--hidden", type=int, help="Width; the student starts from the teacher, so it must be the teacher's.")
 @click.option("--timesteps", type=int, help="T, steps of a window. [default: 16, or --student's]")
-@click.option("--bits", type=int, help="Bits of a weight. [default: 8, or --student's]")
+@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8, or --student's]")
 @click.option("--max-tokens", type=int, help="Longest sentence, in tokens. [default: 64, or --student's]")
 @click.option(
     "--stage",
@@ -45,8 +45,16 @@ from spk2loihi.training.choices import PRECISIONS, STAGES
 @click.option("--corpus", type=click.Path(path_type=Path), help="Raw text of the general stage, a paragraph a line.")
 @click.option("--hard-labels", is_flag=True, help="The prediction stage learns the labels, not the teacher's outputs.")
 @click.option("--temperature", type=float, default=2.0, show_default=True, help="That softens predictions.")
+@click.option(
+    "--rate-penalty",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Weight of T x density in the loss: fewer SynOps.",
+)
 @click.option("--metric", type=click.Choice(METRICS), help="Of your own data; a correlation makes it a regression.")
 @click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of each stage.")
+@click.option("--steps", type=click.IntRange(min=1), help="Of each stage, in place of whole epochs.")
 @click.option("--teacher-epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of fine-tuning.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Of all processes.")
 @click.option("--lr", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights.")
@@ -68,6 +76,7 @@ def command(
     layers: str | None,
     lr: float,
     metric: str | None,
+    rate_penalty: float,
     resume: bool,
     temperature: float,
     **options: Any,
@@ -76,7 +85,7 @@ def command(
     data = {name: options.pop(name) for name in DATA_OPTIONS} | {"metric": metric}
     run(
         data, out, json_file, resume=resume, layers=_layers(layers), learning_rate=lr, temperature=temperature,
-        **options,
+        rate_penalty=rate_penalty, **options,
     )  # fmt: skip
 
 
@@ -87,6 +96,7 @@ def run(
     *,
     resume: bool = False,
     temperature: float = 2.0,
+    rate_penalty: float = 0.0,
     student: Path | None = None,
     **settings: Any,
 ) -> None:
@@ -105,7 +115,7 @@ def run(
         given = {**shape, "max_tokens": config.max_tokens, **given, "student": str(student)}
     if "corpus" in given:
         given["corpus"] = str(given["corpus"])
-    wanted = TrainSettings(**given, losses=LossWeights(temperature=temperature))
+    wanted = TrainSettings(**given, losses=LossWeights(temperature=temperature, rate=rate_penalty))
     metrics = train(spec, wanted, out, resume=resume, report=click.echo)
     if not is_main_process():
         return

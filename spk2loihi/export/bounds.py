@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, LayerNorm, Softmax
+from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -30,8 +30,15 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
     return int(bound.max())
 
 
-def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
-    """Largest |membrane| of a stage, before or after its soma function, windowed or pipelined over T steps."""
+def worst_step(network: Network, stage: Stage, steps: int) -> int:
+    """Largest |drive| of one step in a pipelined run of ``steps``; attention: new spikes on the counts of all."""
+    if stage.attention is None:
+        return worst_drive(network, stage, 1) if stage.depth else 0
+    return 2 * worst_drive(network, stage, steps) // steps
+
+
+def _membrane_bound(stage: Stage, drive: int) -> int:
+    """Largest |membrane| of a windowed stage, before or after its soma function; pipelined ones saturate."""
     if stage.soma is None:
         return drive + stage.threshold
     if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
@@ -41,9 +48,11 @@ def _membrane_bound(network: Network, stage: Stage, drive: int) -> int:
         result = int(stage.soma.gain(np.array([1 << P_BITS]))[0])
     elif isinstance(stage.soma, Gelu):
         result = int(stage.soma.gain(stage.soma.scale(np.array([drive])))[0])
+    elif isinstance(stage.soma, HeadAffine):
+        result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
     else:
         result = drive << stage.soma.exponent
-    return max(drive, result + stage.threshold, 2 * stage.threshold * network.timesteps)
+    return max(drive, result + stage.threshold)
 
 
 def check_limits(network: Network) -> Network:
@@ -58,7 +67,7 @@ def check_limits(network: Network) -> Network:
 def _check(network: Network, stage: Stage) -> Stage:
     drive = worst_drive(network, stage)
     _limit(
-        stage, "worst-case membrane", _membrane_bound(network, stage, drive), limits.MEMBRANE_MAX,
+        stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
         "use fewer --timesteps, fewer --max-tokens or a narrower layer", limits.MEMBRANE_BITS,
     )  # fmt: skip
     if isinstance(stage.soma, LayerNorm):
@@ -69,6 +78,12 @@ def _check(network: Network, stage: Stage) -> Stage:
     if isinstance(stage.soma, Gelu):
         argument = int(stage.soma.scale(np.array([drive]))[0])
         _limit(stage, "worst-case GELU argument", argument, GELU_MAX, "use fewer --timesteps or a narrower layer")
+    if isinstance(stage.soma, HeadAffine):
+        _limit(
+            stage, "score bias a step", -(-int(np.abs(stage.soma.bias).max()) // network.timesteps), limits.BIAS_MAX,
+            "use more --timesteps", limits.BIAS_BITS,
+        )  # fmt: skip
+        _limit(stage, "score weight", int(np.abs(stage.soma.weight).max()), limits.WEIGHT_MAX, "use fewer --timesteps")
     if not 1 <= stage.threshold <= limits.THRESHOLD_MAX:
         raise UserError(
             f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "

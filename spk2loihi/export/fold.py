@@ -10,11 +10,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
-from spk2loihi.export.soma import GAMMA_BITS, P_BITS, X_BITS, Gelu, LayerNorm, Multiplier, Scale, Softmax
+from spk2loihi.export.soma import (
+    GAMMA_BITS,
+    P_BITS,
+    X_BITS,
+    Gelu,
+    HeadAffine,
+    LayerNorm,
+    Multiplier,
+    Scale,
+    Softmax,
+    Soma,
+)
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, SynapticLinear, skip_weight
+from spk2loihi.models.affine import FoldableAffine, ScoreAffine
+from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.spiking_bert import SpikingLayer
 
 
@@ -28,8 +41,15 @@ def fold(
     """The integer network of ``model``, within every limit of `spk2loihi.export.limits`.
 
     Raises:
-        UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy.
+        UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy. Or the model has leaky
+            neurons or feedback, of which the integer contract knows nothing.
     """
+    for name in ("leak", "feedback"):
+        if getattr(model.config, name):
+            raise UserError(
+                f"{name} is {getattr(model.config, name)}, but the exported integer network has no {name}: train with "
+                f"{name} 0"
+            )
     folder = _Folder(model)
     network = Network(
         timesteps=model.config.timesteps,
@@ -84,19 +104,19 @@ class _Folder:
         for i, layer in enumerate(model.encoder_layers()):
             stages += self._layer(f"layer.{i}.", layer, x, depth, first=i == config.num_hidden_layers - 1)
             x, depth = f"layer.{i}.ffn_out", depth + 6
-        stages.append(self._linear("pooler", model.pooler, x, depth + 1, first=True))
-        group, bias, unit = self._synapses(model.classifier, "pooler", depth + 2)
+        stages.append(self._linear("pooler", model.pooler, x, depth + 1, "first"))
+        synapses = model.classifier.synapses(self.value["pooler"])
         stages.append(
             Stage(
                 "classifier",
                 depth + 2,
                 config.num_labels,
                 1,
-                (group,),
-                bias=bias,
+                self._groups(model.classifier, synapses, ("pooler",), depth + 2),
+                bias=_int(synapses.bias),
                 tokens="first",
                 fires=False,
-                unit=unit,
+                unit=float(synapses.unit),
             )
         )
         return stages
@@ -105,26 +125,22 @@ class _Folder:
         heads, d = self.config.num_attention_heads, self.config.hidden_size
         tokens: Any = "first" if first else "all"
         stages = [
-            self._linear(at + "query", layer.query, x, depth + 1, first),
-            self._linear(at + "key", layer.key, x, depth + 1, False),
-            self._linear(at + "value", layer.value, x, depth + 1, False),
+            self._linear(at + "query", layer.query, x, depth + 1, tokens),
+            self._linear(at + "key", layer.key, x, depth + 1, "all"),
+            self._linear(at + "value", layer.value, x, depth + 1, "all"),
         ]
-        score_unit = float(self.value[at + "query"] * self.value[at + "key"]) / math.sqrt(d // heads)
-        softmax = Softmax(
-            Multiplier.from_float(score_unit * 2**X_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "score"]) / 2**P_BITS),
-        )
+        score, score_soma, score_threshold = at + "score", *self._score(at, layer.score_affine)
         stages.append(
             Stage(
-                at + "score",
-                self._at(at + "score", depth + 2),
+                score,
+                self._at(score, depth + 2),
                 heads,
-                SOMA_THRESHOLD,
+                score_threshold,
                 attention=Attention("scores", at + "query", at + "key"),
                 heads=heads,
-                soma=softmax,
+                soma=score_soma,
                 tokens=tokens,
-                **self._fire(at + "score"),
+                **self._fire(score),
             )
         )
         refine = self.config.context_exponent
@@ -144,80 +160,108 @@ class _Folder:
         )
         attended = at + "attention_output"
         stages.append(
-            self._normed(attended, layer.attention_output, at + "context", x, depth + 4, layer.attention_norm, tokens)
-        )
-        group, bias, unit = self._synapses(layer.ffn_in, attended, depth + 5)
-        gelu = Gelu(
-            Multiplier.from_float(unit * 2**X_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[at + "ffn_in"]) / 2**X_BITS),
-            _int(self.gates[at + "ffn_in"].channel_exponent),
-        )
-        stages.append(
-            Stage(
-                at + "ffn_in",
-                self._at(at + "ffn_in", depth + 5),
-                self.config.intermediate_size,
-                SOMA_THRESHOLD,
-                (group,),
-                bias=bias,
-                soma=gelu,
-                tokens=tokens,
-                **self._fire(at + "ffn_in"),
+            self._normed(
+                attended, layer.attention_output, (at + "context", x), depth + 4,
+                layer.attention_norm, layer.attention_affine, tokens,
             )
-        )
+        )  # fmt: skip
+        stages.append(self._ffn_in(at, layer, depth + 5, tokens))
         stages.append(
-            self._normed(at + "ffn_out", layer.ffn_out, at + "ffn_in", attended, depth + 6, layer.ffn_norm, tokens)
-        )
+            self._normed(
+                at + "ffn_out", layer.ffn_out, (at + "ffn_in", attended), depth + 6,
+                layer.ffn_norm, layer.ffn_affine, tokens,
+            )
+        )  # fmt: skip
         return stages
 
-    def _linear(self, name: str, module: SynapticLinear, source: str, depth: int, first: bool) -> Stage:
-        group, bias, unit = self._synapses(module, source, depth)
-        return Stage(
-            name,
-            self._at(name, depth),
-            module.out_features,
-            int(self.gates[name].integer_threshold(torch.tensor(unit, dtype=module.weight.dtype))),
-            (group,),
-            bias=bias,
-            tokens="first" if first else "all",
-            **self._fire(name),
+    def _score(self, at: str, affine: ScoreAffine | None) -> tuple[Soma, int]:
+        """Soma function and threshold of the score neurons."""
+        head = self.config.hidden_size // self.config.num_attention_heads
+        unit = self.value[at + "query"] * self.value[at + "key"] / math.sqrt(head)
+        if affine is None:
+            per_spike = SOMA_THRESHOLD / float(self.value[at + "score"])
+            softmax = Softmax(
+                Multiplier.from_float(float(unit) * 2**X_BITS), Multiplier.from_float(per_spike / 2**P_BITS)
+            )
+            return softmax, SOMA_THRESHOLD
+        weight, bias, out = affine.integers(unit)
+        threshold = int(self.gates[at + "score"].integer_threshold(out))
+        return HeadAffine(_int(weight), _int(bias) * self.timesteps), threshold
+
+    def _ffn_in(self, at: str, layer: SpikingLayer, depth: int, tokens: Any) -> Stage:
+        name, source = at + "ffn_in", at + "attention_output"
+        gate = self.gates[name]
+        if self.config.preset == "neurocore":
+            return self._linear(name, layer.ffn_in, source, depth, tokens, torch.exp2(-gate.channel_exponent))
+        synapses = layer.ffn_in.synapses(self.value[source])
+        gelu = Gelu(
+            Multiplier.from_float(float(synapses.unit) * 2**X_BITS),
+            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[name]) / 2**X_BITS),
+            _int(gate.channel_exponent),
         )
+        return self._stage(name, depth, layer.ffn_in, synapses, (source,), tokens, SOMA_THRESHOLD, gelu)
+
+    def _linear(
+        self, name: str, module: SynapticLinear, source: str, depth: int, tokens: Any, gain: Tensor | None = None
+    ) -> Stage:
+        synapses = module.synapses(self.value[source], gain=gain)
+        threshold = int(self.gates[name].integer_threshold(synapses.unit))
+        return self._stage(name, depth, module, synapses, (source,), tokens, threshold)
 
     def _normed(
-        self, name: str, module: SynapticLinear, source: str, skip: str, depth: int, norm: nn.LayerNorm, tokens: Any
+        self,
+        name: str,
+        module: SynapticLinear,
+        sources: tuple[str, str],  # synapses, residual
+        depth: int,
+        norm: nn.LayerNorm,
+        affine: FoldableAffine | None,
+        tokens: Any,
     ) -> Stage:
-        scale = module.scale(self.value[source], self.value[skip])
-        unit = scale * self.value[source]
-        mantissa, exponent = skip_weight(float(self.value[skip].div(unit).round()))
-        exponents = _int(self.gates[skip].channel_exponent) + exponent
-        groups = (
-            self._group(module, scale, source, depth),
-            SynapseGroup(skip, np.full_like(exponents, mantissa), exponents, depth - self.depth[skip] - 1),
-        )
+        source, skip = sources
+        in_value, skip_value = self.value[source], self.model.skip_value(skip)
+        if affine is None:
+            synapses = module.synapses(in_value, skip_value)
+            soma = self._layernorm(norm, name)
+            return self._stage(name, depth, module, synapses, sources, tokens, SOMA_THRESHOLD, soma)
+        synapses = module.synapses(in_value, skip_value, affine.gain, affine.shift)
+        threshold = int(self.gates[name].integer_threshold(synapses.unit))
+        return self._stage(name, depth, module, synapses, sources, tokens, threshold)
+
+    def _stage(
+        self,
+        name: str,
+        depth: int,
+        module: SynapticLinear,
+        synapses: Synapses,
+        sources: tuple[str, ...],
+        tokens: Any,
+        threshold: int,
+        soma: Soma | None = None,
+    ) -> Stage:
+        """A firing stage; linear synapses from ``sources[0]``, a residual from ``sources[1]`` if there is one."""
         return Stage(
             name,
             self._at(name, depth),
             module.out_features,
-            SOMA_THRESHOLD,
-            groups,
-            bias=_int(module.integer_bias(unit)),
-            soma=self._layernorm(norm, name),
+            threshold,
+            self._groups(module, synapses, sources, depth),
+            bias=_int(synapses.bias),
+            soma=soma,
             tokens=tokens,
             **self._fire(name),
         )
 
-    def _synapses(
-        self, module: SynapticLinear, source: str, depth: int
-    ) -> tuple[SynapseGroup, NDArray[np.int64], float]:
-        """Weights, bias a step, and the float value of one unit of U."""
-        scale = module.scale(self.value[source])
-        unit = scale * self.value[source]
-        return self._group(module, scale, source, depth), _int(module.integer_bias(unit)), float(unit)
-
-    def _group(self, module: SynapticLinear, scale: Tensor, source: str, depth: int) -> SynapseGroup:
+    def _groups(
+        self, module: SynapticLinear, synapses: Synapses, sources: tuple[str, ...], depth: int
+    ) -> tuple[SynapseGroup, ...]:
         exponents = _int(module.column_exponent)
-        mantissas = _int(module.integer_weight(scale)) >> exponents
-        return SynapseGroup(source, mantissas, exponents, depth - self.depth[source] - 1)
+        mantissas = _int(synapses.weight) >> exponents
+        groups = [SynapseGroup(sources[0], mantissas, exponents, depth - self.depth[sources[0]] - 1)]
+        if synapses.skip is not None:
+            parts = np.array([skip_parts(int(w)) for w in _int(synapses.skip)], dtype=np.int64)  # (d, 2)
+            groups.append(SynapseGroup(sources[1], parts[:, 0], parts[:, 1], depth - self.depth[sources[1]] - 1))
+        return tuple(groups)
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
         per_spike = SOMA_THRESHOLD / float(self.value[name]) * 2**GAMMA_BITS

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spk2loihi.export.network import Stage
-from spk2loihi.export.soma import Gelu, LayerNorm, Multiplier, Scale, Softmax, Soma
+from spk2loihi.export.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Scale, Softmax, Soma
 
 FORMAT = "spk2loihi-netx"
 VERSION = 1
@@ -33,6 +33,8 @@ def soma_to_dict(soma: Soma | None) -> dict[str, Any] | None:
         return None
     if isinstance(soma, LayerNorm):
         return {"kind": soma.kind, "gamma": soma.gamma.tolist(), "beta": soma.beta.tolist()}
+    if isinstance(soma, HeadAffine):
+        return {"kind": soma.kind, "weight": soma.weight.tolist(), "bias": soma.bias.tolist()}
     if isinstance(soma, Gelu):
         return {
             "kind": soma.kind,
@@ -50,6 +52,8 @@ def soma_from_dict(record: dict[str, Any] | None) -> Soma | None:
     kind = record["kind"]
     if kind == LayerNorm.kind:
         return LayerNorm(np.array(record["gamma"], dtype=np.int64), np.array(record["beta"], dtype=np.int64))
+    if kind == HeadAffine.kind:
+        return HeadAffine(np.array(record["weight"], dtype=np.int64), np.array(record["bias"], dtype=np.int64))
     if kind == Scale.kind:
         return Scale(int(record["exponent"]))
     if kind not in (Softmax.kind, Gelu.kind):

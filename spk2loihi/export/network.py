@@ -120,7 +120,7 @@ class Network:
     tokenizer: str  # tokenizer.json of Hugging Face `tokenizers`
     task: dict[str, Any]  # spk2loihi.data TaskSpec, plus labels and metric
     config: dict[str, Any]  # SpikingBertConfig
-    weight_bits: int = 8
+    weight_bits: float = 8
     schedule: Schedule = "windowed"
     encoding: Encoding = "rate"
     provenance: dict[str, Any] = field(default_factory=dict)  # seed, versions, checksums, scores of model and teacher

@@ -18,6 +18,7 @@ from spk2loihi.export.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, V
 from spk2loihi.export.limits import WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.export.network import Attention, Embedding, Encoding, Network, Schedule, Stage, SynapseGroup
 from spk2loihi.export.writer import dataset_digest, list_digest
+from spk2loihi.models.config import WEIGHT_BITS
 
 
 def read_network(path: Path) -> Network:
@@ -78,7 +79,7 @@ def _read(file: h5py.File, path: Path) -> Network:
         tokenizer=_text(extension["tokenizer"]),
         task=meta["task"],
         config=meta["config"],
-        weight_bits=int(meta["weight_bits"]),
+        weight_bits=meta["weight_bits"],
         schedule=meta["schedule"],
         encoding=meta["encoding"],
         provenance=meta["provenance"],
@@ -181,6 +182,8 @@ def _check_values(network: Network) -> None:
         raise ValueError(f"timesteps is {network.timesteps}")
     if not 3 <= network.max_tokens <= len(network.embedding.position):
         raise ValueError(f"max_tokens is {network.max_tokens}, with {len(network.embedding.position)} positions")
+    if network.weight_bits not in WEIGHT_BITS:
+        raise ValueError(f"weight_bits is {network.weight_bits}")
     if network.schedule not in get_args(Schedule) or network.encoding not in get_args(Encoding):
         raise ValueError(f"schedule is {network.schedule}, encoding {network.encoding}")
     if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
@@ -196,7 +199,7 @@ def _check_values(network: Network) -> None:
             raise ValueError(f"{stage.name}: tokens {stage.tokens}, heads {stage.heads}")
         if stage.attention is not None and network[stage.attention.right].channels % stage.heads:
             raise ValueError(f"{stage.name}: heads {stage.heads} do not divide its channels")
-        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent")]
+        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent", "weight", "bias")]
         if any(isinstance(a, np.ndarray) and a.shape != (stage.channels,) for a in arrays):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
 

@@ -164,4 +164,22 @@ class Scale:
         return u << self.exponent
 
 
-Soma = LayerNorm | Softmax | Gelu | Scale
+@dataclass(frozen=True)
+class HeadAffine:
+    """``weight[h] * U + bias[h]`` for scores (..., H, L, L): what score neurons have in place of softmax.
+
+    Nothing is left to a host: a spike adds ``weight[h]`` instead of 1 to the fast weights of head h, and ``bias``, of
+    a whole window, is a neuron's bias times its T steps.
+    """
+
+    weight: IntArray
+    bias: IntArray
+    kind: ClassVar[str] = "head_affine"
+
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        return u * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+Soma = LayerNorm | Softmax | Gelu | Scale | HeadAffine
+#: Soma functions that are part of synapses and bias: no operation of a host or an embedded processor.
+SYNAPTIC = (Scale, HeadAffine)

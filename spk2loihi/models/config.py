@@ -7,25 +7,36 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from spk2loihi.errors import UserError
+from spk2loihi.models.solvers import check_solver
 
-PRESETS = ("spikingbert",)
+PRESETS = ("spikingbert", "neurocore")
+#: Bits a synaptic weight can have; 1.58 (log2 of 3) is ternary.
+WEIGHT_BITS = (1, 1.58, 2, 3, 4, 5, 6, 7, 8)
 
 #: Bits of a signed membrane on Loihi (u and v are 24 bits wide; lava.proc.lif.models.AbstractPyLifModelFixed).
 _MEMBRANE_BITS = 24
 _CONTEXT_EXPONENT = 6
+_MAX_SCORE_WEIGHT = 127  # 8 signed bits
 
 
 class SpikingBertConfig(PretrainedConfig):
     """A BERT configuration plus what makes it spike.
 
     Args:
-        preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts.
+        preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts. ``neurocore``: none of them; an
+            affine folded into the synapses, score neurons ``clip(alpha_h s + beta_h, 0, theta)``, and the neuron's own
+            clip, so that nothing but the embedding and the head is left to the host.
         timesteps: T, steps of a window; a rate is n/T with n an integer in [-T, T].
         weight_bits: bits of a signed synaptic weight.
         signed: neurons emit spikes of -1 as well as +1.
         max_tokens: longest sentence the deployed network takes, [CLS] and [SEP] included.
         quantised: rates are rounded to n/T and weights to their bits (straight-through gradients). False gives the
             continuous equilibrium, of which the gradients are exact.
+        leak: share of its membrane a stepped neuron loses each step, in [0, 1); average rates then weigh recent steps
+            more. The equilibrium is the same.
+        feedback: bound on the spectral norm of the feedback weights of each layer's value neurons, in [0, 1); 0 for
+            none. Their equilibrium is a fixed point, and their rates are not rounded.
+        solver: what finds that fixed point, one of `spk2loihi.models.solvers.SOLVERS`.
     """
 
     model_type = "spiking-bert"
@@ -41,10 +52,13 @@ class SpikingBertConfig(PretrainedConfig):
         type_vocab_size: int = 2,
         preset: str = "spikingbert",
         timesteps: int = 16,
-        weight_bits: int = 8,
+        weight_bits: float = 8,
         signed: bool = True,
         max_tokens: int = 64,
         quantised: bool = True,
+        leak: float = 0.0,
+        feedback: float = 0.0,
+        solver: str = "anderson",
         pad_token_id: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -59,10 +73,13 @@ class SpikingBertConfig(PretrainedConfig):
         self.type_vocab_size = type_vocab_size
         self.preset = preset
         self.timesteps = timesteps
-        self.weight_bits = weight_bits
+        self.weight_bits = int(weight_bits) if weight_bits == int(weight_bits) else weight_bits
         self.signed = signed
         self.max_tokens = max_tokens
         self.quantised = quantised
+        self.leak = leak
+        self.feedback = feedback
+        self.solver = solver
         self._check()
 
     def _check(self) -> None:
@@ -73,10 +90,21 @@ class SpikingBertConfig(PretrainedConfig):
                 f"timesteps is {self.timesteps}, but a window has 1 to 127 steps (a count must fit 8 signed bits): "
                 "choose --timesteps in that range"
             )
-        if not 2 <= self.weight_bits <= 8:
+        if self.weight_bits not in WEIGHT_BITS:
             raise UserError(
-                f"bits is {self.weight_bits}, but a signed Loihi weight has 2 to 8 bits: choose --bits in that range"
+                f"bits is {self.weight_bits:g}, but a signed Loihi weight has at most 8 bits: choose --bits from "
+                f"{', '.join(f'{bits:g}' for bits in WEIGHT_BITS)}"
             )
+        if not 0 <= self.leak < 1:
+            raise UserError(
+                f"leak is {self.leak}, but a neuron loses a share from 0 up to 1 a step: choose one below 1"
+            )
+        if not 0 <= self.feedback < 1:
+            raise UserError(
+                f"feedback is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
+                "weights below 1: choose a bound from 0 up to 1"
+            )
+        check_solver(self.solver)
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
                 f"hidden size {self.hidden_size} is not a multiple of {self.num_attention_heads} attention heads: "
@@ -93,3 +121,10 @@ class SpikingBertConfig(PretrainedConfig):
         """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow."""
         room = 2 ** (_MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
         return max(0, min(_CONTEXT_EXPONENT, room.bit_length() - 1))
+
+    @property
+    def largest_score_weight(self) -> int:
+        """Largest multiplier of a score neuron's fast weights: 8 bits, less where T*T*d_h of them would overflow."""
+        head = self.hidden_size // self.num_attention_heads
+        room = 2 ** (_MEMBRANE_BITS - 2) // (self.timesteps**2 * head)  # half of the membrane: the rest is for the bias
+        return max(1, min(_MAX_SCORE_WEIGHT, room))

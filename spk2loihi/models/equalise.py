@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from spk2loihi.models.affine import FoldableAffine
 from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
 
@@ -51,6 +52,8 @@ def equalise(
     for module in model.modules():
         if isinstance(module, SynapticLinear):
             module.set_exponents()
+        if isinstance(module, FoldableAffine):
+            module.forget()  # the LayerNorm it was fitted to has changed
 
 
 def channel_amplitudes(activations: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:

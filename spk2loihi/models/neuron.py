@@ -9,6 +9,7 @@ to the nearest n/T. Reset: by subtraction of theta (addition after a -1 spike). 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,10 @@ from torch import Tensor, nn
 
 #: Largest exponent of a synapse's weight (Loihi's wgtExp is a signed 4-bit number).
 MAX_WEIGHT_EXPONENT = 7
+#: Largest mantissa of mixed-sign netx weights (lava.lib.dl.netx.utils.optimize_weight_bits).
+_MAX_SKIP_MANTISSA = 254
+#: From this many bits the largest weight sets a tensor's scale; with fewer that would waste the levels.
+_FULL_RANGE_BITS = 5
 
 
 #: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike.
@@ -60,13 +65,15 @@ class _RoundWeight(torch.autograd.Function):
     """``clip(round(W / (scale * 2**e))) * 2**e`` with e per column, and a straight-through gradient."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, column_scale: Tensor, largest: int) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, column_scale: Tensor, largest: int, binary: bool) -> Tensor:
         ctx.scale = scale
+        if binary:
+            return torch.where(weight < 0, -column_scale, column_scale)
         return torch.div(weight, scale * column_scale).round_().clamp_(-largest, largest).mul_(column_scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return grads[0] / ctx.scale, None, None, None
+        return grads[0] / ctx.scale, None, None, None, None
 
 
 class FireGate(nn.Module):
@@ -112,8 +119,9 @@ class FireGate(nn.Module):
         return -self.timesteps if self.signed else 0
 
     def integer_threshold(self, unit: Tensor) -> Tensor:
-        """Threshold in units of ``unit`` (the float value of 1 in U), rounded to an integer >= 1."""
-        return round_ste(self.spike_value / unit).clamp(min=1)
+        """Threshold in units of ``unit`` (the float value of 1 in U), rounded to an integer >= 1 if quantised."""
+        threshold = self.spike_value / unit
+        return round_ste(threshold).clamp(min=1) if self.quantised else threshold
 
     def forward(self, drive: Tensor, unit: Tensor | None = None) -> Tensor:
         """Spike counts, same shape as ``drive``.
@@ -147,75 +155,149 @@ class FireGate(nn.Module):
         self.log_threshold.copy_(best[1].log())
 
 
+@dataclass(frozen=True)
+class Synapses:
+    """Integers (as floats, with straight-through gradients) of one linear drive, and the float value of its unit."""
+
+    weight: Tensor  # (d_out, d_in), mantissa times 2**column_exponent
+    bias: Tensor  # (d_out,), added once a step
+    unit: Tensor  # float value of 1 in U
+    skip: Tensor | None  # (d_out,), of the one-to-one residual group
+
+
 class SynapticLinear(nn.Linear):
     """Token-wise synapses: mantissas of ``bits`` signed bits, an exponent per input channel, an integer bias a step.
 
     Works on spike counts: the drive of ``n_in`` over ``steps`` steps is ``U = W_int n_in + steps * b_int`` with
     ``W_int = round(W / (s 2**e)) 2**e`` and ``b_int = round(b / (s * theta_in))``; one unit of U is
     ``s * theta_in / T``. The exponents (Loihi's wgtExp, shared by the synapses of an axon) are zero until
-    `set_exponents` gives columns of large weights one of their own; s is one scalar a tensor.
+    `set_exponents` gives columns of large weights one of their own; s is one scalar a tensor. From 5 bits it just fits
+    the largest weight; below, it is the multiple of mean |W| that `set_exponents` found to lose least.
+
+    ``bits`` 1 means weights of -1 and +1; 1.58 (log2 of 3; BitNet b1.58, arXiv 2402.17764) weights of -1, 0 and +1.
     """
 
     column_exponent: Tensor
+    step_ratio: Tensor
 
-    def __init__(self, in_features: int, out_features: int, bits: int, timesteps: int, quantised: bool) -> None:
+    def __init__(self, in_features: int, out_features: int, bits: float, timesteps: int, quantised: bool) -> None:
         super().__init__(in_features, out_features)
-        self.largest = 2 ** (bits - 1) - 1
+        self.binary = bits == 1
+        self.largest = 1 if bits < 2 else 2 ** (int(bits) - 1) - 1
+        self.low_bits = bits < _FULL_RANGE_BITS
         self.timesteps = timesteps
         self.quantised = quantised
         self.register_buffer("column_exponent", torch.zeros(in_features))
+        if self.low_bits:
+            self.register_buffer("step_ratio", torch.ones(()))  # s / mean |W|
 
     @torch.no_grad()
     def set_exponents(self) -> None:
-        """Columns whose largest weight exceeds the median column's get the exponent that makes up for it, at most 7."""
-        column = self.weight.abs().amax(0)
-        base = column.median().clamp(min=1e-8)
-        self.column_exponent.copy_((column / base).clamp(min=1.0).log2().ceil().clamp(max=MAX_WEIGHT_EXPONENT))
+        """Columns of larger weights than the median column's get the exponent that makes up for it, at most 7.
 
-    def scale(self, in_value: Tensor, skip_value: Tensor | None = None) -> Tensor:
-        """Float value of weight 1. With a skip connection it is enlarged, by less than 1 %, until the skip's weight
-        ``skip_value / (scale * in_value)`` is exactly ``mantissa * 2**exponent`` with an 8-bit mantissa."""
+        With many bits large means the largest weight, which sets the scale; with few the root mean square.
+        """
+        column = self.weight.square().mean(0).sqrt() if self.low_bits else self.weight.abs().amax(0)
+        excess = (column / column.median().clamp(min=1e-8)).clamp(min=1.0).log2()
+        self.column_exponent.copy_((excess.round() if self.low_bits else excess.ceil()).clamp(max=MAX_WEIGHT_EXPONENT))
+        if self.low_bits:
+            flat = self.weight / torch.exp2(self.column_exponent)
+            ratios = torch.linspace(0.1, 2.0, 39, device=flat.device)
+            errors = [(self._rounded(flat, s) * s - flat).square().sum() for s in ratios * flat.abs().mean()]
+            self.step_ratio.copy_(ratios[torch.stack(errors).argmin()])
+
+    def _rounded(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Mantissas of weights whose exponents are divided out."""
+        if self.binary:
+            return torch.where(weight < 0, -1.0, 1.0)
+        return (weight / scale).round().clamp(-self.largest, self.largest)
+
+    def _scale(self, weight: Tensor) -> Tensor:
+        """Float value of weight 1."""
         if not self.quantised:
-            return torch.ones((), dtype=self.weight.dtype, device=self.weight.device)
-        column = torch.maximum(-self.weight.detach().amin(0), self.weight.detach().amax(0))
-        scale = (column / torch.exp2(self.column_exponent)).max().clamp(min=1e-8) / self.largest
-        if skip_value is None:
-            return scale
-        ratio = (skip_value / in_value).detach()
-        mantissa, exponent = skip_weight(float(ratio / scale))
-        return ratio / (mantissa * 2**exponent)
+            return torch.ones((), dtype=weight.dtype, device=weight.device)
+        columns = torch.exp2(self.column_exponent)
+        if self.low_bits:
+            return self.step_ratio * (weight.detach().abs() / columns).mean().clamp(min=1e-8)
+        column = torch.maximum(-weight.detach().amin(0), weight.detach().amax(0))
+        return (column / columns).max().clamp(min=1e-8) / self.largest
 
-    def integer_weight(self, scale: Tensor) -> Tensor:
-        """(d_out, d_in), integers as floats: mantissa times 2**exponent."""
+    def _integer_weight(self, weight: Tensor, scale: Tensor) -> Tensor:
         if not self.quantised:
-            return self.weight / scale
-        return cast(Tensor, _RoundWeight.apply(self.weight, scale, torch.exp2(self.column_exponent), self.largest))
+            return weight / scale
+        return cast(
+            Tensor, _RoundWeight.apply(weight, scale, torch.exp2(self.column_exponent), self.largest, self.binary)
+        )
 
-    def integer_bias(self, unit: Tensor) -> Tensor:
-        """(d_out,), added once per step; ``unit`` is the float value of one unit of U."""
-        per_step = self.bias / (unit * self.timesteps)
-        return round_ste(per_step) if self.quantised else per_step
-
-    def drive(
-        self, counts: Tensor, steps: int, in_value: Tensor, skip: tuple[Tensor, Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Summed drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit.
+    def synapses(
+        self,
+        in_value: Tensor,
+        skip_value: Tensor | None = None,
+        gain: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Synapses:
+        """What the drive of these synapses is made of.
 
         Args:
             in_value: float value of one input spike.
-            skip: counts (..., d_out), spike value and channel scale (d_out,) of a one-to-one residual group.
+            skip_value: float values of one spike of the residual's channels, (d_out,).
+            gain, shift: (d_out,) of an affine after the sum, folded into weights, residual and bias.
         """
-        scale = self.scale(in_value, None if skip is None else skip[1])
+        weight: Tensor = self.weight if gain is None else self.weight * gain[:, None]
+        bias: Tensor = self.bias if gain is None else self.bias * gain
+        if shift is not None:
+            bias = bias + shift
+        scale = self._scale(weight)
+        if skip_value is not None and gain is None and self.quantised:
+            scale = _scale_for_skip(scale, in_value, skip_value)
         unit = scale * in_value
-        u = nn.functional.linear(counts, self.integer_weight(scale), steps * self.integer_bias(unit))
-        if skip is not None:
-            weight = skip[1] / unit
-            u = u + skip[0] * ((round_ste(weight) if self.quantised else weight) * skip[2])
-        return u, unit
+        skip = None
+        if skip_value is not None:
+            ratio = skip_value / unit if gain is None else gain * skip_value / unit
+            skip = round_skip_ste(ratio) if self.quantised else ratio
+        per_step = bias / (unit * self.timesteps)
+        return Synapses(
+            self._integer_weight(weight, scale), round_ste(per_step) if self.quantised else per_step, unit, skip
+        )
+
+    def drive(
+        self, counts: Tensor, steps: float, synapses: Synapses, skip_counts: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit."""
+        u = nn.functional.linear(counts, synapses.weight, steps * synapses.bias)
+        if skip_counts is not None:
+            assert synapses.skip is not None
+            u = u + skip_counts * synapses.skip
+        return u, synapses.unit
 
 
-def skip_weight(ratio: float) -> tuple[int, int]:
-    """Mantissa (at most 254, where mixed-sign netx weights end) and exponent of the largest representable skip weight
-    not above ``ratio``, at least 1."""
-    exponent = max(0, math.floor(math.log2(max(ratio, 1.0))) - 7)
-    return max(1, min(254, math.floor(ratio / 2**exponent))), exponent
+def _scale_for_skip(scale: Tensor, in_value: Tensor, skip_value: Tensor) -> Tensor:
+    """``scale`` enlarged, by less than 1 %, until the residual's weight ``skip_value / (scale * in_value)`` is exactly
+    ``mantissa * 2**exponent`` with an 8-bit mantissa; channels differ by powers of two."""
+    ratio = (skip_value.min() / in_value).detach()
+    wanted = float(ratio / scale)
+    exponent = _skip_exponent(torch.tensor(max(wanted, 1.0)))
+    mantissa = torch.floor(wanted / 2**exponent).clamp(1, _MAX_SKIP_MANTISSA)
+    return ratio / (mantissa * 2**exponent)
+
+
+def _skip_exponent(weight: Tensor) -> Tensor:
+    """Exponent that leaves a residual weight at most 8 bits of mantissa."""
+    return (weight.abs().clamp(min=1.0).log2().floor() - 7).clamp(min=0)
+
+
+def round_skip_ste(weight: Tensor) -> Tensor:
+    """Nearest ``mantissa * 2**exponent`` a residual synapse can have; straight-through gradient 1."""
+    value = weight.detach()
+    power = torch.exp2(_skip_exponent(value))
+    rounded = (value / power).round().clamp(-_MAX_SKIP_MANTISSA, _MAX_SKIP_MANTISSA) * power
+    return weight + (rounded - value)
+
+
+def skip_parts(weight: int) -> tuple[int, int]:
+    """Mantissa and exponent of an integer that `round_skip_ste` made."""
+    exponent = max(0, abs(weight).bit_length() - 8)
+    mantissa = weight >> exponent
+    if mantissa << exponent != weight:
+        raise ValueError(f"residual weight {weight} needs more than 8 bits of mantissa")
+    return mantissa, exponent

@@ -7,10 +7,9 @@ and the implicit differentiation of the paper is ordinary differentiation of tha
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -19,14 +18,17 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
-from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
+from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
+from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.stage import Counts, TorchStage
+from spk2loihi.models.wiring import Wiring
 
 #: Embedding tables are read on the host, not from synapses: 16 bits.
 EMBEDDING_BITS = 16
-_NO_VARIANCE = 1e-6  # LayerNorm epsilon in units of U, whose variance is in the thousands
+_FADE_SHARE = 0.45  # share of the training over which `neurocore` fades the teacher's functions out
 
 
 @dataclass
@@ -38,12 +40,14 @@ class Equilibrium:
         values: float value of one spike of each stage (theta/T), and its channel scale (d,) or None.
         scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
         logits: (B, labels).
+        solves: how the fixed point of each stage with feedback was found.
     """
 
     counts: Counts
     values: dict[str, tuple[Tensor, Tensor | None]]
     scores: list[Tensor]
     logits: Tensor
+    solves: dict[str, SolverStat] = field(default_factory=dict)
 
     def hidden(self, stage: str) -> Tensor:
         """Float activations (B, L, d) a stage's rates stand for."""
@@ -85,6 +89,11 @@ class SpikingEmbeddings(nn.Module):
 class SpikingLayer(nn.Module):
     """One BERT encoder layer: spiking Q, K, V, score, context, attention output, FFN in and FFN out populations."""
 
+    attention_affine: FoldableAffine | None
+    ffn_affine: FoldableAffine | None
+    score_affine: ScoreAffine | None
+    feedback: Feedback | None
+
     def __init__(self, config: SpikingBertConfig) -> None:
         super().__init__()
         d, ffn = config.hidden_size, config.intermediate_size
@@ -92,21 +101,30 @@ class SpikingLayer(nn.Module):
         def linear(n_in: int, n_out: int) -> SynapticLinear:
             return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
 
-        def gate(channels: int | None = None, signed: bool = config.signed) -> FireGate:
-            return FireGate(config.timesteps, signed, config.quantised, channels)
+        def gate(
+            channels: int | None = None, signed: bool = config.signed, quantised: bool = config.quantised
+        ) -> FireGate:
+            return FireGate(config.timesteps, signed, quantised, channels)
 
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
         self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
+        self.feedback = Feedback(d, config.feedback) if config.feedback else None
+        self.attention_affine = self.ffn_affine = self.score_affine = None
+        if config.preset == "neurocore":
+            self.attention_affine, self.ffn_affine = FoldableAffine(d), FoldableAffine(d)
+            self.score_affine = ScoreAffine(
+                config.num_attention_heads, config.timesteps, config.largest_score_weight, config.quantised
+            )
         self.gates = nn.ModuleDict(
             {
                 "query": gate(),
                 "key": gate(),
-                "value": gate(),
+                "value": gate(quantised=config.quantised and not config.feedback),
                 "score": gate(signed=False),  # probabilities are never negative
                 "context": gate(),
                 "attention_output": gate(d),
-                "ffn_in": gate(ffn),
+                "ffn_in": gate(ffn, signed=config.signed and config.preset != "neurocore"),
                 "ffn_out": gate(d),
             }
         )
@@ -124,6 +142,8 @@ class SpikingBertPreTrainedModel(PreTrainedModel):
         if isinstance(module, FireGate):
             nn.init.zeros_(module.log_threshold)
             nn.init.zeros_(module.channel_exponent)
+        if isinstance(module, Feedback):
+            nn.init.zeros_(module.free)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -142,6 +162,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         self.pooler = SynapticLinear(d, d, config.weight_bits, config.timesteps, config.quantised)
         self.pooler_gate = FireGate(config.timesteps, config.signed, config.quantised)
         self.classifier = SynapticLinear(d, config.num_labels, config.weight_bits, config.timesteps, config.quantised)
+        self._fade = 1.0
         self.post_init()
 
     def encoder_layers(self) -> list[SpikingLayer]:
@@ -154,146 +175,63 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             named |= {f"layer.{i}.{name}": cast(FireGate, gate) for name, gate in layer.gates.items()}
         return named | {"pooler": self.pooler_gate}
 
+    @property
+    def mix(self) -> float:
+        """Where the network is between the teacher's functions (0) and those of its preset: see `wiring`."""
+        if self.config.preset != "neurocore" or self.fitting:
+            return 0.0
+        return self._fade if self.training else 1.0
+
+    @property
+    def fitting(self) -> bool:
+        """A float network is being measured, to start thresholds and affines from."""
+        return any(gate.passing or gate.calibrating for gate in self.gates().values())
+
+    def set_progress(self, share: float) -> None:
+        """Tell the model how much of the training is done: `neurocore` fades the teacher's functions out with it."""
+        self._fade = min(1.0, share / _FADE_SHARE)
+
+    def skip_value(self, name: str) -> Tensor:
+        """Float value (d,) of one spike of each channel of a stage that feeds a residual."""
+        gate = self.gates()[name]
+        assert gate.channel_scale is not None  # residuals come from stages whose channels are equalised
+        return gate.spike_value * gate.channel_scale
+
     def stages(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Iterator[TorchStage]:
         """The stages of the network in topological order, wired for one batch of token ids (B, L)."""
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        dtype = self.classifier.weight.dtype
-        tokens = mask.to(dtype)[..., None]  # (B, L, 1)
-        keys = mask.to(dtype)[:, None, None, :]  # (B, 1, 1, L)
-        gates = self.gates()
-
-        def value(name: str) -> Tensor:  # looked up when a drive is computed: calibration sets thresholds on the way
-            return gates[name].spike_value
-
-        def norm(module: nn.LayerNorm) -> Callable[[Tensor, Tensor], Tensor]:
-            return lambda u, unit: F.layer_norm(
-                u,
-                u.shape[-1:],
-                module.weight.to(u.dtype),
-                module.bias.to(u.dtype),
-                _NO_VARIANCE if self.config.quantised else module.eps,
-            )
-
-        def gelu(gate: FireGate) -> Callable[[Tensor, Tensor], Tensor]:
-            return lambda u, unit: ibert_gelu(u * unit) * torch.exp2(-gate.channel_exponent)
-
-        def linear(
-            module: SynapticLinear, source: str, skip: str | None = None, first: bool = False
-        ) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
-            def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
-                x = counts[source][:, :1] if first else counts[source]
-                if skip is None:
-                    return module.drive(x, steps, value(source))
-                residual, scale = counts[skip][:, :1] if first else counts[skip], gates[skip].channel_scale
-                assert scale is not None  # residuals come from stages with a soma function
-                return module.drive(x, steps, value(source), (residual, value(skip), scale))
-
-            return drive
-
-        yield TorchStage(
-            "embedding",
-            0,
-            lambda counts, steps: self.embeddings.drive(input_ids, types),
-            self.embeddings.gate,
-            norm(self.embeddings.norm),
-            order=0,
-            mask=tokens,
-        )
-        x, depth = "embedding", 0
-        for i, layer in enumerate(self.encoder_layers()):
-            at = f"layer.{i}."
-            # Only the [CLS] state leaves the last layer, so only its row of every stage but key and value exists.
-            first = i == len(self.layers) - 1
-            rows = tokens[:, :1] if first else tokens
-            for name in ("query", "key", "value"):
-                one = first and name == "query"
-                yield TorchStage(
-                    at + name,
-                    depth + 1,
-                    linear(getattr(layer, name), x, first=one),
-                    gates[at + name],
-                    mask=rows if one else tokens,
-                )
-            yield TorchStage(
-                at + "score",
-                depth + 2,
-                self._score_drive(at, value),
-                gates[at + "score"],
-                lambda u, unit: ibert_softmax((u * unit).masked_fill(keys == 0, -math.inf)),
-                order=2,
-                mask=rows[:, None] * keys,
-            )
-            yield TorchStage(
-                at + "context", depth + 3, self._context_drive(at, value), gates[at + "context"], order=2, mask=rows
-            )
-            yield TorchStage(
-                at + "attention_output",
-                depth + 4,
-                linear(layer.attention_output, at + "context", skip=x, first=first),
-                gates[at + "attention_output"],
-                norm(layer.attention_norm),
-                mask=rows,
-            )
-            yield TorchStage(
-                at + "ffn_in",
-                depth + 5,
-                linear(layer.ffn_in, at + "attention_output"),
-                gates[at + "ffn_in"],
-                gelu(gates[at + "ffn_in"]),
-                mask=rows,
-            )
-            yield TorchStage(
-                at + "ffn_out",
-                depth + 6,
-                linear(layer.ffn_out, at + "ffn_in", skip=at + "attention_output"),
-                gates[at + "ffn_out"],
-                norm(layer.ffn_norm),
-                mask=rows,
-            )
-            x, depth = at + "ffn_out", depth + 6
-        yield TorchStage("pooler", depth + 1, linear(self.pooler, x, first=True), gates["pooler"], mask=tokens[:, :1])
-        yield TorchStage("classifier", depth + 2, linear(self.classifier, "pooler"), None)
-
-    def _score_drive(self, at: str, value: Callable[[str], Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
-        heads = self.config.num_attention_heads
-
-        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
-            q, k = _split_heads(counts[at + "query"], heads), _split_heads(counts[at + "key"], heads)
-            unit = value(at + "query") * value(at + "key") / math.sqrt(q.shape[-1])
-            return q @ k.transpose(-1, -2), unit  # (B, H, L, L)
-
-        return drive
-
-    def _context_drive(self, at: str, value: Callable[[str], Tensor]) -> Callable[[Counts, int], tuple[Tensor, Tensor]]:
-        heads, refine = self.config.num_attention_heads, 2**self.config.context_exponent
-
-        def drive(counts: Counts, steps: int) -> tuple[Tensor, Tensor]:
-            context = counts[at + "score"] @ _split_heads(counts[at + "value"], heads)  # (B, H, L, d_h)
-            return context.transpose(1, 2).flatten(2) * refine, value(at + "score") * value(at + "value") / refine
-
-        return drive
+        return Wiring(self, input_ids, attention_mask, token_type_ids).stages()
 
     def equilibrium(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Equilibrium:
-        """Spike counts of every stage at equilibrium, in one sweep and with gradients."""
+        """Spike counts of every stage at equilibrium, in one sweep and with gradients.
+
+        Raises:
+            UserError: a fixed point of feedback was not found.
+        """
         counts: Counts = {}
         scores: list[Tensor] = []
+        solves: dict[str, SolverStat] = {}
+        precise = not self.training
         for stage in self.stages(input_ids, attention_mask, token_type_ids):
+            if stage.feedback:
+                n, solves[stage.name] = settle(stage, counts, self.config.timesteps, precise, self.config.solver)
+                counts[stage.name] = n if stage.mask is None else n * stage.mask
+                continue
             u, unit = stage.drive(counts, self.config.timesteps)
             if stage.name.endswith(".score"):
                 scores.append(u * unit)
             if stage.gate is None:
                 logits = (u * unit)[:, 0]  # (B, labels)
                 break
-            n = stage.fire(u, unit, precise=not self.training)
-            # Padding never reaches a token (its keys are masked); training need not spend a pass on silencing it.
-            counts[stage.name] = n if self.training or stage.mask is None else n * stage.mask
+            n = stage.fire(u, unit, precise)
+            # Padding never reaches a token, whose scores are masked; training need not silence the rest of it.
+            silenced = not self.training or (stage.rescale is not None)
+            counts[stage.name] = n * stage.mask if silenced and stage.mask is not None else n
         values = {name: (gate.spike_value, gate.channel_scale) for name, gate in self.gates().items()}
-        return Equilibrium(counts, values, scores, logits)
+        return Equilibrium(counts, values, scores, logits, solves)
 
     def forward(
         self,
@@ -368,10 +306,6 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         finally:
             for gate in gates:
                 gate.calibrating = False
-
-
-def _split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, d) -> (B, H, L, d_h)
 
 
 AutoConfig.register(SpikingBertConfig.model_type, SpikingBertConfig, exist_ok=True)

@@ -17,8 +17,8 @@ from spk2loihi.models.neuron import FireGate
 Counts = dict[str, Tensor]
 """Spike counts by stage name: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
 
-Drive = Callable[[Counts, int], tuple[Tensor, Tensor]]
-"""(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U)."""
+Drive = Callable[[Counts, float], tuple[Tensor, Tensor]]
+"""(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U). Leaky sums count parts of steps."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class TorchStage:
     drive: Drive
     gate: FireGate | None  # None: a readout, whose drive is the result
     soma: Callable[[Tensor, Tensor], Tensor] | None = None  # (U, unit) -> float values
+    rescale: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # (U, unit) -> integer affine of U, unit
     order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
     mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
+    feedback: bool = False  # the drive reads the stage's own counts, where there are any yet
 
     def fire(self, u: Tensor, unit: Tensor, precise: bool) -> Tensor:
         """Spike counts of the drive ``u``, in its dtype.
@@ -41,6 +43,8 @@ class TorchStage:
                 in millions; float32 flips a neuron near its threshold now and then.
         """
         assert self.gate is not None
+        if self.rescale is not None:
+            u, unit = self.rescale(u, unit)
         if self.soma is None:
             return self.gate(u, unit)
         if not precise:
@@ -49,5 +53,5 @@ class TorchStage:
 
     @property
     def uses_mean(self) -> bool:
-        """Pipelined, the stage acts on the running mean of its drive rather than on single spikes."""
+        """Pipelined, the stage's charge is a function of the running mean of its drive, not the sum of its drive."""
         return self.soma is not None or self.order != 1

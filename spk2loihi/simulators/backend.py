@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.export.bounds import worst_drive
+from spk2loihi.export.bounds import worst_step
 from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule
 from spk2loihi.simulators.counters import Counts
@@ -83,7 +83,7 @@ class Backend(ABC):
         if overflow is not None:
             stage, bound = overflow
             raise UserError(
-                f"stage {stage}: worst-case drive {bound} of a pipelined run of {self.steps} steps exceeds "
+                f"stage {stage}: worst-case drive {bound} a step of a pipelined run of {self.steps} steps exceeds "
                 f"{MEMBRANE_MAX} (24 bits): choose a smaller --timesteps"
             )
 
@@ -100,9 +100,13 @@ class Backend(ABC):
 
 
 def pipelined_overflow(network: Network, steps: int) -> tuple[str, int] | None:
-    """First stage whose drive could leave 24 bits in a pipelined run of ``steps``, with its bound; None if none can."""
+    """First stage one step's drive of which could leave 24 bits in a pipelined run, with its bound; None if none can.
+
+    Membranes saturate, and running sums are kept in 64 bits, so only attention, whose fast weights grow with the number
+    of steps, limits it.
+    """
     for stage in network.stages:
-        bound = worst_drive(network, stage, steps) if stage.depth else 0
+        bound = worst_step(network, stage, steps)
         if bound > MEMBRANE_MAX:
             return stage.name, bound
     return None

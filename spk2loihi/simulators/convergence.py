@@ -23,7 +23,7 @@ def measure_convergence(
     """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
 
     One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
-    which a membrane of the pipelined run could overflow are left out.
+    which a pipelined run would be refused are left out.
     """
     steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
     batch = collate(encoded, pad_id(network))

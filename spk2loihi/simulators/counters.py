@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.export.network import Network, Schedule, Stage
+from spk2loihi.export.soma import SYNAPTIC
 
 Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
@@ -140,5 +141,5 @@ def _count_attention(
 def _count_host(stage: Stage, lengths: NDArray[np.int64], rows: NDArray[np.int64], ops: StageOps) -> None:
     if not stage.synapses and stage.attention is None:
         ops.host["embedding"] = ops.neurons
-    if stage.soma is not None and stage.soma.kind != "scale":
+    if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
         ops.host[stage.soma.kind] = ops.neurons

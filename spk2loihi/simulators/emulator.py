@@ -8,6 +8,7 @@ next integer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
+from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.export.soma import Scale
 from spk2loihi.simulators.backend import Backend, Run, Trains
@@ -102,41 +104,41 @@ class Emulator(Backend):
                 self._step_pipelined(stage, trains, batch, masks)
             )  # fmt: skip
             trains[stage.name] = train
-            counts[stage.name] = train.sum(0).numpy().astype(np.int16)
-            events[stage.name] = (train != 0).sum(0).numpy().astype(np.int16)
+            counts[stage.name] = train.sum(0).numpy().astype(np.int32)
+            events[stage.name] = (train != 0).sum(0).numpy().astype(np.int32)
             if record:
                 recorded[stage.name] = train.numpy().astype(np.int8)
             for source in stage.sources:
                 if last_use[source] == stage.name:
                     del trains[source]
-        drive = self._integrate(stage, trains, masks)[-1]
-        readout = torch.floor(drive * self.network.timesteps / self.steps) if self.schedule == "pipelined" else drive
-        return Run(
-            _integers(readout)[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps
-        )
+        readout = self._integrate(stage, trains, masks)
+        if self.schedule == "pipelined":
+            readout = readout * self.network.timesteps // self.steps
+        return Run(readout[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps)
 
-    def _integrate(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> list[Tensor]:
-        """U after each step, summed from the sources' spikes one step at a time; linear and attention drives alike."""
-        bias_steps = self.network.timesteps // self.steps if self.encoding == "graded" else 1
-        running: list[Tensor] = []
+    def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:
+        """What the sources' spikes of each step add to U; linear and attention drives alike."""
         if stage.attention is not None:
             left, right = trains[stage.attention.left], trains[stage.attention.right]
             fast_left, fast_right = torch.zeros_like(left[0]), torch.zeros_like(right[0])  # the fast weights
             for l_t, r_t in zip(left, right, strict=True):
                 fast_right = fast_right + r_t
-                step = _attend(stage, l_t, fast_right) + _attend(stage, fast_left, r_t)
+                yield _attend(stage, l_t, fast_right) + _attend(stage, fast_left, r_t)
                 fast_left = fast_left + l_t
-                running.append(running[-1] + step if running else step)
-            return running
+            return
+        bias_steps = self.network.timesteps // self.steps if self.encoding == "graded" else 1
         for t in range(self.steps):
-            spikes = {group.source: trains[group.source][t] for group in stage.synapses}
-            step = self._drive(stage, spikes, masks, bias_steps)
-            running.append(running[-1] + step if running else step)
-        return running
+            yield self._drive(
+                stage, {group.source: trains[group.source][t] for group in stage.synapses}, masks, bias_steps
+            )
+
+    def _integrate(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
+        """U after the last step, summed one step at a time."""
+        return sum(map(_integers, self._step_drives(stage, trains, masks)), np.zeros((), np.int64))
 
     def _step_windowed(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
-        u = self._integrate(stage, trains, masks)[-1] if stage.depth else self._embedding_drive(batch)
+        u = _floats(self._integrate(stage, trains, masks)) if stage.depth else self._embedding_drive(batch)
         u = self._soma(stage, u, masks) + stage.threshold // 2
         mask = masks.of(stage)
         if self.encoding == "graded":
@@ -151,30 +153,41 @@ class Emulator(Backend):
         return train
 
     def _step_pipelined(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
-        """As windowed, but the gate is open from the first step and a soma function acts on the running mean of U."""
-        window = self.network.timesteps
-        by_mean = stage.soma is not None or _order(stage) != 1
-        threshold = stage.threshold * window if by_mean else stage.threshold
+        """As windowed, but the gate is open from the first step. A membrane saturates at 24 bits, as Loihi's does."""
+        if stage.soma is not None or _order(stage) != 1:
+            return self._step_by_mean(stage, trains, batch, masks)
+        mask = masks.of(stage)
+        u = torch.tensor(float(stage.threshold // 2))
+        spikes = []
+        for drive in self._step_drives(stage, trains, masks):
+            u = (u + drive).clamp(-MEMBRANE_MAX, MEMBRANE_MAX)
+            s = _compare(u, stage.threshold, stage.signed)
+            u = u - stage.threshold * s
+            spikes.append(s * mask)
+        return torch.stack(spikes)
+
+    def _step_by_mean(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
+        """The charge of t steps is t times the function of the mean of U: in units of 1/T, so against T theta; float64.
+
+        What was sent on an early mean is taken back, because a charge is compared with all spikes sent before.
+        """
+        window, order = self.network.timesteps, _order(stage)
+        threshold = stage.threshold * window
         low = -threshold if stage.signed else 0
         embedded = None if stage.depth else self._soma(stage, self._embedding_drive(batch), masks)
-        running = self._integrate(stage, trains, masks) if embedded is None else []
+        drives = self._step_drives(stage, trains, masks)
         mask = masks.of(stage)
-        u: Tensor | None = None
+        running: NDArray[np.int64] = np.zeros((), np.int64)
+        rest = torch.tensor(threshold // 2, dtype=torch.float64)  # half a threshold, less what was sent
         spikes = []
         for t in range(1, self.steps + 1):
-            if embedded is not None:
-                z = embedded
-            elif by_mean:
-                order = _order(stage)
-                mean = _integers(running[t - 1]) * window**order // t**order
-                z = self._soma(stage, torch.from_numpy(mean.astype(np.float32)), masks)
+            if embedded is None:
+                running = running + _integers(next(drives))
+                z = self._soma(stage, _floats(running * window**order // t**order), masks)
             else:
-                z = running[t - 1] - (running[t - 2] if t > 1 else 0)
-            if by_mean:
-                z = z.clamp(low, threshold)
-            u = z + (threshold // 2 if u is None else u)
-            s = _compare(u, threshold, stage.signed)
-            u = u - threshold * s
+                z = embedded
+            s = _compare(rest + t * z.clamp(low, threshold).double(), threshold, stage.signed)
+            rest = rest - threshold * s
             spikes.append(s * mask)
         return torch.stack(spikes)
 
@@ -203,8 +216,7 @@ class Emulator(Backend):
             return u
         if isinstance(stage.soma, Scale):
             return u * 2**stage.soma.exponent
-        z = stage.soma(_integers(u), masks.keys if stage.is_scores else None)
-        return torch.from_numpy(z.astype(np.float32))
+        return _floats(stage.soma(_integers(u), masks.keys if stage.is_scores else None))
 
     def _window(self, counts: Tensor) -> NDArray[np.int8]:
         """In windows the |n| spikes of a neuron follow one another from the first step on: (steps, ...)."""
@@ -247,6 +259,10 @@ def _order(stage: Stage) -> int:
 def _compare(u: Tensor, threshold: int, signed: bool) -> Tensor:
     s = (u >= threshold).float()
     return s - (u < 0).float() if signed else s
+
+
+def _floats(x: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(x.astype(np.float32))
 
 
 def _integers(x: Tensor) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ class LossWeights:
     prediction: float = 1.0
     label: float = 1.0
     temperature: float = 2.0
+    rate: float = 0.0  # of T x density: SynOps a synapse (`rate_penalty`)
 
 
 def distillation_loss(

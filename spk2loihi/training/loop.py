@@ -34,9 +34,11 @@ class LoopSettings:
     Attributes:
         batch_size: sentences a step, over all processes.
         threshold_learning_rate: of the logarithms of thresholds.
+        affine_learning_rate: of affines that stand for the functions of a teacher.
         evaluate_every: steps between held-out evaluations within an epoch; None: at the end of an epoch only.
         early_stop: evaluations in a row without a better score after which training ends; None: never.
         checkpoint: how often the state is written within an epoch; it is at the end of each.
+        steps: how many, in place of whole epochs.
         progress: shares of the whole training at which this loop starts and ends, for models that change as it goes on.
     """
 
@@ -44,12 +46,14 @@ class LoopSettings:
     batch_size: int
     learning_rate: float
     threshold_learning_rate: float
+    affine_learning_rate: float
     seed: int
     pad_id: int
     evaluate_every: int | None = None
     early_stop: int | None = None
     checkpoint: Interval = field(default_factory=Interval)
     progress: tuple[float, float] = (0.0, 1.0)
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,19 @@ class Loop:
         self.model = cast(nn.Module, objective.model).to(accelerator.device)
         trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         thresholds = [p for n, p in trained if n.endswith("log_threshold")]
-        self.weights = [p for n, p in trained if not n.endswith("log_threshold")]
+        affines = [p for n, p in trained if "_affine." in n]
+        weights = [p for n, p in trained if not n.endswith("log_threshold") and "_affine." not in n]
+        self.clipped = weights + affines
         groups: list[dict[str, Any]] = [
-            {"params": self.weights, "lr": settings.learning_rate, "weight_decay": _WEIGHT_DECAY}
+            {"params": weights, "lr": settings.learning_rate, "weight_decay": _WEIGHT_DECAY}
         ]
         if thresholds:
             groups.append({"params": thresholds, "lr": settings.threshold_learning_rate, "weight_decay": 0.0})
+        if affines:
+            groups.append({"params": affines, "lr": settings.affine_learning_rate, "weight_decay": 0.0})
         optimiser = torch.optim.AdamW(groups, fused=True)
         self.steps_an_epoch = -(-len(train.encoded) // settings.batch_size)
-        self.total = total = self.steps_an_epoch * settings.epochs
+        self.total = total = settings.steps or self.steps_an_epoch * settings.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min((step + 1) / max(1.0, _WARM_UP * total), max(0.0, (total - step) / total))
         )
@@ -152,7 +160,7 @@ class Loop:
             self.losses.append(self._optimise(inputs, labels))
             self.step += 1
             advance()
-            within = self.step % self.steps_an_epoch != 0
+            within = self.step % self.steps_an_epoch != 0 and self.step < self.total
             if within and self.settings.evaluate_every and self.step % self.settings.evaluate_every == 0:
                 self._evaluate(epoch)
                 if self._stopped():
@@ -160,13 +168,15 @@ class Loop:
             if within and self._due():
                 self.seconds = time.perf_counter() - started
                 self._save()
-        if self.step % self.steps_an_epoch == 0:
+            if self.step == self.total:
+                break
+        if self.step % self.steps_an_epoch == 0 or self.step == self.total:
             self._evaluate(epoch)
         seconds = time.perf_counter() - started
         loss, score = float(np.mean(self.losses)), _main(self.result.evaluations[-1])
         self.result.epochs.append({"epoch": epoch + 1, "loss": loss, "score": score, "seconds": seconds})
         self.report(
-            f"{self.what}: epoch {epoch + 1}/{self.settings.epochs}, loss {loss:.4f}, "
+            f"{self.what}: epoch {epoch + 1}/{-(-self.total // self.steps_an_epoch)}, loss {loss:.4f}, "
             f"held-out {self.criterion.show(score)}, {seconds:.0f} s"
         )
         self.losses, self.seconds = [], 0.0
@@ -178,7 +188,7 @@ class Loop:
         loss = self.objective(inputs, labels)
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.weights, _MAX_GRADIENT_NORM)
+        self.accelerator.clip_grad_norm_(self.clipped, _MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
         value = process_mean(loss.detach()).item()

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
-from spk2loihi.models import SpikingBertForSequenceClassification
+from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
 from spk2loihi.training.distillation import LossWeights, distillation_loss
-from spk2loihi.training.teacher import TeacherProbe
+from spk2loihi.training.rate_penalty import t_times_density
+from spk2loihi.training.teacher import TeacherProbe, TeacherStates
 
 
 class FineTuning(nn.Module):
@@ -62,7 +63,13 @@ class Distillation(nn.Module):
         """Scalar loss of inputs (B, L) and labels (B,)."""
         states = self.probe(**inputs)
         result = self.model.equilibrium(**inputs)
-        mask, losses = inputs["attention_mask"], self.losses
+        loss = self._distilled(result, states, inputs["attention_mask"], labels)
+        if self.losses.rate:
+            loss = loss + self.losses.rate * t_times_density(self.model, result, inputs["attention_mask"])
+        return loss
+
+    def _distilled(self, result: Equilibrium, states: TeacherStates, mask: Tensor, labels: Tensor) -> Tensor:
+        losses = self.losses
         if self.variance is None:
             return distillation_loss(result, states, self.layers, mask, labels, losses)
         internal = distillation_loss(

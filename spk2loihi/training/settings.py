@@ -17,14 +17,16 @@ class TrainSettings:
     layers: str | list[int] | None = None  # teacher layers the student stands for; None: all, or uniform over a student
     hidden: int | None = None  # width; None, or the teacher's, whose layers the student starts from
     timesteps: int = 16
-    bits: int = 8
+    bits: float = 8
     max_tokens: int = 64
     epochs: int = 1  # of each stage
+    steps: int | None = None  # of each stage, in place of whole epochs
     teacher_epochs: int = 1
     batch_size: int = 32  # of all processes together
     learning_rate: float = 5e-5
     teacher_learning_rate: float = 1e-4
     threshold_learning_rate: float = 2e-3
+    affine_learning_rate: float = 1e-3  # of what stands for LayerNorm and softmax in the neurocore preset
     seed: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
     stage: str = "joint"
@@ -40,6 +42,8 @@ class TrainSettings:
         """Raises UserError for numbers out of their range."""
         if not 0 < self.learning_rate < 1:
             raise UserError(f"lr is {self.learning_rate}, but a learning rate is between 0 and 1: change --lr")
+        if not 0 <= self.losses.rate < 1000:
+            raise UserError(f"rate penalty is {self.losses.rate}, but it is from 0 up to 1000: change --rate-penalty")
         if not 0 < self.losses.temperature < 1000:
             raise UserError(
                 f"temperature is {self.losses.temperature}, but it is above 0 and below 1000: change --temperature"

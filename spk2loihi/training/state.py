@@ -106,7 +106,7 @@ class RunState:
 
 
 def remove_leftovers(*paths: Path) -> None:
-    """Half-written copies of these files and folders, which a killed run leaves beside them."""
+    """Half-written copies of these files and folders, which a killed run leaves beside them (`write_atomically`)."""
     for path in paths:
         for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             if leftover.is_dir():

@@ -14,6 +14,7 @@ from spk2loihi.data import TaskSpec, collate
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
+from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.training.checkpoint import Checkpoint
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.settings import TrainSettings
@@ -29,11 +30,13 @@ class Start:
     Attributes:
         weights: of an earlier checkpoint; None: the teacher's layers.
         outputs: the weights' pooler and classifier are those of this task.
+        bits: of the checkpoint's weights.
     """
 
     config: SpikingBertConfig
     weights: dict[str, torch.Tensor] | None = None
     outputs: bool = False
+    bits: float | None = None
 
 
 def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> Start:
@@ -105,7 +108,7 @@ def start_from_checkpoint(
         for name, tensor in checkpoint.model.state_dict().items()
         if outputs or not name.startswith("classifier.")
     }
-    return Start(SpikingBertConfig(**changed), weights, outputs)
+    return Start(SpikingBertConfig(**changed), weights, outputs, config.weight_bits)
 
 
 def build_student(
@@ -118,7 +121,13 @@ def build_student(
         _copy(student.classifier, teacher.model.classifier)
         _calibrate(student, calibration, pad_id)
     else:
-        student.load_state_dict(start.weights, strict=start.outputs)  # an untrained classifier is left out
+        # an untrained classifier is left out; so are the steps of low bits, where the checkpoint has more
+        missing, unknown = student.load_state_dict(start.weights, strict=False)
+        assert not unknown and all(name.startswith("classifier.") or name.endswith(".step_ratio") for name in missing)
+        if student.config.weight_bits != start.bits:
+            for module in student.modules():
+                if isinstance(module, SynapticLinear):
+                    module.set_exponents()
     for parameter in student.embeddings.parameters():
         parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
     student.embeddings.gate.log_threshold.requires_grad_(True)

@@ -185,7 +185,7 @@ class _Run:
             teacher,
             train,
             self._criterion(teacher.model),
-            self._loop_settings(settings.teacher_epochs, settings.teacher_learning_rate, 0.0, (0.0, 1.0)),
+            self._loop_settings(settings.teacher_epochs, settings.teacher_learning_rate),
             self.accelerator,
             self.state,
             home,
@@ -258,7 +258,7 @@ class _Run:
             objective,
             train,
             criterion,
-            self._loop_settings(settings.epochs, settings.learning_rate, settings.threshold_learning_rate, progress),
+            self._loop_settings(settings.epochs, settings.learning_rate, settings.steps, progress),
             self.accelerator,
             self.state,
             "student" if stage.name == "joint" else stage.name,
@@ -273,10 +273,24 @@ class _Run:
         return Criterion(lambda: self.scores_of(model), lambda value: f"{metric} {formatted(value, metric)}")
 
     def _loop_settings(
-        self, epochs: int, learning_rate: float, threshold_learning_rate: float, progress: tuple[float, float]
+        self,
+        epochs: int,
+        learning_rate: float,
+        steps: int | None = None,
+        progress: tuple[float, float] = (0.0, 1.0),
     ) -> LoopSettings:
         settings = self.settings
         return LoopSettings(
-            epochs, settings.batch_size, learning_rate, threshold_learning_rate, settings.seed, self.sentences.pad_id,
-            settings.evaluate_every, settings.early_stop, Interval.parse(settings.checkpoint_every), progress,
-        )  # fmt: skip
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            learning_rate=learning_rate,
+            threshold_learning_rate=settings.threshold_learning_rate,
+            affine_learning_rate=settings.affine_learning_rate,
+            seed=settings.seed,
+            pad_id=self.sentences.pad_id,
+            evaluate_every=settings.evaluate_every,
+            early_stop=settings.early_stop,
+            checkpoint=Interval.parse(settings.checkpoint_every),
+            progress=progress,
+            steps=steps,
+        )

@@ -21,6 +21,7 @@ from lava.proc.conv import utils
 from lava.proc.conv.process import Conv
 from numpy.typing import NDArray
 
+from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Attention, Stage
 from spk2loihi.simulators.lava.channels import DirectInPort
 from spk2loihi.simulators.lava.packing import Grid
@@ -56,7 +57,7 @@ class PySoftResetIFModel(PyLoihiProcessModel):
         self._memory: StageMemory = proc_params["memory"]
         self._host: HostMemory = proc_params["host"]
         self._silence = np.zeros(self._memory.counts.shape, np.int8)
-        # The running mean of a drive, not the drive, is what a nonlinear population fires on when pipelined.
+        # Pipelined, the charge of a nonlinear population is a function of its drive's running mean.
         self._by_mean = self._stage.soma is not None or self._stage.attention is not None or not self._stage.depth
         self._rows: tuple[Any, ...] = ()
         self._keys: NDArray[np.bool_] | None = None
@@ -102,7 +103,14 @@ class PySoftResetIFModel(PyLoihiProcessModel):
                 self._host.result[:] = self.drive
         if not (self._stage.fires and 1 <= tau <= steps):
             return self._silence
-        return self._fire(int(self.vth[0]))
+        u, vth = self.u[self._rows], int(self.vth[0])
+        if self._timing.encoding == "graded":
+            most = self._timing.timesteps
+            s = (u // vth).clip(-most if self._stage.signed else 0, most)
+        else:
+            s = self._compare(u, vth)
+        self.u[self._rows] = u - vth * s
+        return self._spikes(s)
 
     def _pipelined(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
         steps, window = self._timing.steps, self._timing.timesteps
@@ -116,14 +124,16 @@ class PySoftResetIFModel(PyLoihiProcessModel):
             if tau == steps:
                 self._host.result[:] = self.drive * window // tau
             return self._silence
-        vth = int(self.vth[0])
-        if self._by_mean:
-            vth *= window
+        vth = int(self.vth[0]) * (window if self._by_mean else 1)
+        u = self.u[self._rows] if tau > 1 else np.full_like(self.u[self._rows], vth // 2)
+        if self._by_mean:  # u holds half a threshold less what was sent; it is compared with the charge added to it
             z = self._soma(self._mean(self.drive[self._rows], tau)).clip(-vth if self._stage.signed else 0, vth)
-        else:  # the drive of this step alone
-            z = a_in[self._rows] + self.bias[self._rows]
-        self.u[self._rows] = z + (vth // 2 if tau == 1 else self.u[self._rows])
-        return self._fire(vth)
+            s = self._compare(u + z * tau, vth)
+        else:
+            u = (u + a_in[self._rows] + self.bias[self._rows]).clip(-MEMBRANE_MAX, MEMBRANE_MAX)
+            s = self._compare(u, vth)
+        self.u[self._rows] = u - vth * s
+        return self._spikes(s)
 
     def _mean(self, drive: IntArray, tau: int) -> IntArray:
         """Running mean of a drive, scaled to a window of T steps; an attention drive grows with the square of time."""
@@ -135,20 +145,22 @@ class PySoftResetIFModel(PyLoihiProcessModel):
         return drive * window // tau
 
     def _soma(self, drive: IntArray) -> IntArray:
-        return drive if self._stage.soma is None else self._stage.soma(drive, self._keys)
+        if self._stage.soma is None:
+            return drive
+        if self._keys is None:
+            return self._stage.soma(drive)
+        return self._stage.soma(drive[:, :, None], self._keys[:, :, None])[:, :, 0]  # scores are (..., H, L, L)
 
-    def _fire(self, vth: int) -> NDArray[np.int8]:
-        u = self.u[self._rows]
-        if self._timing.encoding == "graded":
-            most = self._timing.timesteps
-            s = (u // vth).clip(-most if self._stage.signed else 0, most)
-        else:
-            s = (u >= vth).astype(np.int64)
-            if self._stage.signed:
-                s -= u < 0
-        self.u[self._rows] = u - vth * s
+    def _compare(self, u: IntArray, vth: int) -> IntArray:
+        s = (u >= vth).astype(np.int64)
+        if self._stage.signed:
+            s -= u < 0
+        return s
+
+    def _spikes(self, s: IntArray) -> NDArray[np.int8]:
+        """Spikes of the rows of existing tokens as spikes of the whole population."""
         if self._keys is not None:
-            s *= self._keys
+            s = s * self._keys
         spikes = np.zeros_like(self._silence)
         spikes[self._rows] = s
         return spikes

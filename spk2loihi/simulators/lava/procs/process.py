@@ -28,8 +28,9 @@ class SoftResetIF(AbstractProcess):
         u     -= vth * s_out          reset by subtraction
 
     A graded population sends one message instead, ``clip(floor(u / vth), -T if signed else 0, T)``. In the pipelined
-    schedule the gate opens with the integration window: a linear population then has ``u += a_in + bias`` each step,
-    and one with a soma function ``u += clip(soma(mean of drive))`` against ``vth * T``.
+    schedule the gate opens with the integration window, and u starts at half a threshold. A linear population then has
+    ``u += a_in + bias`` each step, saturating at 24 bits; one with a soma function or an attention drive compares
+    ``u + t clip(soma(mean of drive))`` with ``vth * T`` at its step t, and ``u -= vth * T * s_out``.
 
     Args:
         shape: (slots, 1, d), or (lanes, heads, width, width) for attention scores.
