@@ -11,18 +11,17 @@ from typing import Any, Literal
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
 from spk2loihi.data.hub import load_split
-from spk2loihi.data.metrics import METRICS, REGRESSION_METRICS, reported
+from spk2loihi.data.metrics import REGRESSION_METRICS, reported
 from spk2loihi.data.reviews import REVIEW_LABELS, load_reviews
 from spk2loihi.data.split import hold_out, sentence_key
 from spk2loihi.data.tables import Row, read_table
+from spk2loihi.data.task_checks import PATHS, check_task
 from spk2loihi.errors import UserError
 
 __all__ = ["Examples", "TaskSpec", "load_held_out", "load_train", "task_spec"]
 
 MAX_LABELS = 256
 """More distinct labels than this are taken for a wrong column, or for a regression without a metric for one."""
-
-_PATHS = ("data_dir", "train_file", "dev_file")
 
 _HUB_HELD_OUT = ("validation", "test")
 
@@ -53,7 +52,7 @@ class TaskSpec:
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_task(self)
 
     @property
     def columns(self) -> list[str]:
@@ -86,7 +85,7 @@ class TaskSpec:
             if key not in record:
                 raise UserError(f"The task record lacks the entry {key!r}: write the file again")
         for key, value in record.items():
-            optional = key in (*_PATHS, "dataset", "text_pair_column")
+            optional = key in (*PATHS, "dataset", "text_pair_column")
             if key == "labels":
                 fits = isinstance(value, list) and all(isinstance(label, str) for label in value)
             else:
@@ -284,70 +283,6 @@ def _split(path: Path | str, examples: Examples) -> tuple[Examples, Examples]:
         )
     train, held_out = hold_out(keys, max(1, distinct // _SPLIT_SHARE), _SPLIT_SEED)
     return examples.select(train), examples.select(held_out)
-
-
-def _check(spec: TaskSpec) -> None:
-    if spec.metric not in METRICS:
-        raise UserError(f"The task's metric {spec.metric!r} is not known: choose one of {', '.join(METRICS)}")
-    if spec.metric == "f1" and len(spec.labels) > 2:
-        raise UserError(
-            f"The metric f1 is of two classes, but the task {spec.name} has {len(spec.labels)}: choose another --metric"
-        )
-    if spec.regression and len(spec.labels) != 1:
-        raise UserError(
-            f"The metric {spec.metric} is of a regression with one output, but the task {spec.name} has the labels "
-            f"{spec.labels}: choose another --metric"
-        )
-    if len(set(spec.labels)) != len(spec.labels):
-        raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
-    unused = {"reviews": (*_PATHS, "dataset"), "glue": (*_PATHS[1:], "dataset"), "files": (_PATHS[0], "dataset")}
-    for entry in (unused | {"hub": _PATHS}).get(spec.kind, ()):
-        if getattr(spec, entry) is not None:
-            raise UserError(
-                f"A task of kind {spec.kind} has no {entry}, but it is {getattr(spec, entry)}: leave that entry empty"
-            )
-    if spec.kind == "reviews":
-        _check_labels(spec, REVIEW_LABELS)
-    elif spec.kind == "glue":
-        _check_labels(spec, glue_task(spec.name).labels)
-        if spec.data_dir is None:
-            raise UserError(f"The task {spec.name} has no data folder: give one with --data-dir")
-    elif spec.kind == "files":
-        _check_files(spec)
-    elif spec.kind == "hub":
-        if spec.dataset is None:
-            raise UserError(f"The task {spec.name} has no data set: give one with --dataset")
-        _check_columns(spec)
-    else:
-        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files, hub")
-
-
-def _check_labels(spec: TaskSpec, expected: Sequence[str]) -> None:
-    if spec.labels != list(expected):
-        raise UserError(
-            f"The task {spec.name} has the labels {spec.labels} instead of {list(expected)}: write it again"
-        )
-
-
-def _check_files(spec: TaskSpec) -> None:
-    if spec.train_file is None and spec.dev_file is None:
-        raise UserError(f"The task {spec.name} has no files: give --train-file or --dev-file")
-    paths = [os.path.realpath(path) for path in (spec.train_file, spec.dev_file) if path is not None]
-    if len(paths) > len(set(paths)):
-        raise UserError(
-            f"--train-file and --dev-file are the same file, {spec.dev_file}: "
-            "give another dev file, or leave it out to hold out a tenth of the training file"
-        )
-    _check_columns(spec)
-
-
-def _check_columns(spec: TaskSpec) -> None:
-    for column in spec.columns:
-        if spec.columns.count(column) > 1:
-            raise UserError(
-                f"The column {column!r} is named for two roles at once: "
-                "give --text-column, --text-pair-column and --label-column different columns"
-            )
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:

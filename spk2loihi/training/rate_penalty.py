@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
+from spk2loihi.training.processes import process_mean
 
 
 def t_times_density(model: SpikingBertForSequenceClassification, result: Equilibrium, mask: Tensor) -> Tensor:
     """SynOps for each synapse of the linear layers, a scalar: spikes weighted by the synapses they reach.
 
     Zero weights count as synapses here (`simulate` leaves them out). The gradient of a spike count is that of its
-    absolute value, straight through its rounding.
+    absolute value, straight through its rounding. Averaged over processes it is the figure of all their sentences.
 
     Args:
         mask: 1 at tokens, 0 at padding, (B, L).
@@ -28,7 +29,7 @@ def t_times_density(model: SpikingBertForSequenceClassification, result: Equilib
         kept = tokens[:, :rows]
         synops = synops + fan_out * (n[:, :rows].abs() * kept).sum()
         synapses = synapses + fan_out * n.shape[-1] * kept.sum()
-    return synops / synapses
+    return synops / process_mean(synapses)
 
 
 def linear_synapses(model: SpikingBertForSequenceClassification) -> Iterator[tuple[str, int, bool]]:

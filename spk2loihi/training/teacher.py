@@ -69,9 +69,12 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
                 f"teacher {where} has {config.num_labels} labels, but the task has {len(labels)} "
                 f"({', '.join(labels)}): choose a teacher fine-tuned on this task, or one without a classifier"
             )
-        model = BertForSequenceClassification.from_pretrained(
-            where, num_labels=len(labels), id2label=dict(enumerate(labels)), attn_implementation="sdpa"
-        )
+        given: dict[str, Any] = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
+        if len(labels) == 1:  # a problem type of classes in the file would refuse a single output
+            config.problem_type = "regression"
+            config.num_labels, config.id2label = 1, dict(enumerate(labels))
+            given = {"config": config}
+        model = BertForSequenceClassification.from_pretrained(where, attn_implementation="sdpa", **given)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError) as error:
         raise UserError(
             f"teacher {where} cannot be loaded ({first_line(error)}): "
