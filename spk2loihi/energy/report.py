@@ -34,7 +34,8 @@ from typing import Any
 
 from spk2loihi.energy import estimate
 from spk2loihi.energy import formatting as fmt
-from spk2loihi.energy.coefficients import BUILTIN_SETS, CHARGED_FOR, CoefficientSet
+from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
+from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet
 from spk2loihi.energy.convergence import convergence_data
 from spk2loihi.energy.estimate import Energy
 from spk2loihi.energy.headline import headline
