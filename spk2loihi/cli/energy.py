@@ -61,6 +61,7 @@ def run(
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file with -o")
     check_writable(out, out.with_suffix(".json"), json_file, inputs=[network_file])
     from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
+    from spk2loihi.energy.neurobench import neurobench_metrics
     from spk2loihi.energy.teacher import teacher_macs
     from spk2loihi.files import sha256
     from spk2loihi.simulators import create_backend, encode, simulate, summary
@@ -97,6 +98,14 @@ def run(
             "samples": len(encoded),
         },
         spikes=result.spikes,
+        neurobench=neurobench_metrics(
+            network,
+            result.stages,
+            len(encoded),
+            backend.steps,
+            backend.encoding,
+            numbers["score"] if spec.metric == "accuracy" else None,
+        ),
         provenance={
             "network": network_file.name,
             "network_sha256": sha256(network_file),
