@@ -354,12 +354,25 @@ def test_bits_and_length_together_where_neither_helps_alone() -> None:
     assert not check_fit(resized(given, tokens=tokens + 1, bits=bits), small)["fits"]
 
 
-def test_published_spikingbert_shape() -> None:
-    """4 layers, 768 wide, feed-forward 3,072, 128 tokens: the figures of docs/guide/fit.md."""
+def test_shapes_of_the_guide() -> None:
+    """The default student, and SpikingBERT as published: the figures of docs/guide/fit.md."""
+    default = shape_populations(StudentShape())
+    assert sum(p.cores for p in partition(default, KAPOHO)) == 440
+    assert sum(p.cores for p in partition(default, KAPOHO, "unrolled")) == 13_538
+    assert sum(p.cores for p in partition(default, BOARDS["oheo-gulch"])) == 444
     published = shape_populations(StudentShape(layers=4, hidden=768, tokens=128))
     cores = {name: sum(p.cores for p in partition(published, BOARDS[name])) for name in ("kapoho-point", "hala-point")}
     assert cores == {"kapoho-point": 1086, "hala-point": 1086}
     assert math.ceil(1086 / BOARDS["hala-point"].cores_per_chip) == 9
+    first = {p.population.name: p for p in partition(published, KAPOHO)}
+    expected = {
+        "query": 25, "key": 25, "value": 25, "score": 52, "context": 26, "attention_output": 25, "ffn_in": 98,
+        "ffn_out": 50,
+    }  # fmt: skip
+    assert {name: first[f"layer.0.{name}"].cores for name in expected} == expected
+    binding = {name: first[f"layer.0.{name}"].binding for name in expected}
+    assert {name for name, b in binding.items() if b is not None and b.limit == "core_memory"} == {"ffn_out"}
+    assert all(b is not None and b.limit in ("neuron_memory", "core_memory") for b in binding.values())
 
 
 # --- boards and the command ------------------------------------------------------------------------------------------
