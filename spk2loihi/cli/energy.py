@@ -28,7 +28,7 @@ _CONVERGENCE_SENTENCES = 8
 
 @click.command("energy")
 @network_argument
-@click.option("--coefficients", type=click.Path(path_type=Path), multiple=True, help="A coefficient table (JSON).")
+@click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="A price table of your own; repeatable.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default="energy.html", show_default=True)
 @samples_option
 @encoding_option
@@ -36,7 +36,7 @@ _CONVERGENCE_SENTENCES = 8
 @json_option
 def command(
     network_file: Path,
-    coefficients: tuple[Path, ...],
+    coefficients: tuple[str, ...],
     out: Path,
     samples: int | None,
     encoding: Any,
@@ -51,7 +51,7 @@ def run(
     network_file: Path,
     out: Path,
     json_file: Path | None,
-    coefficients: tuple[Path, ...] = (),
+    coefficients: tuple[str, ...] = (),
     samples: int | None = None,
     encoding: Any = None,
     data: dict[str, Any] | None = None,
@@ -61,13 +61,14 @@ def run(
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file with -o")
     check_writable(out, out.with_suffix(".json"), json_file, inputs=[network_file])
     from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
+    from spk2loihi.energy.neurobench import neurobench_metrics
     from spk2loihi.energy.teacher import teacher_macs
     from spk2loihi.files import sha256
     from spk2loihi.simulators import create_backend, encode, simulate, summary
     from spk2loihi.simulators.convergence import measure_convergence
     from spk2loihi.versions import versions
 
-    sets = [load_coefficients(path) for path in coefficients]
+    sets = [load_coefficients(name) for name in coefficients]
     network = read_network(network_file)
     spec, examples = held_out(network, data or {}, samples)
     encoded, _ = encode(network, examples)
@@ -97,6 +98,14 @@ def run(
             "samples": len(encoded),
         },
         spikes=result.spikes,
+        neurobench=neurobench_metrics(
+            network,
+            result.stages,
+            len(encoded),
+            backend.steps,
+            backend.encoding,
+            numbers["score"] if spec.metric == "accuracy" else None,
+        ),
         provenance={
             "network": network_file.name,
             "network_sha256": sha256(network_file),

@@ -18,6 +18,7 @@ _COMMANDS = {
     "verify": "verify",
     "energy": "energy",
     "inspect": "inspect",
+    "fit": "fit",
     "doctor": "doctor",
     "demo": "demo",
 }
@@ -28,6 +29,7 @@ _HELP = {
     "verify": "Compare two backends spike for spike.",
     "energy": "Count operations and estimate energy, honestly.",
     "inspect": "Show a network's layers and scales.",
+    "fit": "Say whether a network fits on a Loihi 2 board, and what would make it fit.",
     "doctor": "Show what is installed and what is missing.",
     "demo": "Do all of it, into ./spk2loihi-demo.",
 }

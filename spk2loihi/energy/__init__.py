@@ -1,14 +1,13 @@
 """Energy estimates: counts times published coefficients, always beside the ANN and the teacher."""
 
-from spk2loihi.energy.coefficients import (
+from spk2loihi.energy.coefficient_registry import (
     BUILTIN_SETS,
     HOROWITZ_FP32,
     HOROWITZ_INT8,
     LOIHI1,
-    Coefficient,
-    CoefficientSet,
     load_coefficients,
 )
+from spk2loihi.energy.coefficients import Coefficient, CoefficientSet
 from spk2loihi.energy.estimate import (
     Energy,
     ann_energy_pj,

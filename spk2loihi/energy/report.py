@@ -11,16 +11,20 @@ Layout of the dictionary (energies in nJ a sample unless the key says otherwise;
     t_times_density      SynOps / dense operations
     totals               counters summed over stages, ``host`` by operation, ``dense``
     per_sample           {synops, dense, messages,
-                          snn: {set: {label, components_nJ, total_nJ, not_included}},
+                          snn: {set: {label, components_nJ, total_nJ, total_range_nJ, not_included}},
                           baselines: {id: {label, model, coefficients, precision, macs, total_nJ}},
                           teacher: its macs, or null}
     break_even           {set: {baseline id: T x density below which the SynOps alone cost less}}
     comparisons          [{coefficients, baseline, baseline_label, snn_nJ, baseline_nJ, ratio, synapse_ratio,
-                           overhead_ratio, break_even_t_times_density, outcome}]; ratios are SNN / baseline
+                           overhead_ratio, ratio_range, break_even_t_times_density, outcome}]; ratios are
+                          SNN / baseline; a range is [low, high] of the bounds of the prices, or null: none stated
     layers               [{name, kind, asr (null: does not fire, or spikes unknown), t_times_density, neurons,
                            messages, synops, attention_synops, dense, active_updates, inactive_updates, host,
                            energy_per_sample_nJ: {set: {...}}}]
-    coefficients         {set: {kind, precision, scope, values: [{name, charged_for, value, unit, source, scope}]}}
+    coefficients         {set: {kind, precision, scope, values: [{name, charged_for, value, low, high, unit, source,
+                          scope}]}}
+    references           [{system, workload, energy_mj, dynamic_mj, note, source}]: measurements of other networks
+    neurobench           NeuroBench's metrics (`neurobench_metrics`), or null
     convergence          the given curves with ``overall`` and ``fitted_exponent``, or null
     provenance           as given
 """
@@ -34,11 +38,14 @@ from typing import Any
 
 from spk2loihi.energy import estimate
 from spk2loihi.energy import formatting as fmt
-from spk2loihi.energy.coefficients import BUILTIN_SETS, CHARGED_FOR, CoefficientSet
+from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
+from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet
 from spk2loihi.energy.convergence import convergence_data
 from spk2loihi.energy.estimate import Energy
 from spk2loihi.energy.headline import headline
 from spk2loihi.energy.page import render_html
+from spk2loihi.energy.ranges import ratio_range, total_range
+from spk2loihi.energy.references import REFERENCES
 from spk2loihi.energy.summary import plain
 from spk2loihi.energy.verdict import caveats, outcome, verdict_sentences
 from spk2loihi.errors import UserError
@@ -61,6 +68,7 @@ def build_report(
     convergence: Mapping[str, Any] | None = None,
     accuracy: Mapping[str, Any] | None = None,
     spikes: Mapping[str, int] | None = None,
+    neurobench: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the report says, as JSON-ready data (layout: see the module).
@@ -77,6 +85,7 @@ def build_report(
         accuracy: ``metric``, ``student``, optionally ``teacher`` and ``samples``. Scores are fractions, not per cent.
         spikes: sum of |n| by stage over the samples, for the average spiking rates. Needed with graded messages only:
             with rate encoding messages are spikes.
+        neurobench: the metrics of `neurobench_metrics`.
         provenance: checksums, versions, command, date, seed: shown as given.
 
     Raises:
@@ -100,7 +109,10 @@ def build_report(
     energies = {s.name: estimate.network_energy(stages, s, encoding) for s in sets}
     dense = estimate.dense_operations(stages) / samples
     comparisons = [
-        _compare(s, energies[s.name], samples, key, row, by_name[row["coefficients"]], dense, encoding)
+        {
+            **_compare(s, energies[s.name], samples, key, row, by_name[row["coefficients"]], dense, encoding),
+            "ratio_range": ratio_range(stages, s, samples, row, by_name[row["coefficients"]], encoding),
+        }
         for s in sets
         for key, row in baselines.items()
     ]
@@ -120,6 +132,7 @@ def build_report(
                     "label": _label(s, encoding),
                     "components_nJ": _nanojoules(energies[s.name], samples),
                     "total_nJ": energies[s.name].total / samples / 1e3,
+                    "total_range_nJ": total_range(stages, s, samples, encoding),
                     "not_included": estimate.not_included(stages, s),
                 }
                 for s in sets
@@ -134,6 +147,8 @@ def build_report(
         "comparisons": comparisons,
         "layers": [_layer(ops, samples, network_summary, spikes, sets) for ops in stages],
         "coefficients": {s.name: _described(s) for s in sets},
+        "references": [asdict(reference) for reference in REFERENCES],
+        "neurobench": plain(dict(neurobench)) if neurobench is not None else None,
         "convergence": convergence_data(convergence) if convergence is not None else None,
         "provenance": plain(dict(provenance or {})),
     }

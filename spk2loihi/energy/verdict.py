@@ -110,6 +110,7 @@ def _comparisons(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> l
         if coefficients.kind == "chip":
             sentences.append(f"With {set_name} ({price} a SynOp) the spiking network costs {cost}: {_against(rows)}.")
             sentences += _chip_details(energy, rows)
+            sentences += _either_way(set_name, rows)
         else:
             sentences.append(
                 f"Counting each SynOp as one {fmt.precision(coefficients.precision)} {operation} ({set_name}, {price}, "
@@ -164,6 +165,15 @@ def _chip_details(energy: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
     return sentences
 
 
+def _either_way(set_name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Comparisons the stated bounds of the prices leave open."""
+    rows = [r for r in rows if r["ratio_range"] is not None and r["ratio_range"][0] <= 1 <= r["ratio_range"][1]]
+    if not rows:
+        return []
+    named = _listed([_baseline(r) for r in rows])
+    return [f"Within the stated bounds of {set_name}, the comparison with {named} could go either way."]
+
+
 def _convergence(convergence: Mapping[str, Any] | None) -> list[str]:
     if convergence is None:
         return []
@@ -209,7 +219,14 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
             "for them exists."
         ),
         "Static power, input and output, and the host's own energy are not included for any model.",
+        (
+            "Measured systems are shown for scale only: other networks on other inputs, with static power. No estimate "
+            "uses them."
+        ),
     ]
+    unbounded = [s.name for s in sets if not s.uncertain]
+    if unbounded:
+        lines.append(f"No bounds are stated by the sources of {_listed(unbounded)}: how far off they are is not known.")
     if _graded(report):
         lines.append(
             "Graded spikes, with one message and payload a window, exist on Loihi 2 only. A SynOp is one message at "

@@ -1,0 +1,57 @@
+"""Coefficient sets by name: built in, installed by the user, or a file anywhere.
+
+No energy per synaptic operation has been published for Loihi 2, so no built-in set claims one. A user who has measured
+one passes its file, or puts it into `user_folder` and passes its name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from spk2loihi.energy.coefficient_file import read_coefficients
+from spk2loihi.energy.coefficients import CoefficientSet
+from spk2loihi.errors import UserError
+
+_FOLDER = Path(__file__).with_name("coefficient_sets")
+_NAMES = ("loihi1-davies2018", "horowitz-45nm-fp32", "horowitz-45nm-int8")  # in the order of reports
+
+#: Sets by name. Every report uses all of them, so that no comparison can be left out.
+BUILTIN_SETS: dict[str, CoefficientSet] = {name: read_coefficients(_FOLDER / f"{name}.json") for name in _NAMES}
+LOIHI1, HOROWITZ_FP32, HOROWITZ_INT8 = BUILTIN_SETS.values()
+
+
+def user_folder() -> Path:
+    """Where a user's own sets are found by name: ``coefficients/NAME.json`` in the user's configuration folder."""
+    return Path(click.get_app_dir("spk2loihi")) / "coefficients"
+
+
+def load_coefficients(name_or_path: str | Path) -> CoefficientSet:
+    """A user's own set: the name of a file in `user_folder`, without ``.json``, or a path.
+
+    Raises:
+        UserError: no such set, or a bad file (`read_coefficients`), or the name of a built-in set.
+    """
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        path = _installed(str(name_or_path))
+    given = read_coefficients(path)
+    if given.name in BUILTIN_SETS:
+        raise UserError(
+            f"name {given.name!r} in the coefficient file {path} is that of a built-in set: choose another."
+        )
+    return given
+
+
+def _installed(name: str) -> Path:
+    if name in BUILTIN_SETS:
+        raise UserError(f"The coefficient set {name!r} is built in and always reported: leave it out.")
+    path = user_folder() / f"{name}.json"
+    if not path.is_file():
+        known = sorted(p.stem for p in user_folder().glob("*.json"))
+        raise UserError(
+            f"The coefficient set {name!r} is not in {user_folder()}, which has {', '.join(known) or 'none'}: "
+            "put its file there, or pass the file."
+        )
+    return path
