@@ -303,7 +303,7 @@ def test_network_of_another_version(place: Path) -> None:
         del f[EXTENSION]["meta"]
         f[EXTENSION]["meta"] = np.frombuffer(json.dumps({**meta, "version": 99}).encode(), dtype=np.uint8)
         f[EXTENSION].attrs[CHECKSUM] = seal(f)
-    refused(place, "simulate", words="version 99, but this program reads spk2loihi-netx version 1")
+    refused(place, "simulate", words="version 99, but this program reads spk2loihi-netx version 2")
 
 
 def test_network_with_float_weights(place: Path) -> None:

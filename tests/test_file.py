@@ -243,7 +243,7 @@ def test_truncated_files_are_refused(share: float, file: Path, tmp_path: Path) -
 
 
 EDITS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
-    "later version": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(version=2)), "version 2, .* version 1"),
+    "later version": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(version=3)), "version 3, .* version 2"),
     "no version": (edit_json(f"{EXTENSION}/meta", lambda m: m.pop("version")), "version None"),
     "other format": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(format="other")), "format other"),
     "hard reset": (
