@@ -16,8 +16,8 @@ alternate.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class LayerRecord:
     """What one layer did.
 
     Attributes:
-        s: messages its neurons sent in each step, (B, *shape, steps): 1 for a spike, or a payload.
+        s: messages its neurons sent in each recorded step, (B, *shape, steps): 1 for a spike, or a payload.
         states: state variables after each step, likewise, by Lava's names: u and v of CUBA and LOIHI neurons; sigma,
             act and residue of SDNN; real and imag of RF.
     """
@@ -151,7 +151,13 @@ class StockNetwork:
         weight, bias = transform
         return (np.asarray(values, np.float64) * weight + bias).astype(np.int32)
 
-    def run(self, inputs: NDArray[Any], record: Collection[int] = (), states: bool = True) -> StockRun:
+    def run(
+        self,
+        inputs: NDArray[Any],
+        record: Collection[int] = (),
+        states: bool = True,
+        record_steps: Sequence[int] | None = None,
+    ) -> StockRun:
         """Run from rest for as many steps as there are inputs.
 
         Args:
@@ -160,25 +166,29 @@ class StockNetwork:
                 encodes.
             record: numbers of layers to record.
             states: record the state variables, too.
+            record_steps: steps to record, counted from 0; None records all.
 
         Raises:
-            UserError: the input has another shape, is not of integers, or passes 32 bits; a layer to record does not
-                exist; or a payload passes what Lava's arithmetic defines.
+            UserError: the input has another shape, is not of integers, or passes 32 bits; a layer or step to record
+                does not exist; or a payload passes what Lava's arithmetic defines.
         """
-        self._check(inputs)
+        self.check(inputs)
         known = [layer.number for layer in self.layers]
         if unknown := [number for number in record if number not in known]:
             raise UserError(f"layer {unknown[0]} has no neurons to record: choose among {known}")
         steps = inputs.shape[-1]
+        rows = list(range(steps) if record_steps is None else record_steps)
+        if rows and not 0 <= min(rows) <= max(rows) < steps:
+            raise UserError(f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it")
         per_sample = max(steps * 8 * sum(np.prod(s) for s in (layer.input_shape, layer.shape)) for layer in self.layers)
         chunk = max(1, int(_MEMORY_BUDGET // max(per_sample, 1)))
         parts = [
-            self._run_chunk(inputs[start : start + chunk], record, states)
+            self._run_chunk(inputs[start : start + chunk], record, states, rows)
             for start in range(0, max(len(inputs), 1), chunk)
         ]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
-    def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool) -> StockRun:
+    def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
         messages: Array = np.ascontiguousarray(np.moveaxis(inputs, -1, 0))  # (steps, B, *shape), as all until the end
         layers: dict[int, LayerRecord] = {}
         counts: dict[int, IntArray] = {}
@@ -187,16 +197,18 @@ class StockNetwork:
         for index, layer in enumerate(self.layers):
             if layer.flatten:
                 messages, events = (a.swapaxes(-1, -3).reshape(*a.shape[:-3], -1) for a in (messages, events))
-            tape = _Tape(layer.neuron.states if states else (), messages.shape[:2]) if layer.number in record else None
+            names = layer.neuron.states if states and layer.number in record else ()
+            tape = _Tape.blank(names, rows, messages.shape[1], layer.shape) if names else None
             arriving = events
             messages = _run_layer(layer, messages, self._resets(layer, index), tape)
             events = np.count_nonzero(messages, axis=0)
             counts[layer.number] = events
             synops[layer.number] = layer.operations(arriving, events)
-            if tape is not None:
+            if layer.number in record:
+                arrays = {} if tape is None else tape.arrays
                 layers[layer.number] = LayerRecord(
-                    _last_axis_time(messages),
-                    {name: _last_axis_time(a.reshape(messages.shape)) for name, a in tape.arrays.items()},
+                    _last_axis_time(messages[rows]),
+                    {name: _last_axis_time(a.reshape(*a.shape[:2], *layer.shape)) for name, a in arrays.items()},
                 )
         return StockRun(_last_axis_time(messages), layers, counts, synops)
 
@@ -206,7 +218,8 @@ class StockNetwork:
             return None
         return self.reset_interval, (self.reset_offset + index) % self.reset_interval
 
-    def _check(self, inputs: NDArray[Any]) -> None:
+    def check(self, inputs: NDArray[Any]) -> None:
+        """Raises UserError for an input that `run` does not take."""
         if inputs.ndim != len(self.input_shape) + 2 or inputs.shape[1:-1] != self.input_shape:
             raise UserError(
                 f"input has shape {inputs.shape}, but {self.layers[0].label} takes (samples, "
@@ -216,20 +229,28 @@ class StockNetwork:
             raise UserError(f"input is {inputs.dtype}, but spikes are integers of at most 32 bits: convert it first")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Tape:
-    """State variables of every step, each (steps, B, neurons)."""
+    """State variables of the recorded steps.
 
-    names: tuple[str, ...]
-    size: tuple[int, ...]
-    arrays: dict[str, Int32Array] = field(default_factory=dict)
+    Attributes:
+        rows: where a step is recorded.
+        arrays: by name, (recorded steps, B, neurons).
+    """
 
-    def start(self, neurons: int) -> None:
-        self.arrays = {name: np.zeros((*self.size, neurons), np.int32) for name in self.names}
+    rows: dict[int, int]
+    arrays: dict[str, Int32Array]
+
+    @classmethod
+    def blank(cls, names: tuple[str, ...], steps: list[int], batch: int, shape: Shape) -> _Tape:
+        size = (len(steps), batch, int(np.prod(shape)))
+        return cls({step: row for row, step in enumerate(steps)}, {name: np.zeros(size, np.int32) for name in names})
 
     def write(self, step: int, samples: slice, neurons: slice, state: dict[str, Array]) -> None:
-        for name, array in self.arrays.items():
-            array[step, samples, neurons] = state[name]
+        row = self.rows.get(step)
+        if row is not None:
+            for name, array in self.arrays.items():
+                array[row, samples, neurons] = state[name]
 
 
 def _run_layer(layer: StockLayer, messages: Array, resets: tuple[int, int] | None, tape: _Tape | None) -> Array:
@@ -245,8 +266,6 @@ def _run_layer(layer: StockLayer, messages: Array, resets: tuple[int, int] | Non
     neurons = int(np.prod(layer.shape))
     drive = drive.reshape(len(drive), batch, neurons)
     sent = np.zeros((steps, batch, neurons), np.int32 if layer.neuron.graded else np.float32)
-    if tape is not None:
-        tape.start(neurons)
     at_rest = np.zeros((1, batch, neurons), drive.dtype)
     bound = layer.bound(largest)
     for samples, these in _blocks(batch, neurons, whole=layer.recurrent is not None):
