@@ -81,9 +81,8 @@ def command(
         wall = time.perf_counter() - started
     _write(out_file, arrays if batched else {name: array[0] for name, array in arrays.items()})
     spikes = int(np.count_nonzero(arrays["out"]))
-    click.echo(
-        f"{len(inputs)} sample(s), {inputs.shape[-1]} steps, {spikes} output messages, {wall:.2f} s ({backend}): {out_file}"
-    )
+    size = f"{len(inputs)} sample(s), {inputs.shape[-1]} steps"
+    click.echo(f"{size}, {spikes} output messages, {wall:.2f} s ({backend}): {out_file}")
     numbers = {
         "network": str(network_file),
         "backend": backend,
@@ -105,7 +104,9 @@ def _netx_file(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError), h5py.File(path, "r") as file:
             kind = "own" if EXTENSION in file else "nir" if "node" in file else ""
     if kind == "own":
-        raise UserError(f"{path} is a network of spk2loihi export, which reads sentences: use spk2loihi simulate {path}")
+        raise UserError(
+            f"{path} is a network of spk2loihi export, which reads sentences: use spk2loihi simulate {path}"
+        )
     if kind != "nir":
         yield path
         return

@@ -16,6 +16,7 @@ alternate.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.simulators.stock.exact import INT32_MAX, Array, largest_magnitude, wrap_int32
 from spk2loihi.simulators.stock.layer import StockLayer
 from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_netx
+from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
 
 Int32Array = NDArray[np.int32]
@@ -137,6 +139,24 @@ class StockNetwork:
             layers = read_layers(groups, first_layer, count, options)
         return cls(layers, input_message_bits, reset_interval, reset_offset)
 
+    @classmethod
+    def from_nir(cls, path: Path, dt: float = DEFAULT_DT, **options: Any) -> StockNetwork:
+        """Read a NIR file: what snnTorch, SpikingJelly, Norse and others export. See `nir_reader`.
+
+        Axes are those of netx: NIR's (channel, y, x) becomes (x, y, channel).
+
+        Args:
+            dt: seconds a step.
+            options: as of `from_file`.
+
+        Raises:
+            UserError: a node has no exact integer meaning.
+        """
+        with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
+            netx = Path(folder) / "network.net"
+            nir_to_netx(path, netx, dt)
+            return cls.from_file(netx, **options)
+
     def encode(self, values: NDArray[Any]) -> Int32Array:
         """Real values to what the input layer takes: ``int(values * weight + bias)`` of its netx transform.
 
@@ -179,7 +199,9 @@ class StockNetwork:
         steps = inputs.shape[-1]
         rows = list(range(steps) if record_steps is None else record_steps)
         if rows and not 0 <= min(rows) <= max(rows) < steps:
-            raise UserError(f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it")
+            raise UserError(
+                f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it"
+            )
         per_sample = max(steps * 8 * sum(np.prod(s) for s in (layer.input_shape, layer.shape)) for layer in self.layers)
         chunk = max(1, int(_MEMORY_BUDGET // max(per_sample, 1)))
         parts = [
