@@ -59,7 +59,7 @@ def test_integrate_and_fire_equals_its_equation(tmp_path: Path) -> None:
 def test_every_node_of_a_convolutional_network(tmp_path: Path) -> None:
     """Conv2d, CubaLIF, Flatten, Delay, Linear, LIF of several time constants, Threshold; and the same file in Lava."""
     rng = np.random.default_rng(1)
-    kernel = rng.integers(-9, 12, (4, 2, 3, 2)).astype(np.float32)
+    kernel = rng.integers(-9, 12, (4, 2, 3, 3)).astype(np.float32)
     cuba = {"tau_syn": 4 * DT, "tau_mem": 2 * DT, "r": 8.0, "v_leak": 0.0, "v_threshold": 25.0}
     taus = DT * np.array([1, 2, 4, 8, 16, 16, 1, 2])
     nodes = [
@@ -67,10 +67,10 @@ def test_every_node_of_a_convolutional_network(tmp_path: Path) -> None:
         nir.Conv2d(
             input_shape=(7, 6), weight=kernel, stride=(2, 1), padding=(1, 0), dilation=1, groups=1, bias=np.zeros(4)
         ),
-        nir.CubaLIF(**{name: full(value, 4, 4, 5) for name, value in cuba.items()}),
-        nir.Flatten(input_type={"input": np.array([4, 4, 5])}, start_dim=0),
-        nir.Delay(delay=DT * rng.integers(0, 4, 80)),
-        nir.Linear(weight=rng.integers(-9, 12, (8, 80)).astype(float)),
+        nir.CubaLIF(**{name: full(value, 4, 4, 4) for name, value in cuba.items()}),
+        nir.Flatten(input_type={"input": np.array([4, 4, 4])}, start_dim=0),
+        nir.Delay(delay=DT * rng.integers(0, 4, 64)),
+        nir.Linear(weight=rng.integers(-9, 12, (8, 64)).astype(float)),
         nir.LIF(tau=taus, r=taus / DT, v_leak=full(0.0, 8), v_threshold=30.0 + np.arange(8)),
         nir.Affine(weight=rng.integers(-9, 12, (3, 8)).astype(float), bias=np.array([1.0, 0.0, 2.0])),
         nir.Threshold(threshold=full(3.0, 3)),
@@ -80,7 +80,7 @@ def test_every_node_of_a_convolutional_network(tmp_path: Path) -> None:
     spikes = assert_equal_to_lava(path, binary(rng, 6, 7, 2, 25))
     assert all(s.any() and not s.all() for s in spikes)
     network = StockNetwork.from_nir(tmp_path / "network.nir")
-    assert network.input_shape == (6, 7, 2) and network.layers[0].shape == (5, 4, 4)
+    assert network.input_shape == (6, 7, 2) and network.layers[0].shape == (4, 4, 4)
 
 
 LINEAR = nir.Linear(weight=np.ones((3, 6)))

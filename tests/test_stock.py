@@ -225,11 +225,11 @@ def test_sigma_delta_network(tmp_path: Path) -> None:
     rng = np.random.default_rng(14)
     layers = [
         {**inputs(5, 4, 2), "neuron": sdnn(2), "weight": np.array([36.0]), "bias": 3},
-        conv(rng.integers(-9, 9, (3, 2, 2, 2)), (4, 3, 3), neuron=sdnn(4), bias=np.array([4, 0, -5])),
+        conv(rng.integers(-90, 99, (3, 2, 2, 2)), (4, 3, 3), neuron=sdnn(1), bias=np.array([4, 0, -5])),
         FLATTEN,
         dense(rng.integers(-60, 70, (7, 36)), neuron=sdnn(1), bias=rng.integers(-90, 90, 7)),
-        dense_rec(rng.integers(-9, 9, (6, 7)), rng.integers(-3, 4, (6, 6)), neuron=sdnn(9)),
-        dense(rng.integers(-9, 9, (2, 6)), neuron=sdnn(sigma_output=True)),
+        dense_rec(rng.integers(-90, 99, (6, 7)), rng.integers(-30, 40, (6, 6)), neuron=sdnn(9)),
+        dense(rng.integers(-90, 99, (2, 6)), neuron=sdnn(sigma_output=True)),
     ]
     path, train = write_netx(tmp_path / "sdnn.net", *layers), rng.integers(-9, 9, (5, 4, 2, STEPS))
     messages = assert_equal_to_lava(path, train)
@@ -251,7 +251,7 @@ def test_sigma_delta_neurons_after_spikes_and_without_message_bits(tmp_path: Pat
         tmp_path / "mixed.net",
         inputs(5),
         dense(rng.integers(-60, 70, (6, 5)), neuron=neuron(threshold=9)),
-        dense_rec(rng.integers(-9, 9, (6, 6)), rng.integers(-9, 9, (6, 6)), neuron=sdnn(0)),
+        dense_rec(rng.integers(-250, 250, (6, 6)), rng.integers(-250, 250, (6, 6)), neuron=sdnn(0)),
     )
     messages = assert_equal_to_lava(path, binary(rng, 5, 20))
     assert np.unique(messages[1]).size > 4

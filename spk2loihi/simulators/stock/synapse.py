@@ -246,4 +246,4 @@ def _dense_sums(mantissa: IntArray, shift: int, messages: Array, largest: int) -
     sums: Array = flat @ mantissa.T.astype(dtype)
     if shift:
         sums = sums >> shift if dtype is np.int64 else np.floor(sums / dtype(1 << shift))
-    return sums.reshape(*messages.shape[:2], -1)
+    return sums.reshape(*messages.shape[:2], len(mantissa))
