@@ -20,16 +20,18 @@ The order of one step:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.simulators.stock.exact import FLOAT32_EXACT, Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Population, count, select
+from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
 
 _STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
 _UNITY = 2**12  # decay_unity
+_BIAS_MAX = 2**15 - 1  # bias_mant is kept in 16 bits
 _SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
 
 
@@ -58,42 +60,85 @@ class HardResetLif:
     resets = True
     states = ("u", "v")
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        if self.bias_driven:
-            return BiasDrivenPopulation(self, batch, neurons)
-        dtype = self._float_dtype(bound, steps)
-        if dtype is None:
-            return IntegerPopulation(self, batch, neurons)
-        return FloatPopulation(self, batch, neurons, dtype)
+    def prepare(self, bound: int, steps: int) -> Start:
+        keep_u, keep_v = _UNITY - self.current_decay, _UNITY - self.voltage_decay
+        parameters = [
+            per_neuron(p.astype(np.int64), self.shape)
+            for p in (keep_u, keep_v, self.threshold << _SHIFT, self.bias.astype(np.int64) << _SHIFT)
+        ]
+        plan = self._plan(bound, steps)
+        if plan is not None:
+            return partial(FloatPopulation, _FloatParameters.of(self, *parameters, *plan))
+        population = BiasDrivenPopulation if self.bias_driven else IntegerPopulation
+        return partial(population, self.shape, *parameters)
 
-    def _float_dtype(self, bound: int, steps: int) -> type[np.float32] | type[np.float64] | None:
-        """The floating-point type that holds every number of a run exactly; None if u may wrap."""
+    def _plan(self, bound: int, steps: int) -> tuple[type[np.float32] | type[np.float64], bool] | None:
+        """The floating-point type that holds every number of a run exactly, and whether v may saturate.
+
+        None if no type does: u, or a bias, may wrap.
+        """
         keep_u, keep_v = _UNITY - self.current_decay, _UNITY - self.voltage_decay
         if min(keep_u.min(), keep_v.min()) < 0 or max(keep_u.max(), keep_v.max()) > _UNITY:
             return None
-        u = (bound << _SHIFT) * _longest_memory(keep_u, steps)
-        if u >= _STATE_LIMIT:
+        u = (bound << _SHIFT) * (1 if self.bias_driven else _longest_memory(keep_u, steps))
+        if u >= _STATE_LIMIT or (self.bias_driven and bound > _BIAS_MAX):
             return None
         step = u + (int(np.abs(self.bias.astype(np.int64)).max()) << _SHIFT)
-        v = min(step * _longest_memory(keep_v, steps), _STATE_LIMIT + step)
+        reached = step * _longest_memory(keep_v, steps)
+        v = min(reached, _STATE_LIMIT + step)
         products = (u * _odd_part(keep_u), v * _odd_part(keep_v), v)
-        return np.float32 if max(products) <= FLOAT32_EXACT else np.float64
+        return np.float32 if max(products) <= FLOAT32_EXACT else np.float64, reached >= _STATE_LIMIT
+
+
+@dataclass(frozen=True)
+class _FloatParameters:
+    """Parameters of a layer in the type of its state, flat; None has no effect."""
+
+    shape: tuple[int, ...]
+    keep_u: Array | None
+    keep_v: Array | None
+    threshold: Array
+    bias: Array | None
+    dtype: type[Any]
+    saturates: bool
+    bias_driven: bool
+
+    @classmethod
+    def of(
+        cls,
+        neuron: HardResetLif,
+        keep_u: Array,
+        keep_v: Array,
+        threshold: Array,
+        bias: Array,
+        dtype: type[Any],
+        saturates: bool,
+    ) -> _FloatParameters:
+        return cls(
+            neuron.shape,
+            (keep_u / _UNITY).astype(dtype) if keep_u.any() and not neuron.bias_driven else None,
+            (keep_v / _UNITY).astype(dtype) if keep_v.any() else None,
+            np.clip(threshold, -_STATE_LIMIT, _STATE_LIMIT).astype(dtype),  # beyond its limits v is on neither side
+            bias.astype(dtype) if bias.any() else None,
+            dtype,
+            saturates,
+            neuron.bias_driven,
+        )
 
 
 class FloatPopulation:
     """Neurons whose numbers a floating-point type holds exactly: every product, truncation and sum is the integer."""
 
-    def __init__(self, neuron: HardResetLif, batch: int, neurons: slice, dtype: type[Any]) -> None:
-        keep_u, keep_v, threshold, bias = _parameters(neuron, neurons)
-        size = (batch, count(neuron.shape, neurons))
-        self._keep_u, self._keep_v = (
-            None if not keep.any() else (keep / _UNITY).astype(dtype) for keep in (keep_u, keep_v)
+    def __init__(self, parameters: _FloatParameters, batch: int, neurons: slice) -> None:
+        dtype, size = parameters.dtype, (batch, count(parameters.shape, neurons))
+        self._keep_u, self._keep_v, self._bias = (
+            None if p is None else select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.bias)
         )
-        self._threshold = np.clip(threshold << _SHIFT, -_STATE_LIMIT, _STATE_LIMIT).astype(dtype)
-        self._bias = (bias << _SHIFT).astype(dtype) if bias.any() else None
-        self._u, self._v, self._drive = (np.zeros(size, dtype) for _ in range(3))
-        self._fired = np.zeros(size, bool)
-        self._scale = dtype(1 << _SHIFT)
+        self._threshold = select(parameters.threshold, neurons)
+        self._saturates, self._bias_driven = parameters.saturates, parameters.bias_driven
+        self._u, self._v = np.zeros(size, dtype), np.zeros(size, dtype)
+        self._scratch, self._fired = np.empty(size, dtype), np.empty(size, bool)
+        self._scale, self._one = dtype(1 << _SHIFT), dtype(1)
 
     def step(self, drive: Array, out: Array) -> None:
         u, v = self._u, self._v
@@ -102,7 +147,7 @@ class FloatPopulation:
         else:
             u *= self._keep_u
             np.trunc(u, out=u)
-            u += np.multiply(drive, self._scale, out=self._drive)
+            u += np.multiply(drive, self._scale, out=self._scratch)
         if self._keep_v is None:
             v[...] = u
         else:
@@ -111,23 +156,32 @@ class FloatPopulation:
             v += u
         if self._bias is not None:
             v += self._bias
-        np.clip(v, 1 - _STATE_LIMIT, _STATE_LIMIT - 1, out=v)
+        if self._saturates:
+            np.clip(v, 1 - _STATE_LIMIT, _STATE_LIMIT - 1, out=v)
         np.greater(v, self._threshold, out=self._fired)
         out[...] = self._fired
-        np.copyto(v, 0, where=self._fired)
+        v *= np.subtract(self._one, out, out=self._scratch)  # many times faster than a masked assignment
 
     def state(self) -> dict[str, Array]:
-        return {"u": self._u, "v": self._v}
+        return {"u": np.zeros_like(self._u) if self._bias_driven else self._u, "v": self._v}
 
 
 class IntegerPopulation:
     """Neurons of any parameters, through 32 and 64-bit integers as Lava does it."""
 
-    def __init__(self, neuron: HardResetLif, batch: int, neurons: slice) -> None:
-        self._keep_u, self._keep_v, threshold, bias = _parameters(neuron, neurons)
-        self._threshold = threshold << _SHIFT
-        self._bias: Array = bias.astype(np.int32) << _SHIFT
-        self._u, self._v = (np.zeros((batch, count(neuron.shape, neurons)), np.int32) for _ in range(2))
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        keep_u: Array,
+        keep_v: Array,
+        threshold: Array,
+        bias: Array,
+        batch: int,
+        neurons: slice,
+    ) -> None:
+        self._keep_u, self._keep_v, self._threshold = (select(p, neurons) for p in (keep_u, keep_v, threshold))
+        self._bias = select(bias, neurons).astype(np.int32)
+        self._u, self._v = (np.zeros((batch, count(shape, neurons)), np.int32) for _ in range(2))
 
     def step(self, drive: Array, out: Array) -> None:
         u = _leak(self._u, self._keep_u) + (wrap_int32(drive) << _SHIFT)
@@ -150,13 +204,6 @@ class BiasDrivenPopulation(IntegerPopulation):
     def step(self, drive: Array, out: Array) -> None:
         self._bias = drive.astype(np.int16).astype(np.int32) << _SHIFT
         super().step(np.zeros_like(self._u), out)
-
-
-def _parameters(neuron: HardResetLif, neurons: slice) -> tuple[Array, Array, Array, Array]:
-    """What u and v keep a step (of 4096), threshold and bias, as int64, (1,) or (neurons,)."""
-    parameters = (_UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay, neuron.threshold, neuron.bias)
-    keep_u, keep_v, threshold, bias = (select(p.astype(np.int64), neuron.shape, neurons) for p in parameters)
-    return keep_u, keep_v, threshold, bias
 
 
 def _leak(state: Array, keep: Array) -> Array:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.simulators.stock.exact import INT32_MAX, Array, largest_magnitude, wrap_int32
+from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, largest_magnitude, wrap_int32
 from spk2loihi.simulators.stock.layer import StockLayer
 from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_netx
 from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
@@ -35,8 +35,8 @@ from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
 
 Int32Array = NDArray[np.int32]
 
-_BLOCK = 2**15  # neurons stepped together: their state and drive stay in the second-level cache
-_MEMORY_BUDGET = 2**28  # bytes of drive and messages of one layer; samples beyond it are run after one another
+_BLOCK = 2**14  # neurons stepped together: their state and drive stay in the second-level cache
+_MEMORY_BUDGET = 2**26  # bytes of drive and messages of one layer, near a third-level cache; more samples take turns
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,13 @@ class StockNetwork:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
-        messages: Array = np.ascontiguousarray(np.moveaxis(inputs, -1, 0))  # (steps, B, *shape), as all until the end
+        messages: Array = np.moveaxis(inputs, -1, 0).astype(
+            np.int32, order="C"
+        )  # (steps, B, *shape), as all until the end
         layers: dict[int, LayerRecord] = {}
         counts: dict[int, IntArray] = {}
         synops: dict[int, IntArray] = {}
-        events = np.count_nonzero(messages, axis=0)
+        events = _events(messages)
         for index, layer in enumerate(self.layers):
             if layer.flatten:
                 messages, events = (a.swapaxes(-1, -3).reshape(*a.shape[:-3], -1) for a in (messages, events))
@@ -223,7 +225,7 @@ class StockNetwork:
             tape = _Tape.blank(names, rows, messages.shape[1], layer.shape) if names else None
             arriving = events
             messages = _run_layer(layer, messages, self._resets(layer, index), tape)
-            events = np.count_nonzero(messages, axis=0)
+            events = _events(messages)
             counts[layer.number] = events
             synops[layer.number] = layer.operations(arriving, events)
             if layer.number in record:
@@ -247,7 +249,7 @@ class StockNetwork:
                 f"input has shape {inputs.shape}, but {self.layers[0].label} takes (samples, "
                 f"{', '.join(map(str, self.input_shape))}, steps): give the axes in this order"
             )
-        if inputs.dtype.kind not in "biu" or largest_magnitude(inputs) > INT32_MAX:
+        if inputs.dtype.kind not in "biu" or (inputs.itemsize > 2 and largest_magnitude(inputs) > INT32_MAX):
             raise UserError(f"input is {inputs.dtype}, but spikes are integers of at most 32 bits: convert it first")
 
 
@@ -280,22 +282,22 @@ def _run_layer(layer: StockLayer, messages: Array, resets: tuple[int, int] | Non
     steps, batch = messages.shape[:2]
     largest = largest_magnitude(messages) if layer.graded else 1
     if layer.synapse is None:
-        drive, late = messages, 0
+        drive, late = messages.astype(exact_dtype(largest), copy=False), 0
     else:
-        if not layer.graded and messages.dtype.kind in "iu":
-            messages = messages != 0
+        if not layer.graded and messages.dtype.kind == "i":
+            messages = (messages != 0).astype(np.float32)
         drive, late = layer.synapse.drive(messages[: max(steps - 1, 0)], largest), 1
     neurons = int(np.prod(layer.shape))
     drive = drive.reshape(len(drive), batch, neurons)
     sent = np.zeros((steps, batch, neurons), np.int32 if layer.neuron.graded else np.float32)
     at_rest = np.zeros((1, batch, neurons), drive.dtype)
-    bound = layer.bound(largest)
+    start = layer.neuron.prepare(layer.bound(largest), steps)
     for samples, these in _blocks(batch, neurons, whole=layer.recurrent is not None):
         count = len(range(*samples.indices(batch)))
-        population = layer.neuron.start(count, these, bound, steps)
+        population = start(count, these)
         for step in range(steps):
             if resets is not None and step % resets[0] == resets[1]:
-                population = layer.neuron.start(count, these, bound, steps)
+                population = start(count, these)
             now = (drive[step - late] if step >= late else at_rest[0])[samples, these]
             if layer.recurrent is not None and step:
                 now = wrap_int32(now) + wrap_int32(layer.feedback(sent[step - 1 : step]))
@@ -312,6 +314,13 @@ def _blocks(batch: int, neurons: int, whole: bool) -> Iterator[tuple[slice, slic
     for sample in range(0, batch, height):
         for neuron in range(0, neurons, width):
             yield slice(sample, min(sample + height, batch)), slice(neuron, min(neuron + width, neurons))
+
+
+def _events(messages: Array) -> IntArray:
+    """How many messages of a train (steps, B, ...) are not 0."""
+    if messages.dtype.kind == "f":  # spike trains, the only floats, are 0 or 1; exact up to 2**24 steps
+        return messages.sum(0).astype(np.int64)
+    return (messages != 0).sum(0)
 
 
 def _last_axis_time(array: Array) -> Int32Array:

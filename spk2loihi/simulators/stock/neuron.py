@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,10 @@ class Population(Protocol):
 
     def state(self) -> dict[str, Array]:
         """State after the step, by Lava's names."""
+
+
+Start = Callable[[int, slice], Population]
+"""A population at rest: of so many independent samples, and of these neurons of the layer, counted flat."""
 
 
 class Neuron(Protocol):
@@ -45,22 +50,18 @@ class Neuron(Protocol):
     @property
     def states(self) -> tuple[str, ...]: ...
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        """A population at rest.
-
-        Args:
-            batch: independent samples.
-            neurons: which of them, counted flat.
-            bound: no drive is greater than this in magnitude.
-            steps: a run is at most this long.
-        """
+    def prepare(self, bound: int, steps: int) -> Start:
+        """How to start populations for runs of at most ``steps`` and drives of at most ``bound`` in magnitude."""
 
 
-def select(parameter: Array, shape: tuple[int, ...], neurons: slice) -> Any:
-    """A parameter of a layer for some of its neurons: (1,) if all share it, else one for each."""
-    if parameter.size == 1:
-        return parameter.reshape(1)
-    return np.broadcast_to(parameter, shape).reshape(-1)[neurons]
+def per_neuron(parameter: Array, shape: tuple[int, ...]) -> Array:
+    """A parameter of a layer, flat: (1,) if all neurons share it, else one for each."""
+    return parameter.reshape(1) if parameter.size == 1 else np.broadcast_to(parameter, shape).reshape(-1)
+
+
+def select(parameter: Array, neurons: slice) -> Array:
+    """A `per_neuron` parameter for some of the neurons."""
+    return parameter if parameter.size == 1 else parameter[neurons]
 
 
 def count(shape: tuple[int, ...], neurons: slice) -> int:

@@ -16,11 +16,12 @@ The order of one step:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Population, count, select
+from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
 
 _STATE_LIMIT = 2**23 - 1
 _SHIFT = 6  # state_exp of lava/lib/dl/netx/hdf5.py
@@ -49,8 +50,8 @@ class Resonator:
     resets = False
     states = ("real", "imag")
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        return ResonatorPopulation(self, batch, neurons)
+    def prepare(self, bound: int, steps: int) -> Start:
+        return partial(ResonatorPopulation, self)
 
 
 class ResonatorPopulation:
@@ -58,7 +59,8 @@ class ResonatorPopulation:
 
     def __init__(self, neuron: Resonator, batch: int, neurons: slice) -> None:
         self._sin, self._cos = (
-            select(decay.astype(np.int64), neuron.shape, neurons) for decay in (neuron.sin_decay, neuron.cos_decay)
+            select(per_neuron(decay.astype(np.int64), neuron.shape), neurons)
+            for decay in (neuron.sin_decay, neuron.cos_decay)
         )
         self._threshold = neuron.threshold << _SHIFT
         self._izhikevich = neuron.izhikevich

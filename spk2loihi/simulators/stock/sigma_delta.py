@@ -8,11 +8,12 @@ with a ReLU. All sums are of 32 bits and wrap. There is no cumulative error in n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Population, count, select
+from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
 
 _STATE_EXPONENT = 6  # state_exp of lava/lib/dl/netx/hdf5.py
 
@@ -37,8 +38,8 @@ class SigmaDelta:
     resets = False
     states = ("sigma", "act", "residue")
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        return SigmaDeltaPopulation(self, batch, neurons)
+    def prepare(self, bound: int, steps: int) -> Start:
+        return partial(SigmaDeltaPopulation, self)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Delta:
     resets = False
     states = ("act", "residue")
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        return DeltaPopulation(self, batch, neurons)
+    def prepare(self, bound: int, steps: int) -> Start:
+        return partial(DeltaPopulation, self)
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Sigma:
     resets = False
     states = ("sigma",)
 
-    def start(self, batch: int, neurons: slice, bound: int, steps: int) -> Population:
-        return SigmaPopulation(self.shape, batch, neurons)
+    def prepare(self, bound: int, steps: int) -> Start:
+        return partial(SigmaPopulation, self.shape)
 
 
 class DeltaPopulation:
@@ -104,7 +105,7 @@ class SigmaDeltaPopulation(DeltaPopulation):
     def __init__(self, neuron: SigmaDelta, batch: int, neurons: slice) -> None:
         super().__init__(neuron, batch, neurons)
         self._sigma = np.zeros_like(self._act)
-        bias = select(neuron.bias.astype(np.int32), neuron.shape, neurons)
+        bias = select(per_neuron(neuron.bias.astype(np.int32), neuron.shape), neurons)
         self._bias: Array = bias << self._exponent
 
     def step(self, drive: Array, out: Array) -> None:
