@@ -29,6 +29,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.export.writer import write_network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.simulators.stock import Segment, StockNetwork, segment_file, segments
+from spk2loihi.simulators.stock.lif import HardResetLif, IntegerPopulation, _Parameters
 
 STEPS = 12
 
@@ -304,6 +305,27 @@ def test_parameters_of_channels_and_neurons(tmp_path: Path) -> None:
         dense(rng.integers(-60, 70, (7, 18)), neuron=neurons),
     )
     assert_equal_to_lava(path, binary(rng, 4, 3, 2, 20))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_neurons_in_floating_point_are_those_in_integers(seed: int) -> None:
+    """The fast path against the plain transcription of Lava's model, near and beyond saturation and exactness."""
+    rng = np.random.default_rng(seed)
+    decays = [rng.choice([0, 1, 1024, 4095, 4096, *rng.integers(0, 4097, 3)], 7 if seed % 3 else 1) for _ in range(2)]
+    threshold = np.array(rng.choice([-5, 0, 3, 500, 131_071, 1 << 18]))
+    bias = (rng.integers(-4096, 4096, 7) * (seed % 2)).astype(np.int16)
+    lif = HardResetLif((7,), decays[0], decays[1], threshold, bias)
+    bound = int(rng.choice([1, 300, 5_000, 20_000]))
+    start = lif.prepare(bound, 20)
+    fast, plain = start(2, slice(0, 7)), IntegerPopulation(_Parameters.of(lif), 2, slice(0, 7))
+    got, want = np.zeros((2, 7), np.float32), np.zeros((2, 7), np.float32)
+    for _ in range(20):
+        drive = rng.integers(-bound, bound + 1, (2, 7)).astype(np.float32)
+        fast.step(drive, got)
+        plain.step(drive, want)
+        np.testing.assert_array_equal(got, want)
+        for name, state in plain.state().items():
+            np.testing.assert_array_equal(fast.state()[name], state)
 
 
 def test_counts_and_synaptic_operations(tmp_path: Path) -> None:

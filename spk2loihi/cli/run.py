@@ -216,6 +216,6 @@ def _write(path: Path, arrays: Arrays) -> None:
                     file[name] = array
         else:
             with temporary.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # names with a slash are no Python names
+                np.savez(file, **arrays)
 
     write_atomically(path, write)

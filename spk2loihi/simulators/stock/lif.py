@@ -61,16 +61,12 @@ class HardResetLif:
     states = ("u", "v")
 
     def prepare(self, bound: int, steps: int) -> Start:
-        keep_u, keep_v = _UNITY - self.current_decay, _UNITY - self.voltage_decay
-        parameters = [
-            per_neuron(p.astype(np.int64), self.shape)
-            for p in (keep_u, keep_v, self.threshold << _SHIFT, self.bias.astype(np.int64) << _SHIFT)
-        ]
+        parameters = _Parameters.of(self)
         plan = self._plan(bound, steps)
-        if plan is not None:
-            return partial(FloatPopulation, _FloatParameters.of(self, *parameters, *plan))
-        population = BiasDrivenPopulation if self.bias_driven else IntegerPopulation
-        return partial(population, self.shape, *parameters)
+        if plan is None:
+            return partial(BiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
+        dtype, saturates = plan
+        return partial(FloatPopulation, parameters.scaled(dtype), saturates, self.bias_driven)
 
     def _plan(self, bound: int, steps: int) -> tuple[type[np.float32] | type[np.float64], bool] | None:
         """The floating-point type that holds every number of a run exactly, and whether v may saturate.
@@ -91,54 +87,49 @@ class HardResetLif:
 
 
 @dataclass(frozen=True)
-class _FloatParameters:
-    """Parameters of a layer in the type of its state, flat; None has no effect."""
+class _Parameters:
+    """Parameters of a layer, flat, (1,) or one for each neuron.
+
+    Attributes:
+        shape: of the layer.
+        keep_u, keep_v: what u and v keep a step, of 4096.
+        threshold, bias: in units of v.
+    """
 
     shape: tuple[int, ...]
-    keep_u: Array | None
-    keep_v: Array | None
+    keep_u: Array
+    keep_v: Array
     threshold: Array
-    bias: Array | None
-    dtype: type[Any]
-    saturates: bool
-    bias_driven: bool
+    bias: Array
 
     @classmethod
-    def of(
-        cls,
-        neuron: HardResetLif,
-        keep_u: Array,
-        keep_v: Array,
-        threshold: Array,
-        bias: Array,
-        dtype: type[Any],
-        saturates: bool,
-    ) -> _FloatParameters:
-        return cls(
-            neuron.shape,
-            (keep_u / _UNITY).astype(dtype) if keep_u.any() and not neuron.bias_driven else None,
-            (keep_v / _UNITY).astype(dtype) if keep_v.any() else None,
-            np.clip(threshold, -_STATE_LIMIT, _STATE_LIMIT).astype(dtype),  # beyond its limits v is on neither side
-            bias.astype(dtype) if bias.any() else None,
-            dtype,
-            saturates,
-            neuron.bias_driven,
-        )
+    def of(cls, neuron: HardResetLif) -> _Parameters:
+        keep_u, keep_v = _UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay
+        parameters = (keep_u, keep_v, neuron.threshold, neuron.bias)
+        keep_u, keep_v, threshold, bias = (per_neuron(p.astype(np.int64), neuron.shape) for p in parameters)
+        return cls(neuron.shape, keep_u, keep_v, threshold << _SHIFT, bias << _SHIFT)
+
+    def scaled(self, dtype: type[Any]) -> _Parameters:
+        """In the type of the state; what u and v keep as a fraction, which is exact."""
+        keep_u, keep_v = ((keep / _UNITY).astype(dtype) for keep in (self.keep_u, self.keep_v))
+        threshold = np.clip(self.threshold, -_STATE_LIMIT, _STATE_LIMIT)  # beyond its limits v is on neither side
+        return _Parameters(self.shape, keep_u, keep_v, threshold.astype(dtype), self.bias.astype(dtype))
 
 
 class FloatPopulation:
     """Neurons whose numbers a floating-point type holds exactly: every product, truncation and sum is the integer."""
 
-    def __init__(self, parameters: _FloatParameters, batch: int, neurons: slice) -> None:
-        dtype, size = parameters.dtype, (batch, count(parameters.shape, neurons))
-        self._keep_u, self._keep_v, self._bias = (
-            None if p is None else select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.bias)
-        )
+    def __init__(self, parameters: _Parameters, saturates: bool, bias_driven: bool, batch: int, neurons: slice) -> None:
+        dtype, size = parameters.threshold.dtype, (batch, count(parameters.shape, neurons))
+        selected = (select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.bias))
+        self._keep_u, self._keep_v, self._bias = (p if p.any() else None for p in selected)  # None has no effect
+        if bias_driven:
+            self._keep_u = None
         self._threshold = select(parameters.threshold, neurons)
-        self._saturates, self._bias_driven = parameters.saturates, parameters.bias_driven
+        self._saturates, self._bias_driven = saturates, bias_driven
         self._u, self._v = np.zeros(size, dtype), np.zeros(size, dtype)
         self._scratch, self._fired = np.empty(size, dtype), np.empty(size, bool)
-        self._scale, self._one = dtype(1 << _SHIFT), dtype(1)
+        self._scale, self._one = dtype.type(1 << _SHIFT), dtype.type(1)
 
     def step(self, drive: Array, out: Array) -> None:
         u, v = self._u, self._v
@@ -169,19 +160,12 @@ class FloatPopulation:
 class IntegerPopulation:
     """Neurons of any parameters, through 32 and 64-bit integers as Lava does it."""
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        keep_u: Array,
-        keep_v: Array,
-        threshold: Array,
-        bias: Array,
-        batch: int,
-        neurons: slice,
-    ) -> None:
-        self._keep_u, self._keep_v, self._threshold = (select(p, neurons) for p in (keep_u, keep_v, threshold))
-        self._bias = select(bias, neurons).astype(np.int32)
-        self._u, self._v = (np.zeros((batch, count(shape, neurons)), np.int32) for _ in range(2))
+    def __init__(self, parameters: _Parameters, batch: int, neurons: slice) -> None:
+        self._keep_u, self._keep_v, self._threshold = (
+            select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.threshold)
+        )
+        self._bias = select(parameters.bias, neurons).astype(np.int32)
+        self._u, self._v = (np.zeros((batch, count(parameters.shape, neurons)), np.int32) for _ in range(2))
 
     def step(self, drive: Array, out: Array) -> None:
         u = _leak(self._u, self._keep_u) + (wrap_int32(drive) << _SHIFT)
