@@ -186,7 +186,7 @@ class BiasDrivenPopulation(IntegerPopulation):
     """Neurons of an input layer: what arrives is the bias mantissa of the step, of which Lava keeps 16 bits."""
 
     def step(self, drive: Array, out: Array) -> None:
-        self._bias = drive.astype(np.int16).astype(np.int32) << _SHIFT
+        self._bias = wrap_int32(drive).astype(np.int16).astype(np.int32) << _SHIFT
         super().step(np.zeros_like(self._u), out)
 
 

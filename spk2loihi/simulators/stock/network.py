@@ -211,9 +211,7 @@ class StockNetwork:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
-        messages: Array = np.moveaxis(inputs, -1, 0).astype(
-            np.int32, order="C"
-        )  # (steps, B, *shape), as all until the end
+        messages: Array = np.moveaxis(inputs, -1, 0).astype(np.int32, order="C")  # (steps, B, *shape), until the end
         layers: dict[int, LayerRecord] = {}
         counts: dict[int, IntArray] = {}
         synops: dict[int, IntArray] = {}
