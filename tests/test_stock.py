@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,123 +9,29 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from netx_files import (
+    FLATTEN,
+    assert_equal_to_lava,
+    binary,
+    complex_dense,
+    conv,
+    dense,
+    dense_rec,
+    inputs,
+    neuron,
+    resonator,
+    sdnn,
+    write_netx,
+)
 
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.export.writer import write_network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.simulators.stock import Segment, StockNetwork, segment_file, segments
+from spk2loihi.simulators.stock.lif import HardResetLif, IntegerPopulation, _Parameters
 
-IntArray = NDArray[Any]
 STEPS = 12
-
-
-# --- stock netx files -----------------------------------------------------------------------------------------------
-
-
-def neuron(i_decay: int = 4096, v_decay: int = 0, threshold: int = 20, kind: bytes = b"CUBA") -> dict[str, Any]:
-    return {
-        "type": np.array([kind]),
-        "iDecay": i_decay,
-        "vDecay": v_decay,
-        "vThMant": threshold,
-        "refDelay": 1,
-        "gradedSpike": False,
-    }
-
-
-def inputs(*shape_xyz: int) -> dict[str, Any]:
-    return {"type": np.array([b"input"]), "shape": np.array(shape_xyz[::-1])}
-
-
-def dense(weight: IntArray, **more: Any) -> dict[str, Any]:
-    """``neuron=None`` leaves it out."""
-    layer = {"type": np.array([b"dense"]), "shape": np.array([len(weight)]), "weight": weight, "neuron": neuron()}
-    return {key: value for key, value in {**layer, **more}.items() if value is not None}
-
-
-def conv(weight: IntArray, shape_xyz: Sequence[int], **more: Any) -> dict[str, Any]:
-    layer = {
-        "type": np.array([b"conv"]),
-        "shape": np.array(shape_xyz[::-1]),
-        "weight": weight,
-        "stride": np.array([1, 1]),
-        "padding": np.array([0, 0]),
-        "dilation": np.array([1, 1]),
-        "groups": 1,
-        "neuron": neuron(),
-    }
-    return {key: value for key, value in {**layer, **more}.items() if value is not None}
-
-
-FLATTEN = {"type": np.array([b"flatten"]), "shape": np.array([1])}
-
-
-def write_netx(path: Path, *layers: dict[str, Any]) -> Path:
-    with h5py.File(path, "w") as file:
-        for number, layer in enumerate(layers):
-            group = file.create_group(f"layer/{number}")
-            for key, value in layer.items():
-                if isinstance(value, dict):
-                    for name, content in value.items():
-                        group[f"{key}/{name}"] = content
-                else:
-                    group[key] = value
-    return path
-
-
-# --- stock Lava -----------------------------------------------------------------------------------------------------
-
-
-def run_lava(path: Path, train: IntArray, message_bits: int = 0) -> list[tuple[IntArray, IntArray, IntArray]]:
-    """Spikes (*shape, steps), final u and final v of every layer, of one sample (*input_shape, steps)."""
-    pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
-    from lava.lib.dl.netx import hdf5
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-    from lava.proc.io.sink import RingBuffer as Sink
-    from lava.proc.io.source import RingBuffer as Source
-
-    network = hdf5.Network(net_config=str(path), input_message_bits=message_bits)
-    source = Source(data=train.astype(np.int32))
-    source.s_out.connect(network.inp)
-    sinks = []
-    for layer in network.layers:
-        sink = Sink(shape=layer.out.shape, buffer=train.shape[-1])
-        layer.out.connect(sink.a_in)
-        sinks.append(sink)
-    try:
-        network.run(condition=RunSteps(num_steps=train.shape[-1]), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-        return [
-            (sink.data.get(), layer.neuron.u.get(), layer.neuron.v.get())
-            for sink, layer in zip(sinks, network.layers, strict=True)
-        ]
-    finally:
-        network.stop()
-
-
-def assert_equal_to_lava(path: Path, train: IntArray, message_bits: int = 0) -> list[IntArray]:
-    """Every layer's spikes and final state; the sample runs as the second of a batch. Returns the spikes."""
-    network = StockNetwork.from_file(path, input_message_bits=message_bits)
-    other = np.roll(train, 1, axis=-1)
-    run = network.run(np.stack([other, train]), record_states=True)
-    assert run.u is not None and run.v is not None
-    reference = run_lava(path, train, message_bits)
-    assert len(reference) == len(network.layers)
-    for layer, spikes, u, v, (want_spikes, want_u, want_v) in zip(
-        network.layers, run.spikes, run.u, run.v, reference, strict=True
-    ):
-        assert spikes.shape == (2, *layer.shape, train.shape[-1])
-        differing = np.argwhere(np.moveaxis(spikes[1] != want_spikes, -1, 0))
-        assert not len(differing), f"{layer.label} first differs at (step, *neuron) {tuple(differing[0])}"
-        np.testing.assert_array_equal(u[1, ..., -1], want_u, err_msg=f"u of {layer.label}")
-        np.testing.assert_array_equal(v[1, ..., -1], want_v, err_msg=f"v of {layer.label}")
-    return [spikes[1] for spikes in run.spikes]
-
-
-def binary(rng: np.random.Generator, *shape: int, density: float = 0.4) -> IntArray:
-    return (rng.random(shape) < density).astype(np.int64)
 
 
 # --- tests: random networks -----------------------------------------------------------------------------------------
@@ -190,10 +95,9 @@ def test_extremes_wrap_the_current_and_saturate_the_voltage(tmp_path: Path) -> N
     )
     train = binary(rng, 400, 40, density=0.9)
     assert_equal_to_lava(path, train)
-    run = StockNetwork.from_file(path).run(train[None], record_states=True)
-    assert run.u is not None and run.v is not None
-    assert max(np.abs(v).max() for v in run.v) == 2**23 - 1, "v saturates"
-    assert np.abs(np.diff(run.u[0])).max() > 2**23, "u wraps"
+    states = [layer.states for layer in StockNetwork.from_file(path).run(train[None], record=(1, 2, 3)).layers.values()]
+    assert max(np.abs(state["v"]).max() for state in states) == 2**23 - 1, "v saturates"
+    assert np.abs(np.diff(states[0]["u"])).max() > 2**23, "u wraps"
 
 
 def test_graded_input_beyond_24_and_32_bits(tmp_path: Path) -> None:
@@ -205,9 +109,9 @@ def test_graded_input_beyond_24_and_32_bits(tmp_path: Path) -> None:
         inputs(4, 3, 2),
         conv(rng.integers(-99, 99, (3, 2, 2, 2)), (3, 2, 3), neuron=neuron(3000, 100, 900)),
     )
-    assert_equal_to_lava(path, payload, message_bits=24)
+    assert_equal_to_lava(path, payload, input_message_bits=24)
     path = write_netx(tmp_path / "dense.net", inputs(6), dense(rng.integers(-99, 99, (5, 6)), neuron=neuron(3000, 9)))
-    assert_equal_to_lava(path, rng.integers(-(2**31) + 1, 2**31, (6, STEPS)), message_bits=31)
+    assert_equal_to_lava(path, rng.integers(-(2**31) + 1, 2**31, (6, STEPS)), input_message_bits=31)
 
 
 def test_payloads_count_as_one_without_message_bits(tmp_path: Path) -> None:
@@ -258,7 +162,9 @@ def test_weights_as_lava_fits_them_into_eight_bits(tmp_path: Path, name: str) ->
         network = StockNetwork.from_file(path)
     spikes = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]], np.int32)
     want = (spikes @ fitted.T << exponent) if exponent > 0 else (spikes @ fitted.T >> -exponent)
-    np.testing.assert_array_equal(network.layers[0].synapse.accumulator(1)(spikes), want)
+    synapse = network.layers[0].synapse
+    assert synapse is not None
+    np.testing.assert_array_equal(synapse.drive(spikes[:, None], 1)[:, 0], want)
 
 
 @pytest.mark.parametrize("name", ["minus one and zero", "not positive, wide and odd", "positive and too wide"])
@@ -272,6 +178,190 @@ def test_networks_whose_weights_lava_changes(tmp_path: Path, name: str) -> None:
     assert_equal_to_lava(path, binary(np.random.default_rng(6), 3, 20))
 
 
+# --- tests: the other layers and neurons --------------------------------------------------------------------------
+
+
+def test_recurrent_layer(tmp_path: Path) -> None:
+    """Both weight matrices share one optimisation; the recurrent one, of one sign, is then truncated on its own."""
+    rng = np.random.default_rng(11)
+    path = write_netx(
+        tmp_path / "recurrent.net",
+        inputs(5),
+        dense_rec(rng.integers(-100, 120, (7, 5)), -rng.integers(0, 90, (7, 7)), bias=np.array([9])),
+        dense_rec(rng.integers(-9, 12, (6, 7)), rng.integers(-9, 9, (6, 6)), neuron=neuron(77, 900, 15)),
+    )
+    spikes = assert_equal_to_lava(path, binary(rng, 5, 20))
+    assert all(s.any() and not s.all() for s in spikes)
+    assert_equal_to_lava(path, rng.integers(-(2**20), 2**20, (5, STEPS)), input_message_bits=24)
+
+
+@pytest.mark.parametrize("message_bits", [0, 8])
+def test_delays(tmp_path: Path, message_bits: int) -> None:
+    """One a layer, a neuron, an input, a synapse; sums of each delay are rounded down on their own."""
+    rng = np.random.default_rng(12)
+    path = write_netx(
+        tmp_path / "delays.net",
+        inputs(6),
+        dense(rng.integers(-100, 120, (8, 6)), delay=3),
+        dense(rng.integers(-100, 120, (8, 8)), delay=np.arange(8).astype(np.float32)),  # square: one a neuron
+        dense(np.minimum(rng.integers(-1, 1, (9, 8)), 0), delay=np.arange(8), neuron=neuron(0, 9, -40)),  # halves of -1
+        dense(rng.integers(-100, 120, (5, 9)), delay=rng.integers(0, 63, (5, 9)) // 4),
+    )
+    with pytest.warns(UserWarning, match="layer 3 .dense.: stock Lava changes"):
+        assert_equal_to_lava(path, rng.integers(-3, 4, (6, 35)), input_message_bits=message_bits)
+
+
+def test_delay_beyond_the_limit_is_cut_as_by_netx(tmp_path: Path) -> None:
+    rng = np.random.default_rng(13)
+    path = write_netx(
+        tmp_path / "late.net", inputs(4), dense(rng.integers(1, 120, (3, 4)), delay=np.array([0, 61, 99]))
+    )
+    with pytest.warns(UserWarning, match="layer 1 .dense.: stock netx cuts a delay of 99 to 62 steps"):
+        (spikes,) = assert_equal_to_lava(path, binary(rng, 4, 66), states=False)
+    assert spikes[2, 63:].any() and not spikes[2, :63].any()
+
+
+def test_sigma_delta_network(tmp_path: Path) -> None:
+    """Delta, SigmaDelta and Sigma neurons, dense, conv and recurrent layers, and their graded messages."""
+    rng = np.random.default_rng(14)
+    layers = [
+        {**inputs(5, 4, 2), "neuron": sdnn(2), "weight": np.array([36.0]), "bias": 3},
+        conv(rng.integers(-90, 99, (3, 2, 2, 2)), (4, 3, 3), neuron=sdnn(1), bias=np.array([4, 0, -5])),
+        FLATTEN,
+        dense(rng.integers(-60, 70, (7, 36)), neuron=sdnn(1), bias=rng.integers(-90, 90, 7)),
+        dense_rec(rng.integers(-90, 99, (6, 7)), rng.integers(-30, 40, (6, 6)), neuron=sdnn(9)),
+        dense(rng.integers(-90, 99, (2, 6)), neuron=sdnn(sigma_output=True)),
+    ]
+    path, train = write_netx(tmp_path / "sdnn.net", *layers), rng.integers(-9, 9, (5, 4, 2, STEPS))
+    messages = assert_equal_to_lava(path, train)
+    assert all(np.unique(m).size > 4 for m in messages)
+    assert_equal_to_lava(path, train, spike_exp=0)
+    assert StockNetwork.from_file(path).encode(np.full((5, 4, 2), 0.75)).tolist() == np.full((5, 4, 2), 30).tolist()
+
+
+def test_sums_of_sigma_delta_neurons_wrap(tmp_path: Path) -> None:
+    rng = np.random.default_rng(15)
+    path = write_netx(tmp_path / "wide.net", inputs(5), dense(rng.integers(-99, 99, (4, 5)), neuron=sdnn(500_000)))
+    assert_equal_to_lava(path, rng.integers(-(2**24), 2**24, (5, 30)), input_message_bits=25)
+
+
+def test_sigma_delta_neurons_after_spikes_and_without_message_bits(tmp_path: Path) -> None:
+    """Spikes arrive as 1; a recurrent layer takes its own payloads as 1 where its input is of spikes."""
+    rng = np.random.default_rng(16)
+    path = write_netx(
+        tmp_path / "mixed.net",
+        inputs(5),
+        dense(rng.integers(-60, 70, (6, 5)), neuron=neuron(threshold=9)),
+        dense_rec(rng.integers(-250, 250, (6, 6)), rng.integers(-250, 250, (6, 6)), neuron=sdnn(0)),
+    )
+    messages = assert_equal_to_lava(path, binary(rng, 5, 20))
+    assert np.unique(messages[1]).size > 4
+
+
+@pytest.mark.parametrize("kind", [b"RF", b"RF_PHASE"])
+def test_resonators(tmp_path: Path, kind: bytes) -> None:
+    """One resonance for the layer and one for each neuron, some of which do not turn; then spikes to a LIF layer."""
+    rng = np.random.default_rng(17)
+    weights = [rng.integers(-60, 70, (9, 5)) for _ in range(2)]
+    each = np.array([0, 200, 900, -700, 4095, 2048, 1, 3333, 0]), np.array([4000, 4000, 3000, 2000, 0, -2048, 1, 99, 0])
+    path = write_netx(
+        tmp_path / "resonators.net",
+        inputs(5),
+        complex_dense(*weights, neuron=resonator(1701, 3333, 30, kind)),
+        complex_dense(*(rng.integers(-120, 120, (9, 9)) for _ in range(2)), neuron=resonator(*each, 9, kind)),
+        dense(rng.integers(-90, 99, (3, 9)), neuron=neuron(3000, 100, 20)),
+    )
+    spikes = assert_equal_to_lava(path, binary(rng, 5, 60))
+    assert all(s.any() for s in spikes)
+
+
+def test_input_neurons_driven_by_their_bias(tmp_path: Path) -> None:
+    """A bias that changes from step to step, beyond 16 bits too, and reset intervals."""
+    rng = np.random.default_rng(18)
+    path = write_netx(
+        tmp_path / "bias.net",
+        {**inputs(4, 3, 2), "neuron": neuron(1024, 300, 60)},
+        conv(rng.integers(-90, 100, (3, 2, 2, 2)), (3, 2, 3), neuron=neuron(2000, 100, 40)),
+        FLATTEN,
+        dense(rng.integers(-60, 70, (5, 18)), neuron=neuron(0, 10, 90)),
+    )
+    train = rng.integers(-90, 120, (4, 3, 2, 20))
+    train[0, 0, 0] *= 1000
+    for options in ({}, {"reset_interval": 7}, {"reset_interval": 5, "reset_offset": 3}, {"reset_interval": 1}):
+        spikes = assert_equal_to_lava(path, train, **options)
+        assert spikes[0].any() and spikes[1].any()
+
+
+def test_parameters_of_channels_and_neurons(tmp_path: Path) -> None:
+    """Lava broadcasts decays and thresholds that netx reads as arrays."""
+    rng = np.random.default_rng(19)
+    channels = neuron(np.array([4096, 0, 900]), np.array([100, 4096, 0]), np.array([40, 9, 70]))
+    neurons = neuron(rng.integers(0, 4097, 7), np.array([33]), rng.integers(-3, 90, 7))
+    path = write_netx(
+        tmp_path / "each.net",
+        inputs(4, 3, 2),
+        conv(rng.integers(-90, 100, (3, 2, 2, 2)), (3, 2, 3), neuron=channels),
+        FLATTEN,
+        dense(rng.integers(-60, 70, (7, 18)), neuron=neurons),
+    )
+    assert_equal_to_lava(path, binary(rng, 4, 3, 2, 20))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_neurons_in_floating_point_are_those_in_integers(seed: int) -> None:
+    """The fast path against the plain transcription of Lava's model, near and beyond saturation and exactness."""
+    rng = np.random.default_rng(seed)
+    decays = [rng.choice([0, 1, 1024, 4095, 4096, *rng.integers(0, 4097, 3)], 7 if seed % 3 else 1) for _ in range(2)]
+    threshold = np.array(rng.choice([-5, 0, 3, 500, 131_071, 1 << 18]))
+    bias = (rng.integers(-4096, 4096, 7) * (seed % 2)).astype(np.int16)
+    lif = HardResetLif((7,), decays[0], decays[1], threshold, bias)
+    bound = int(rng.choice([1, 300, 5_000, 20_000]))
+    start = lif.prepare(bound, 20)
+    fast, plain = start(2, slice(0, 7)), IntegerPopulation(_Parameters.of(lif), 2, slice(0, 7))
+    got, want = np.zeros((2, 7), np.float32), np.zeros((2, 7), np.float32)
+    for _ in range(20):
+        drive = rng.integers(-bound, bound + 1, (2, 7)).astype(np.float32)
+        fast.step(drive, got)
+        plain.step(drive, want)
+        np.testing.assert_array_equal(got, want)
+        for name, state in plain.state().items():
+            np.testing.assert_array_equal(fast.state()[name], state)
+
+
+def test_counts_and_synaptic_operations(tmp_path: Path) -> None:
+    """By hand: each message times the weights of its neuron that are not 0."""
+    kernel = np.array([[[[1, 0], [2, 3]]]])  # (out, in, y, x)
+    path = write_netx(
+        tmp_path / "count.net",
+        inputs(3, 2, 1),
+        conv(kernel, (2, 1, 1), neuron=neuron(threshold=0)),
+        FLATTEN,
+        dense(np.array([[1, 0], [5, -7], [0, 0]]), neuron=neuron(threshold=100)),
+    )
+    train = np.zeros((2, 3, 2, 1, 4), np.int64)
+    train[1, 1, 1, 0, 0] = 1  # meets (x, y) (1, 1) of the first neuron and (0, 1) of the second: 3 and 2
+    train[1, 0, 0, 0, 1] = 1  # meets (0, 0) of the first neuron: 1
+    run = StockNetwork.from_file(path).run(train)
+    assert run.synops[1].tolist() == [0, 3]
+    assert run.counts[1][1, :, 0, 0].tolist() == [2, 1]
+    assert run.synops[3].tolist() == [0, 2 * 2 + 1 * 1]
+    assert run.counts[3].tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_chunks_of_a_batch_are_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the samples."""
+    rng = np.random.default_rng(20)
+    path = write_netx(tmp_path / "dense.net", inputs(6), dense(rng.integers(-99, 99, (5, 6)), neuron=neuron(3000, 900)))
+    network, train = StockNetwork.from_file(path), binary(rng, 5, 6, STEPS)
+    whole = network.run(train, record=[1])
+    monkeypatch.setattr("spk2loihi.simulators.stock.network._MEMORY_BUDGET", 2 * STEPS * 8 * 11)
+    parts = network.run(train, record=[1])
+    np.testing.assert_array_equal(parts.output, whole.output)
+    for name, state in whole.layers[1].states.items():
+        np.testing.assert_array_equal(parts.layers[1].states[name], state)
+    np.testing.assert_array_equal(parts.synops[1], whole.synops[1])
+
+
 def test_part_of_a_file_runs_as_if_alone(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     layers = [
@@ -283,8 +373,8 @@ def test_part_of_a_file_runs_as_if_alone(tmp_path: Path) -> None:
     first = StockNetwork.from_file(whole, num_layers=2)
     second = StockNetwork.from_file(whole, first_layer=2)
     assert (both.input_shape, both.output_shape, second.input_shape) == ((5, 4, 2), (3, 2, 3), (4, 3, 2))
-    run = both.run(binary(rng, 3, 5, 4, 2, STEPS))
-    np.testing.assert_array_equal(second.run(run.spikes[0]).output, run.output)
+    run = both.run(binary(rng, 3, 5, 4, 2, STEPS), record=[1], states=False)
+    np.testing.assert_array_equal(second.run(run.layers[1].s).output, run.output)
     assert first.layers[0].number == 1 and len(first.layers) == 1
     headless = write_netx(tmp_path / "headless.net", *layers)
     with h5py.File(headless) as file:
@@ -301,22 +391,6 @@ def test_samples_do_not_depend_on_their_batch(tmp_path: Path) -> None:
     for sample in range(5):
         np.testing.assert_array_equal(network.run(train[sample : sample + 1]).output[0], together[sample])
     assert network.run(train[:0]).output.shape == (0, 5, STEPS)
-
-
-def test_a_file_lava_dl_wrote(tmp_path: Path) -> None:
-    """The convolutions of TinyNet from lava-dl's tests: whole floats, a time axis in the kernel, LOIHI neurons."""
-    netx = pytest.importorskip("lava.lib.dl.netx", reason="lava-nc and lava-dl need Python 3.10")
-    tiny = Path(netx.__file__).parents[4] / "tests/lava/lib/dl/netx/tiny.net"
-    if not tiny.is_file():
-        pytest.skip("this lava-dl was installed without its tests")
-    path = write_netx(tmp_path / "tiny.net", inputs(16, 16, 3))
-    with h5py.File(path, "r+") as file:
-        for number in (1, 2):
-            file[f"layer/{number}"] = h5py.ExternalLink(str(tiny), f"/layer/{number}")
-    spikes = assert_equal_to_lava(path, binary(np.random.default_rng(9), 16, 16, 3, 6))
-    assert all(s.any() for s in spikes)
-    with pytest.raises(UserError, match=r"layer 0 \(input\): input neurons are not emulated.*first_layer=1"):
-        StockNetwork.from_file(tiny)
 
 
 # --- tests: segments of model.net -----------------------------------------------------------------------------------
@@ -379,7 +453,7 @@ def test_every_segment_equals_stock_lava(model_net: Path, tmp_path: Path, name: 
     train = binary(rng, *segment.input_shape, 50)
     if message_bits:
         train *= rng.choice([-1, 1], train.shape)
-    (spikes,) = assert_equal_to_lava(tmp_path / "segment.net", train, message_bits)
+    (spikes,) = assert_equal_to_lava(tmp_path / "segment.net", train, input_message_bits=message_bits)
     assert spikes.any() == (name != "classifier"), "the readout never fires, all others do"
     alone = StockNetwork.from_file(
         model_net, number, 1, input_shape=segment.input_shape, input_message_bits=message_bits
@@ -422,14 +496,14 @@ def test_segments_of_any_netx_file(tmp_path: Path) -> None:
 def test_a_whole_student_is_not_a_chain(model_net: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"layer 2 \(conv\): it reads layers \[0\], but the stock loader runs a chain"):
         StockNetwork.from_file(model_net)
-    with pytest.raises(UserError, match=r"layer 4 \(attention\): this type is not emulated"):
+    with pytest.raises(UserError, match=r"layer 4 \(attention\): this type is unknown to stock netx"):
         StockNetwork.from_file(model_net, first_layer=4)
     with h5py.File(model_net) as source, h5py.File(tmp_path / "damaged.net", "w") as damaged:
         source.copy("layer", damaged)
         damaged["layer/3/spk2loihi/meta"][0] = 0
     with pytest.raises(UserError, match=r"layer 3 \(conv\): its spk2loihi/meta is damaged"):
         segments(tmp_path / "damaged.net")
-    with pytest.raises(UserError, match=r"layer 6 \(concat\): this type is not emulated"):
+    with pytest.raises(UserError, match=r"layer 6 \(concat\): stock netx cannot load it: it runs a chain"):
         StockNetwork.from_file(model_net, first_layer=6)
 
 
@@ -444,20 +518,54 @@ def typed(kind: bytes) -> dict[str, Any]:
     return {"type": np.array([kind]), "shape": np.array([3])}
 
 
+RECURRENT = dense_rec(ONES, np.eye(3, dtype=np.int64))
+COMPLEX = complex_dense(ONES, ONES, neuron=resonator(2000, 3000))
+
 REFUSALS: dict[str, tuple[list[dict[str, Any]], str]] = {
     **{
-        kind: ([inputs(4), typed(kind.encode())], rf"layer 1 \({kind}\): this type is not emulated: choose")
-        for kind in ("dense_rec", "pool", "unpool", "convT", "average", "concat", "attention", "dense_comp", "other")
+        kind: ([inputs(4), typed(kind.encode())], rf"layer 1 \({kind}\): stock netx cannot load it")
+        for kind in ("pool", "unpool", "convT", "average", "concat", "dense_comp")
     },
-    "SDNN": ([inputs(4), dense(ONES, neuron=neuron(kind=b"SDNN"))], r"layer 1 \(dense\): neurons of type SDNN are not"),
-    "RF": ([PLANE, conv(KERNEL, (5, 1, 2), neuron=neuron(kind=b"RF_PHASE"))], "neurons of type RF_PHASE are not"),
-    "graded": ([inputs(4), dense(ONES, neuron={**neuron(), "messageBits": 8})], "messageBits.*leave them out"),
-    "delays": ([inputs(4), dense(ONES, delay=np.ones(3))], r"layer 1 \(dense\): synaptic delays are not emulated"),
-    "complex": (
-        [inputs(4), {**dense(ONES), "weight": {"real": ONES, "imag": ONES}}],
-        "complex weights are not emulated",
+    **{
+        kind: ([inputs(4), typed(kind.encode())], rf"layer 1 \({kind}\): this type is unknown to stock netx: choose")
+        for kind in ("attention", "other")
+    },
+    "RF": ([PLANE, conv(KERNEL, (5, 1, 2), neuron=resonator(1, 2))], "neurons of type RF need weights of two parts"),
+    "unknown neuron": ([inputs(4), dense(ONES, neuron=neuron(kind=b"ALIF"))], "type ALIF are unknown to stock netx"),
+    "input neuron": ([{**inputs(4), "neuron": resonator(1, 2)}, dense(ONES)], "no input neurons of type RF: use CUBA"),
+    "message bits": ([inputs(4), dense(ONES, neuron={**neuron(), "messageBits": 8})], "messageBits.*leave them out"),
+    "graded": (
+        [inputs(4), dense(ONES, neuron={**neuron(), "gradedSpike": True})],
+        "graded spikes of CUBA for spikes of 1",
     ),
-    "input neuron": ([{**inputs(4), "neuron": neuron()}, dense(ONES)], "input neurons are not emulated.*first_layer=1"),
+    "activation": (
+        [inputs(4), dense(ONES, neuron=sdnn(activation=np.array(b"none")))],
+        "takes activation none for relu",
+    ),
+    "sigma output": ([inputs(4), dense(ONES, neuron=sdnn(sigma_output=False))], "takes sigma_output 0 for 1: leave"),
+    "sigma bias": (
+        [inputs(4), dense(ONES, bias=np.arange(3), neuron=sdnn(sigma_output=True))],
+        "cannot load a bias with sigma_output: leave the bias out",
+    ),
+    "sdnn threshold": (
+        [inputs(4), dense(ONES, neuron=sdnn(1 << 19))],
+        "vThMant 524288 passes 32 bits .* within 524287",
+    ),
+    "sdnn bias": ([inputs(4), dense(ONES, bias=np.array([1 << 19]), neuron=sdnn())], "bias 524288 passes 32 bits"),
+    "complex bias": ([inputs(4), {**COMPLEX, "bias": np.arange(3)}], "ignores the bias of complex layers"),
+    "complex delay": ([inputs(4), {**COMPLEX, "delay": 1}], "ignores the delay of complex layers"),
+    "complex shapes": ([inputs(4), complex_dense(ONES, ONES[:, :3], neuron=resonator(1, 2))], "differ in shape"),
+    "complex CUBA": ([inputs(4), {**COMPLEX, "neuron": neuron()}], "neurons of type CUBA need real weights"),
+    "complex, no neuron": ([inputs(4), complex_dense(ONES, ONES)], "complex weights but no neuron: give it an RF"),
+    "recurrent weight": ([inputs(4), {**RECURRENT, "weight_rec": ONES}], r"weight_rec \(3, 4\) is not square"),
+    "recurrent delay": (
+        [inputs(4), {**RECURRENT, "delay": 1}],
+        "loses the weight exponent of delayed recurrent layers",
+    ),
+    "conv delay": ([PLANE, conv(KERNEL, (5, 1, 2), delay=1)], "ignores the delays of convolutions"),
+    "negative delay": ([inputs(4), dense(ONES, delay=np.array([0, -1, 3]))], "a delay is -1: stay within 0 to 62"),
+    "fraction of a delay": ([inputs(4), dense(ONES, delay=np.array([0, 0.5, 3]))], "delay has fractions"),
+    "delay shape": ([inputs(4), dense(ONES, delay=np.zeros(5))], r"delay \(5,\) does not fit weight \(3, 4\)"),
     "second input": ([inputs(4), dense(ONES), inputs(3)], r"layer 2 \(input\): it follows other layers"),
     "no neurons": ([inputs(4), FLATTEN], "layers 0 to 1 hold no neurons: include"),
     "no neuron": ([PLANE, conv(KERNEL, (5, 1, 2), neuron=None)], r"layer 1 \(conv\): it has no neuron"),
@@ -469,7 +577,11 @@ REFUSALS: dict[str, tuple[list[dict[str, Any]], str]] = {
         [inputs(4), dense(ONES, neuron={**neuron(), "vThMant": 0.5})],
         r"layer 1 \(CUBA\): vThMant is missing",
     ),
-    "decay": ([inputs(4), dense(ONES, neuron={**neuron(), "vDecay": ONES[0]})], r"vDecay is \[1.*give one number"),
+    "decays": (
+        [inputs(4), dense(ONES, neuron={**neuron(), "vDecay": ONES[0]})],
+        r"vDecay of shape \(4,\) does not fit",
+    ),
+    "decay": ([inputs(4), dense(ONES, neuron={**neuron(), "vDecay": 1 << 40})], r"vDecay is \[1099511627776\]: give"),
     "weight shape": ([inputs(4), dense(ONES, shape=np.array([5]))], r"weight \(3, 4\) does not fit 5 neurons"),
     "layer shape": ([inputs(4), dense(ONES, shape=np.array([0]))], r"shape \(0,\) is empty"),
     "bias shape": ([inputs(4), dense(ONES, bias=np.arange(2))], r"bias \(2,\) does not fit neurons \(3,\): give one"),
@@ -518,6 +630,10 @@ def test_refused_files_and_arguments(tmp_path: Path) -> None:
             StockNetwork.from_file(path, first, count)
     with pytest.raises(UserError, match="input_message_bits is 32"):
         StockNetwork.from_file(path, input_message_bits=32)
+    with pytest.raises(UserError, match="reset_interval is 0: give 1 step or more"):
+        StockNetwork.from_file(path, reset_interval=0)
+    with pytest.raises(UserError, match="spike_exp is 8: give 0 to 7"):
+        StockNetwork.from_file(path, spike_exp=8)
     with pytest.raises(UserError, match=r"its shape is \(4,\), not \(5,\)"):
         StockNetwork.from_file(path, input_shape=(5,))
 
@@ -530,6 +646,13 @@ def test_refused_inputs(tmp_path: Path) -> None:
         network.run(np.zeros((2, 4, 3)))
     with pytest.raises(UserError, match="at most 32 bits"):
         network.run(np.full((2, 4, 3), 1 << 40))
+    with pytest.raises(UserError, match=r"layer 0 has no neurons to record: choose among \[1\]"):
+        network.run(np.zeros((2, 4, 3), np.int64), record=[0])
+    with pytest.raises(UserError, match=r"layer 1 \(dense\) has no transform"):
+        network.encode(np.zeros(4))
+    path = write_netx(tmp_path / "delayed.net", inputs(4), dense(ONES, delay=1))
+    with pytest.raises(UserError, match=r"layer 1 \(dense\): weight times payload can reach .* of Lava's delayed"):
+        StockNetwork.from_file(path, input_message_bits=31).run(np.full((1, 4, 3), 1 << 30))
     path = write_netx(tmp_path / "conv.net", PLANE, conv(KERNEL << 20, (5, 1, 2)))
     with pytest.raises(UserError, match=r"layer 1 \(conv\): sums can reach 2147483648 with spikes up to 1024"):
         StockNetwork.from_file(path, input_message_bits=11).run(np.full((1, 5, 1, 2, 3), -1024))

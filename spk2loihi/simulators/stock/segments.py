@@ -16,9 +16,9 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export.layout import EXTENSION
 from spk2loihi.files import write_atomically
-from spk2loihi.simulators.stock_netx import (
+from spk2loihi.simulators.stock.netx import (
     Shape,
-    dense_weight,
+    dense_matrix,
     layer_groups,
     number_of,
     open_netx,
@@ -94,7 +94,7 @@ def _segment(group: h5py.Group, number: int) -> Segment:
         except (AttributeError, KeyError, TypeError, ValueError):
             raise refusal(group, number, f"its {EXTENSION}/meta is damaged", "export it again") from None
     if kind == "dense":
-        neurons, inputs = dense_weight(group, number).shape
+        neurons, inputs = dense_matrix(group, number).shape
         return Segment(number, kind, name, (inputs,), (neurons,))
     return Segment(number, kind, name, _conv_input(group, number, shape), shape)
 

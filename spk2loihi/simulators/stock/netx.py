@@ -70,25 +70,21 @@ def shape_of(group: h5py.Group, number: int) -> Shape:
     return shape
 
 
-def weight_of(group: h5py.Group, number: int) -> IntArray:
+def weight_of(group: h5py.Group, number: int, name: str = "weight") -> IntArray:
     """netx ``weight`` of a dense or conv layer: (out, in), or one row of it flat; (out, in, y, x[, 1])."""
-    if isinstance(group.get("weight"), h5py.Group):
-        raise refusal(group, number, "complex weights are not emulated", "use a layer with real weights")
-    if "delay" in group:
-        raise refusal(group, number, "synaptic delays are not emulated", "export it without delays")
-    weight = numbers_of(group, number, "weight", cast=True)
+    weight = numbers_of(group, number, name, cast=True)
     if not weight.size:
         raise refusal(group, number, "it has no weights", "leave the layer out")
     return weight
 
 
-def dense_weight(group: h5py.Group, number: int) -> IntArray:
-    """Weight of a dense layer, (neurons, inputs)."""
-    weight, neurons = weight_of(group, number), int(np.prod(shape_of(group, number)))
+def dense_matrix(group: h5py.Group, number: int, name: str = "weight") -> IntArray:
+    """A weight of a dense layer, (neurons, inputs)."""
+    weight, neurons = weight_of(group, number, name), int(np.prod(shape_of(group, number)))
     if weight.ndim == 1 and weight.size % neurons == 0:
         weight = weight.reshape(neurons, -1)
     if weight.ndim != 2 or weight.shape[0] != neurons:
-        raise refusal(group, number, f"weight {weight.shape} does not fit {neurons} neurons", "export it again")
+        raise refusal(group, number, f"{name} {weight.shape} does not fit {neurons} neurons", "export it again")
     return weight
 
 
@@ -116,12 +112,12 @@ def numbers_of(group: h5py.Group, number: int, name: str, cast: bool = False) ->
     return integers
 
 
-def number_of(group: h5py.Group, number: int, name: str) -> int:
-    """A single integer, at most 32 bits."""
-    value = numbers_of(group, number, name)
-    if value.shape or abs(int(value)) > _INT32_MAX:
+def number_of(group: h5py.Group, number: int, name: str, cast: bool = False) -> int:
+    """A single integer, at most 32 bits; an array of one will do."""
+    value = numbers_of(group, number, name, cast)
+    if value.size != 1 or abs(int(value.reshape(-1)[0])) > _INT32_MAX:
         raise refusal(group, number, f"{name} is {value.tolist()}", "give one number of at most 32 bits")
-    return int(value)
+    return int(value.reshape(-1)[0])
 
 
 def refusal(group: h5py.Group, number: int, what: str, remedy: str) -> UserError:

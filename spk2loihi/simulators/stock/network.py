@@ -1,0 +1,345 @@
+"""What ``lava.lib.dl.netx.hdf5.Network`` computes on Lava's CPU simulator, bit for bit, without Lava.
+
+A chain of layers: input neurons, dense, recurrent dense and conv. The arithmetic of synapses is described in `synapse`
+and `weights`, that of neurons in `lif`, `sigma_delta` and `resonator`, and what is read from a file or refused in
+`reader`.
+
+Timing is that of Lava's fixed-point models: a synapse process sends at step t what it accumulated at step t - 1
+(lava/proc/dense/models.py, lava/proc/conv/models.py), and neurons fire in the step in which they receive
+(lava/proc/lif/models.py). So the k-th synapse layer, counted from 0, first answers the first input in step k + 1,
+counted from 0.
+
+A chain is run layer by layer, each for all steps: one matrix product or convolution for the drive of all steps and
+samples, then the neurons step by step, in blocks that fit into a processor's cache. Only recurrent layers have to
+alternate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.errors import UserError
+from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, largest_magnitude, wrap_int32
+from spk2loihi.simulators.stock.layer import StockLayer
+from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_netx
+from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
+from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
+
+Int32Array = NDArray[np.int32]
+
+_BLOCK = 2**14  # neurons stepped together: their state and drive stay in the second-level cache
+_MEMORY_BUDGET = 2**26  # bytes of drive and messages of one layer, near a third-level cache; more samples take turns
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What one layer did.
+
+    Attributes:
+        s: messages its neurons sent in each recorded step, (B, *shape, steps): 1 for a spike, or a payload.
+        states: state variables after each step, likewise, by Lava's names: u and v of CUBA and LOIHI neurons; sigma,
+            act and residue of SDNN; real and imag of RF.
+    """
+
+    s: Int32Array
+    states: dict[str, Int32Array]
+
+
+@dataclass(frozen=True)
+class StockRun:
+    """What one batch did.
+
+    Attributes:
+        output: messages of the last layer, what ``hdf5.Network.out`` sends, (B, *output_shape, steps).
+        layers: recorded layers, by their number in the file.
+        counts: messages each neuron sent, by number of the layer, (B, *shape).
+        synops: synaptic operations of each layer, by number, (B,): a message arriving at a synapse that is not 0.
+    """
+
+    output: Int32Array
+    layers: dict[int, LayerRecord]
+    counts: dict[int, IntArray]
+    synops: dict[int, IntArray]
+
+
+class StockNetwork:
+    """A stock netx network, batched: samples are independent and all start at rest.
+
+    Attributes:
+        layers: input neurons, dense and conv layers, as ``hdf5.Network.layers``.
+        input_shape: (x, y, channel), or (inputs,), as ``hdf5.Network.inp``.
+        output_shape: likewise, as ``hdf5.Network.out``.
+        input_message_bits: 0: inputs are spikes, and any but 0 counts as 1. Otherwise inputs are payloads, of either
+            sign, that multiply the weights; Lava does not hold them to that number of bits. Of no meaning where the
+            network begins with input neurons.
+        reset_interval, reset_offset: of the loader.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[StockLayer, ...],
+        input_message_bits: int = 0,
+        reset_interval: int | None = None,
+        reset_offset: int = 0,
+    ) -> None:
+        self.layers = layers
+        self.input_shape: Shape = layers[0].input_shape
+        self.output_shape: Shape = layers[-1].shape
+        self.input_message_bits = input_message_bits
+        self.reset_interval = reset_interval
+        self.reset_offset = reset_offset
+
+    @classmethod
+    def from_file(
+        cls,
+        source: Path | str | h5py.Group,
+        first_layer: int = 0,
+        num_layers: int | None = None,
+        input_shape: Shape | None = None,
+        input_message_bits: int = 0,
+        reset_interval: int | None = None,
+        reset_offset: int = 0,
+        spike_exp: int = 6,
+    ) -> StockNetwork:
+        """Read a netx file, or some of its layers as if the file held no others.
+
+        Args:
+            source: path, or the open file.
+            first_layer: number of the first layer to take, as ``skip_layers`` of netx.
+            num_layers: layers to take, input and flatten layers included; None takes all that follow. (netx counts
+                from the start of the file.)
+            input_shape: (x, y, channel); needed if the first layer is a convolution and nothing before it has a shape.
+            input_message_bits: see `StockNetwork`.
+            reset_interval: steps after which u and v of CUBA and LOIHI neurons become 0, None for never. The k-th
+                layer, counted from 0, is reset before its step t, counted from 1, where t - reset_offset - 1 - k is a
+                multiple of it.
+            reset_offset: phase of the reset.
+            spike_exp: fraction bits of the messages of SDNN neurons.
+
+        Raises:
+            UserError: the file cannot be read, or a layer is not emulated or not loadable by the stock loader.
+        """
+        options = ReaderOptions(input_shape, input_message_bits, reset_interval, spike_exp)
+        with open_netx(source) as root:
+            groups = layer_groups(root)
+            count = len(groups) - first_layer if num_layers is None else num_layers
+            if first_layer < 0 or count < 1 or first_layer + count > len(groups):
+                raise UserError(
+                    f"first_layer {first_layer} and num_layers {num_layers} are not within the {len(groups)} layers of "
+                    f"{root.file.filename}: choose layers from 0 to {len(groups) - 1}"
+                )
+            layers = read_layers(groups, first_layer, count, options)
+        return cls(layers, input_message_bits, reset_interval, reset_offset)
+
+    @classmethod
+    def from_nir(cls, path: Path, dt: float = DEFAULT_DT, **options: Any) -> StockNetwork:
+        """Read a NIR file: what snnTorch, SpikingJelly, Norse and others export. See `nir_reader`.
+
+        Axes are those of netx: NIR's (channel, y, x) becomes (x, y, channel).
+
+        Args:
+            dt: seconds a step.
+            options: as of `from_file`.
+
+        Raises:
+            UserError: a node has no exact integer meaning.
+        """
+        with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
+            netx = Path(folder) / "network.net"
+            nir_to_netx(path, netx, dt)
+            return cls.from_file(netx, **options)
+
+    def encode(self, values: NDArray[Any]) -> Int32Array:
+        """Real values to what the input layer takes: ``int(values * weight + bias)`` of its netx transform.
+
+        lava-dl stores this transform with the input layer and leaves it to the user to apply it.
+
+        Raises:
+            UserError: the network does not begin with input neurons.
+        """
+        transform = self.layers[0].transform
+        if transform is None:
+            raise UserError(f"{self.layers[0].label} has no transform: give its inputs as integers")
+        weight, bias = transform
+        return (np.asarray(values, np.float64) * weight + bias).astype(np.int32)
+
+    def run(
+        self,
+        inputs: NDArray[Any],
+        record: Collection[int] = (),
+        states: bool = True,
+        record_steps: Sequence[int] | None = None,
+    ) -> StockRun:
+        """Run from rest for as many steps as there are inputs.
+
+        Args:
+            inputs: integers or booleans, (B, *input_shape, steps). What they are depends on the first layer: spikes or
+                payloads that arrive at synapses; the bias of CUBA or LOIHI input neurons; the values an SDNN input
+                encodes.
+            record: numbers of layers to record.
+            states: record the state variables, too.
+            record_steps: steps to record, counted from 0; None records all.
+
+        Raises:
+            UserError: the input has another shape, is not of integers, or passes 32 bits; a layer or step to record
+                does not exist; or a payload passes what Lava's arithmetic defines.
+        """
+        self.check(inputs)
+        known = [layer.number for layer in self.layers]
+        if unknown := [number for number in record if number not in known]:
+            raise UserError(f"layer {unknown[0]} has no neurons to record: choose among {known}")
+        steps = inputs.shape[-1]
+        rows = list(range(steps) if record_steps is None else record_steps)
+        if rows and not 0 <= min(rows) <= max(rows) < steps:
+            raise UserError(
+                f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it"
+            )
+        per_sample = max(steps * 8 * sum(np.prod(s) for s in (layer.input_shape, layer.shape)) for layer in self.layers)
+        chunk = max(1, int(_MEMORY_BUDGET // max(per_sample, 1)))
+        parts = [
+            self._run_chunk(inputs[start : start + chunk], record, states, rows)
+            for start in range(0, max(len(inputs), 1), chunk)
+        ]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
+        messages: Array = np.moveaxis(inputs, -1, 0).astype(np.int32, order="C")  # (steps, B, *shape), until the end
+        layers: dict[int, LayerRecord] = {}
+        counts: dict[int, IntArray] = {}
+        synops: dict[int, IntArray] = {}
+        events = _events(messages)
+        for index, layer in enumerate(self.layers):
+            if layer.flatten:
+                messages, events = (a.swapaxes(-1, -3).reshape(*a.shape[:-3], -1) for a in (messages, events))
+            names = layer.neuron.states if states and layer.number in record else ()
+            tape = _Tape.blank(names, rows, messages.shape[1], layer.shape) if names else None
+            arriving = events
+            messages = _run_layer(layer, messages, self._resets(layer, index), tape)
+            events = _events(messages)
+            counts[layer.number] = events
+            synops[layer.number] = layer.operations(arriving, events)
+            if layer.number in record:
+                arrays = {} if tape is None else tape.arrays
+                layers[layer.number] = LayerRecord(
+                    _last_axis_time(messages[rows]),
+                    {name: _last_axis_time(a.reshape(*a.shape[:2], *layer.shape)) for name, a in arrays.items()},
+                )
+        return StockRun(_last_axis_time(messages), layers, counts, synops)
+
+    def _resets(self, layer: StockLayer, index: int) -> tuple[int, int] | None:
+        """Interval and phase of the steps, counted from 0, before which a layer is reset."""
+        if self.reset_interval is None or not layer.neuron.resets:
+            return None
+        return self.reset_interval, (self.reset_offset + index) % self.reset_interval
+
+    def check(self, inputs: NDArray[Any]) -> None:
+        """Raises UserError for an input that `run` does not take."""
+        if inputs.ndim != len(self.input_shape) + 2 or inputs.shape[1:-1] != self.input_shape:
+            raise UserError(
+                f"input has shape {inputs.shape}, but {self.layers[0].label} takes (samples, "
+                f"{', '.join(map(str, self.input_shape))}, steps): give the axes in this order"
+            )
+        if inputs.dtype.kind not in "biu" or (inputs.itemsize > 2 and largest_magnitude(inputs) > INT32_MAX):
+            raise UserError(f"input is {inputs.dtype}, but spikes are integers of at most 32 bits: convert it first")
+
+
+@dataclass(frozen=True)
+class _Tape:
+    """State variables of the recorded steps.
+
+    Attributes:
+        rows: where a step is recorded.
+        arrays: by name, (recorded steps, B, neurons).
+    """
+
+    rows: dict[int, int]
+    arrays: dict[str, Int32Array]
+
+    @classmethod
+    def blank(cls, names: tuple[str, ...], steps: list[int], batch: int, shape: Shape) -> _Tape:
+        size = (len(steps), batch, int(np.prod(shape)))
+        return cls({step: row for row, step in enumerate(steps)}, {name: np.zeros(size, np.int32) for name in names})
+
+    def write(self, step: int, samples: slice, neurons: slice, state: dict[str, Array]) -> None:
+        row = self.rows.get(step)
+        if row is not None:
+            for name, array in self.arrays.items():
+                array[row, samples, neurons] = state[name]
+
+
+def _run_layer(layer: StockLayer, messages: Array, resets: tuple[int, int] | None, tape: _Tape | None) -> Array:
+    """Messages of every step, (steps, B, *shape)."""
+    steps, batch = messages.shape[:2]
+    largest = largest_magnitude(messages) if layer.graded else 1
+    if layer.synapse is None:
+        drive, late = messages.astype(exact_dtype(largest), copy=False), 0
+    else:
+        if not layer.graded and messages.dtype.kind == "i":
+            messages = (messages != 0).astype(np.float32)
+        drive, late = layer.synapse.drive(messages[: max(steps - 1, 0)], largest), 1
+    neurons = int(np.prod(layer.shape))
+    drive = drive.reshape(len(drive), batch, neurons)
+    sent = np.zeros((steps, batch, neurons), np.int32 if layer.neuron.graded else np.float32)
+    at_rest = np.zeros((1, batch, neurons), drive.dtype)
+    start = layer.neuron.prepare(layer.bound(largest), steps)
+    for samples, these in _blocks(batch, neurons, whole=layer.recurrent is not None):
+        count = len(range(*samples.indices(batch)))
+        population = start(count, these)
+        for step in range(steps):
+            if resets is not None and step % resets[0] == resets[1]:
+                population = start(count, these)
+            now = (drive[step - late] if step >= late else at_rest[0])[samples, these]
+            if layer.recurrent is not None and step:
+                now = wrap_int32(now) + wrap_int32(layer.feedback(sent[step - 1 : step]))
+            population.step(now, sent[step, samples, these])
+            if tape is not None:
+                tape.write(step, samples, these, population.state())
+    return sent.reshape(steps, batch, *layer.shape)
+
+
+def _blocks(batch: int, neurons: int, whole: bool) -> Iterator[tuple[slice, slice]]:
+    """Samples and neurons to step together; all of them if ``whole``."""
+    width = neurons if whole else min(neurons, _BLOCK)
+    height = max(batch, 1) if whole else max(1, _BLOCK // width)
+    for sample in range(0, batch, height):
+        for neuron in range(0, neurons, width):
+            yield slice(sample, min(sample + height, batch)), slice(neuron, min(neuron + width, neurons))
+
+
+def _events(messages: Array) -> IntArray:
+    """How many messages of a train (steps, B, ...) are not 0."""
+    if messages.dtype.kind == "f":  # spike trains, the only floats, are 0 or 1; exact up to 2**24 steps
+        return messages.sum(0).astype(np.int64)
+    return (messages != 0).sum(0)
+
+
+def _last_axis_time(array: Array) -> Int32Array:
+    return np.ascontiguousarray(np.moveaxis(array, 0, -1), np.int32)
+
+
+def _joined(parts: list[StockRun]) -> StockRun:
+    """Runs of the chunks of a batch as one."""
+
+    def join(dicts: list[dict[Any, Array]]) -> dict[Any, Array]:
+        return {key: np.concatenate([each[key] for each in dicts]) for key in dicts[0]}
+
+    return StockRun(
+        np.concatenate([part.output for part in parts]),
+        {
+            number: LayerRecord(
+                np.concatenate([part.layers[number].s for part in parts]),
+                join([part.layers[number].states for part in parts]),
+            )
+            for number in parts[0].layers
+        },
+        join([part.counts for part in parts]),
+        join([part.synops for part in parts]),
+    )
