@@ -436,7 +436,7 @@ def test_wrong_data_options(place: Path, tiny_task: TinyTask) -> None:
     [
         (["--timesteps", "0"], "timesteps is 0"),
         (["--timesteps", "200"], "timesteps is 200"),
-        (["--bits", "1"], "bits is 1"),
+        (["--bits", "1.5"], "bits is 1.5"),
         (["--preset", "nope"], "preset 'nope' is not known"),
         (["--layers", "7"], "layer"),
         (["--layers", "x"], "--layers 'x'"),
