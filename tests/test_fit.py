@@ -30,6 +30,7 @@ from spk2loihi.hardware.partition import partition, place
 from spk2loihi.hardware.population import Input, Population, resized, weight_width
 from spk2loihi.hardware.rules import RULES, Core, Tile, grid, list_words, synaptic_memory
 from spk2loihi.hardware.shape import StudentShape, shape_populations
+from spk2loihi.simulators.lava.importing import import_lava
 
 KAPOHO = BOARDS["kapoho-point"]
 
@@ -137,6 +138,7 @@ def test_pilotnet_layer_over_twelve_cores() -> None:
 @settings(max_examples=30, deadline=None)
 def test_weight_width_is_lavas(seed: int, largest: int, shift: int) -> None:
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
+    import_lava()
     from lava.lib.dl.netx.utils import optimize_weight_bits
 
     weight = np.random.default_rng(seed).integers(-largest, largest, (5, 7), endpoint=True)

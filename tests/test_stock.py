@@ -28,6 +28,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.export.writer import write_network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.stock import Segment, StockNetwork, segment_file, segments
 from spk2loihi.simulators.stock.lif import HardResetLif, IntegerPopulation, _Parameters
 
@@ -146,6 +147,7 @@ WEIGHTS: dict[str, tuple[list[list[int]], bool]] = {  # and whether stock Lava c
 def test_weights_as_lava_fits_them_into_eight_bits(tmp_path: Path, name: str) -> None:
     """The loader's `optimize_weight_bits` and Dense's clipping and truncation, without running a network."""
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
+    import_lava()
     from lava.lib.dl.netx.utils import optimize_weight_bits
     from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import io
 import logging
-import multiprocessing
 import os
 import selectors
 import shutil
 import signal
-import sys
 import threading
 import time
 import weakref
@@ -27,6 +24,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.simulators.backend import Backend, Run, Trains
 from spk2loihi.simulators.counters import Counts
+from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.lava.packing import Grid, Place, pack
 from spk2loihi.simulators.lava.shared import Timing
 
@@ -79,7 +77,7 @@ class LavaBackend(Backend):
             )
         if slots is not None and slots < 1:
             raise UserError(f"slots is {slots}, but a Lava network needs at least 1 token slot: choose more slots")
-        _import_lava()
+        import_lava()
         self._slots = slots
         self._stock = stock_synapses
         self._running: _Running | None = None
@@ -457,28 +455,3 @@ def _loihi_extension() -> bool:
     except ImportError:
         return False
     return bool(loihi.is_installed())
-
-
-def _import_lava() -> None:
-    """Import Lava without the noise of its import (Prophesee, CUDA).
-
-    Lava sets the start method of `multiprocessing` when it is imported and fails if some library has fixed it before.
-
-    Raises:
-        UserError: it is not there.
-    """
-    chatty = logging.getLogger("torch.utils.cpp_extension")
-    level = chatty.level
-    chatty.setLevel(logging.ERROR)
-    try:
-        if "lava.magma.runtime" not in sys.modules:
-            multiprocessing.set_start_method(None, force=True)
-        with contextlib.redirect_stdout(io.StringIO()):
-            import lava.lib.dl.netx.blocks.process  # noqa: F401
-    except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
-        raise UserError(
-            f"the cpu and loihi2 backends need lava-nc 0.10.0 and lava-dl 0.6.0 on Python 3.10, which cannot be "
-            f"imported here ({error}): install them, or use --backend emulator, which works without"
-        ) from error
-    finally:
-        chatty.setLevel(level)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.errors import UserError, first_line
+from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.stock.network import Int32Array, LayerRecord, StockNetwork
 
 _CHANNEL_SIZE = 2  # messages a Lava channel holds; the default of 64 takes 64 copies of every array in /dev/shm
@@ -41,7 +41,8 @@ def run_in_lava(
     Raises:
         UserError: Lava is missing, or its loader refuses the file.
     """
-    hdf5 = _import_hdf5()
+    import_lava()
+    from lava.lib.dl.netx import hdf5
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.proc.io.sink import RingBuffer as Sink
@@ -86,20 +87,3 @@ def run_in_lava(
         for number in names
     }
     return sent[network.layers[-1].number], records
-
-
-def _import_hdf5() -> Any:
-    """Lava's loader, without the noise of its import.
-
-    Raises:
-        UserError: it is not there.
-    """
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            from lava.lib.dl.netx import hdf5
-    except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
-        raise UserError(
-            "--backend cpu needs lava-nc 0.10.0 and lava-dl 0.6.0 on Python 3.10, which cannot be imported here "
-            f"({first_line(error)}): install them, or use --backend emulator, which works without"
-        ) from None
-    return hdf5

@@ -1,0 +1,37 @@
+"""Importing Lava, which is noisy, and fails if another library has fixed how processes start."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import multiprocessing
+import sys
+
+from spk2loihi.errors import UserError, first_line
+
+
+def import_lava() -> None:
+    """Import Lava and lava-dl's netx, without their noise (Prophesee, CUDA).
+
+    Lava sets the start method of `multiprocessing` when it is imported and fails if some library has fixed it before.
+
+    Raises:
+        UserError: it is not there.
+    """
+    chatty = logging.getLogger("torch.utils.cpp_extension")
+    level = chatty.level
+    chatty.setLevel(logging.ERROR)
+    try:
+        if "lava.magma.runtime" not in sys.modules:
+            multiprocessing.set_start_method(None, force=True)
+        with contextlib.redirect_stdout(io.StringIO()):
+            import lava.lib.dl.netx.blocks.process
+            import lava.lib.dl.netx.hdf5  # noqa: F401
+    except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
+        raise UserError(
+            f"the cpu and loihi2 backends need lava-nc 0.10.0 and lava-dl 0.6.0 on Python 3.10, which cannot be "
+            f"imported here ({first_line(error)}): install them, or use --backend emulator, which works without"
+        ) from error
+    finally:
+        chatty.setLevel(level)
