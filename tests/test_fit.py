@@ -300,9 +300,11 @@ def test_host_operations_and_their_reasons(network: Network) -> None:
     result = check_fit(populations(network), KAPOHO)
     host = {(h["layer"], h["operation"]) for h in result["host"]}
     assert ("embedding", "embedding") in host
-    assert ("layer.0.score", "softmax") in host
-    assert ("layer.0.ffn_in", "gelu") in host
-    assert ("layer.0.attention_output", "layernorm") in host
+    if network.config["preset"] == "neurocore":
+        assert host == {("embedding", "embedding"), ("embedding", "layernorm")}
+    else:
+        assert {("layer.0.score", "softmax"), ("layer.0.ffn_in", "gelu")} <= host
+        assert ("layer.0.attention_output", "layernorm") in host
     assert not any(name == "layer.0.context" for name, _ in host)  # a shift, in the neuron
     assert all(h["reason"] for h in result["host"])
 
