@@ -81,7 +81,7 @@ def test_pilotnet_lif_beside_lava(stored: Path) -> None:
     folder = stored / "gts/pilotnet_lif"
     image = np.repeat(load(folder / "image.npy")[..., None], 6, axis=-1)
     spikes = assert_equal_to_lava(folder / "network.net", image, reset_interval=4)
-    assert sum(s.any() for s in spikes) == 6
+    assert sum(s.any() for s in spikes) == 9  # of twelve: a comparison of silence proves nothing
 
 
 @pytest.mark.parametrize("spike_exp", [6, 0])
