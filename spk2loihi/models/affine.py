@@ -35,7 +35,10 @@ class FoldableAffine(nn.Module):
         """Follow the least-squares line from x (B, L, d) to y (B, L, d) over tokens of ``mask`` (B, L, 1)."""
         kept = mask[..., 0].bool().expand(x.shape[:2])
         x, y = x[kept], y[kept]  # (tokens, d)
-        new = torch.stack([x.mean(0), y.mean(0), (x * x).mean(0), (x * y).mean(0)]).to(self.moments.dtype)
+        sums = torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0), torch.ones_like(x).sum(0)])  # (5, d)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)  # every process fits to the tokens of all, or they would drift apart
+        new = (sums[:4] / sums[4]).to(self.moments.dtype)
         self.moments.lerp_(new, 1.0 if self.batches == 0 else _MOMENTUM)
         self.batches += 1
         mean_x, mean_y, mean_xx, mean_xy = self.moments
