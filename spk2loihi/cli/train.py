@@ -56,6 +56,14 @@ from spk2loihi.training.choices import PRECISIONS, STAGES
 @click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of each stage.")
 @click.option("--steps", type=click.IntRange(min=1), help="Of each stage, in place of whole epochs.")
 @click.option("--teacher-epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Of fine-tuning.")
+@click.option(
+    "--teacher-lr",
+    "teacher_learning_rate",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    help="Learning rate of fine-tuning.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Of all processes.")
 @click.option("--lr", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)

@@ -101,7 +101,7 @@ class ScoreAffine(nn.Module):
             s, p = scores[:, h][kept[:, h]].float(), probabilities[:, h][kept[:, h]].float()
             spread = s.std().clamp(min=1e-6)
             with torch.enable_grad():
-                line = torch.tensor([float(p.std() / spread), float(p.mean() - p.std() / spread * s.mean())])
+                line = torch.stack([p.std() / spread, p.mean() - p.std() / spread * s.mean()])
                 scale = torch.stack([p.std() / spread, p.std()])  # natural size of each of the two
                 x = (line / scale).requires_grad_(True)
                 optimiser = torch.optim.Adam([x], lr=0.05)

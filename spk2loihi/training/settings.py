@@ -42,6 +42,11 @@ class TrainSettings:
         """Raises UserError for numbers out of their range."""
         if not 0 < self.learning_rate < 1:
             raise UserError(f"lr is {self.learning_rate}, but a learning rate is between 0 and 1: change --lr")
+        if not 0 < self.teacher_learning_rate < 1:
+            raise UserError(
+                f"teacher lr is {self.teacher_learning_rate}, but a learning rate is between 0 and 1: "
+                "change --teacher-lr"
+            )
         if not 0 <= self.losses.rate < 1000:
             raise UserError(f"rate penalty is {self.losses.rate}, but it is from 0 up to 1000: change --rate-penalty")
         if not 0 < self.losses.temperature < 1000:
