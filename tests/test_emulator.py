@@ -16,6 +16,7 @@ from spk2loihi.export.network import Network
 from spk2loihi.export.trace import integer_trace
 from spk2loihi.models.config import PRESETS
 from spk2loihi.simulators import create_backend, verify
+from spk2loihi.simulators.convergence import measure_convergence
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator import Emulator
 
@@ -210,6 +211,24 @@ def test_pipelined_run_approaches_the_equilibrium(network: Network) -> None:
     assert error("layer.0.key", 256) < error("layer.0.key", 16) / 12
     assert error("layer.0.ffn_out", 256) < error("layer.0.ffn_out", 16) / 8
     assert error("pooler", 256) < error("pooler", 16) / 6
+
+
+def test_convergence_is_that_of_separate_runs(network: Network) -> None:
+    """One recorded run serves every length: errors and scores are those of a run of each."""
+    rng = np.random.default_rng(9)
+    batch = random_batch()
+    encoded, steps = _encoded(batch), (1, 3, 11)
+    labels = [float(x) for x in rng.integers(0, 2, len(encoded))]
+    measured = measure_convergence(network, encoded, labels, steps)
+    reference, _ = Emulator(network).equilibrium(batch, 256)
+    for i, t in enumerate(steps):
+        run = Emulator(network, "pipelined", steps=t).run(batch)
+        assert measured["score"][i] == np.mean(run.logits.argmax(1) == labels)
+        for name in ("layer.0.query", "pooler"):
+            rows = batch.mask[:, :1] if name == "pooler" else batch.mask
+            difference = np.abs(run.counts[name] / t - reference[name].numpy() / (256 * network.timesteps))
+            expected = difference.sum() / (rows.sum() * run.counts[name].shape[-1])
+            assert measured["mean_abs_error"][name][i] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("encoding", ["rate", "graded"])

@@ -14,6 +14,7 @@ from tiny_task import TinyTask, tiny_task, write_csv  # noqa: F401
 
 from spk2loihi.data import task_spec
 from spk2loihi.errors import UserError
+from spk2loihi.export.fold import fold
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.train import TrainSettings, train
 
@@ -215,6 +216,22 @@ def test_layers(layers: list[int], tiny_task: TinyTask, tmp_path: Path) -> None:
     assert metrics["teacher_shape"]["layers"] == 2
 
 
+def test_leak_and_feedback(tiny_task: TinyTask, tmp_path: Path) -> None:
+    """Trained, kept and gone on from; no contract of integers knows them, so export refuses."""
+    settings = replace(SMALL, teacher=str(tiny_task.tuned), leak=0.1, feedback=0.5, solver="broyden")
+    assert train(spec_of(tiny_task), settings, tmp_path / "model.pt")["score"] > 0.8
+    model = load_checkpoint(tmp_path / "model.pt").model
+    assert (model.config.leak, model.config.feedback, model.config.solver) == (0.1, 0.5, "broyden")
+    assert all(layer.feedback.free.abs().max() > 0 for layer in model.encoder_layers())
+    further = replace(settings, student=str(tmp_path / "model.pt"), solver="anderson")
+    train(spec_of(tiny_task), further, tmp_path / "further.pt")
+    with pytest.raises(UserError, match=r"feedback 0\.5, but 0\.0"):
+        train(spec_of(tiny_task), replace(further, feedback=0.0), tmp_path / "other.pt")
+    kept = load_checkpoint(tmp_path / "further.pt")
+    with pytest.raises(UserError, match="leak"):
+        fold(kept.model, kept.tokenizer, kept.task)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -222,6 +239,10 @@ def test_layers(layers: list[int], tiny_task: TinyTask, tmp_path: Path) -> None:
         ({"layers": [-1]}, "layer -1"),
         ({"layers": []}, "at least 1 layer"),
         ({"hidden": 64}, "hidden is 64.* 32 wide"),
+        ({"leak": 1.0}, "leak is 1.0"),
+        ({"feedback": 1.5}, "feedback is 1.5"),
+        ({"solver": "newton"}, "solver 'newton'.*anderson"),
+        ({"teacher_learning_rate": 1.0}, "teacher lr is 1.0"),
         ({"timesteps": 0}, "timesteps is 0"),
         ({"timesteps": 128}, "timesteps is 128"),
         ({"bits": 9}, "bits is 9"),

@@ -32,11 +32,13 @@ def test_shares_are_equal_and_means_stay(rows: int, processes: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_weights_of_one(tiny_task: TinyTask, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", ["spikingbert", "neurocore"])
+def test_two_processes_give_the_weights_of_one(preset: str, tiny_task: TinyTask, tmp_path: Path) -> None:
     """`accelerate launch`, two CPU processes joined by gloo, each with half of every batch."""
     train = [
         "-m", "spk2loihi", "train", *tiny_task.data_options, "--teacher", tiny_task.tuned, "--timesteps", 8,
-        "--max-tokens", 16, "--batch-size", 12, "--lr", 1e-3, "--epochs", 2, "--seed", 3, "-o",
+        "--max-tokens", 16, "--batch-size", 12, "--lr", 1e-3, "--epochs", 2, "--seed", 3,
+        "--preset", preset, "-o",
     ]  # fmt: skip
     launch = [
         "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,

@@ -34,6 +34,13 @@ from spk2loihi.training.choices import PRECISIONS, STAGES
 @click.option("--timesteps", type=int, help="T, steps of a window. [default: 16, or --student's]")
 @click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8, or --student's]")
 @click.option("--max-tokens", type=int, help="Longest sentence, in tokens. [default: 64, or --student's]")
+@click.option("--leak", type=float, help="Share of a membrane lost each step; torch only. [default: 0, or --student's]")
+@click.option(
+    "--feedback",
+    type=float,
+    help="Norm, below 1, of the value neurons' feedback; torch only. [default: 0, or --student's]",
+)
+@click.option("--solver", help="Of the fixed point of feedback. [default: anderson, or --student's]")
 @click.option(
     "--stage",
     "--stages",
@@ -119,8 +126,9 @@ def run(
     given = {name: value for name, value in settings.items() if value is not None}
     if student is not None:
         config = load_checkpoint(student).model.config
-        shape = {"preset": config.preset, "timesteps": config.timesteps, "bits": config.weight_bits}
-        given = {**shape, "max_tokens": config.max_tokens, **given, "student": str(student)}
+        same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver")
+        shape = {name: getattr(config, name) for name in same} | {"bits": config.weight_bits}
+        given = {**shape, **given, "student": str(student)}
     if "corpus" in given:
         given["corpus"] = str(given["corpus"])
     wanted = TrainSettings(**given, losses=LossWeights(temperature=temperature, rate=rate_penalty))

@@ -13,7 +13,7 @@ from spk2loihi.simulators.backend import pipelined_overflow
 from spk2loihi.simulators.emulator import Emulator
 from spk2loihi.simulators.simulate import pad_id
 
-STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
+STEPS = (1, 2, 4, 8, 16, 32, 64)
 _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): finer than any run above
 
 
@@ -34,12 +34,15 @@ def measure_convergence(
     errors: dict[str, list[float]] = {}
     for name, train in run.trains.items():
         equilibrium = reference[name].numpy() / most
-        asr = train.cumsum(0, dtype=np.int32)
         alive = max(1, np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape)))
-        errors[name] = [float(np.abs(asr[t - 1] / t - equilibrium).sum() / alive) for t in steps]
+        errors[name] = []
+        spikes = np.zeros_like(equilibrium)
+        for before, t in zip((0, *steps), steps, strict=False):
+            spikes += train[before:t].sum(0)
+            errors[name].append(float(np.abs(spikes / t - equilibrium).sum() / alive))
     scores = []
     for t in steps:
-        logits = Emulator(network, "pipelined", steps=t).run(batch).logits
+        logits = Emulator(network, "pipelined", steps=t).logits(run.trains, batch)
         scores.append(score(network.task["metric"], predictions(logits), np.array(labels)))
     return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
 

@@ -111,10 +111,18 @@ class Emulator(Backend):
             for source in stage.sources:
                 if last_use[source] == stage.name:
                     del trains[source]
-        readout = self._integrate(stage, trains, masks)
-        if self.schedule == "pipelined":
-            readout = readout * self.network.timesteps // self.steps
-        return Run(readout[:, 0], counts, events, recorded if record else None, self.steps, self.latency_steps)
+        logits = self._readout(stage, trains, masks)
+        return Run(logits, counts, events, recorded if record else None, self.steps, self.latency_steps)
+
+    def logits(self, trains: Trains, batch: TokenBatch) -> NDArray[np.int64]:
+        """What a run of ``steps`` steps reads out, (B, labels), from recorded ``trains`` of at least as many."""
+        stage = self.network.readout
+        first = {s: torch.from_numpy(trains[s][: self.steps].astype(np.float32)) for s in stage.sources}
+        return self._readout(stage, first, _Masks(batch))
+
+    def _readout(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
+        u = self._integrate(stage, trains, masks)[:, 0]
+        return u * self.network.timesteps // self.steps if self.schedule == "pipelined" else u
 
     def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:
         """What the sources' spikes of each step add to U; linear and attention drives alike."""

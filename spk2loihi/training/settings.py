@@ -19,6 +19,9 @@ class TrainSettings:
     timesteps: int = 16
     bits: float = 8
     max_tokens: int = 64
+    leak: float = 0.0  # these three: see `SpikingBertConfig`; networks that have them cannot be exported
+    feedback: float = 0.0
+    solver: str = "anderson"
     epochs: int = 1  # of each stage
     steps: int | None = None  # of each stage, in place of whole epochs
     teacher_epochs: int = 1

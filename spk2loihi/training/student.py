@@ -61,6 +61,9 @@ def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, sett
             timesteps=settings.timesteps,
             weight_bits=settings.bits,
             max_tokens=settings.max_tokens,
+            leak=settings.leak,
+            feedback=settings.feedback,
+            solver=settings.solver,
             **_labels(spec),
         )
     )
@@ -72,14 +75,15 @@ def start_from_checkpoint(
     """A student as ``checkpoint``, read from ``path``, left it, with what ``settings`` say of T, bits and tokens.
 
     Raises:
-        UserError: a student of another width, vocabulary or preset than the teacher and the settings have, or trained
-            for other labels.
+        UserError: a student of another width, vocabulary, preset or feedback than the teacher and the settings have, or
+            trained for other labels.
     """
     config, bert = checkpoint.model.config, teacher.model.config
     for what, theirs, ours in (
         ("hidden size", config.hidden_size, bert.hidden_size),
         ("preset", config.preset, settings.preset),
         ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
+        ("feedback", config.feedback, settings.feedback),
     ):
         if theirs != ours:
             raise UserError(
@@ -101,6 +105,8 @@ def start_from_checkpoint(
         "timesteps": settings.timesteps,
         "weight_bits": settings.bits,
         "max_tokens": settings.max_tokens,
+        "leak": settings.leak,
+        "solver": settings.solver,
         **_labels(spec),
     }
     weights = {
