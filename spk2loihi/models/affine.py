@@ -27,19 +27,19 @@ class FoldableAffine(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels))
         self.shift = nn.Parameter(torch.zeros(channels))
         # Running means of x, y, x*x and x*y, (4, d), and how many batches went in: kept so that a resumed run goes on.
-        self.register_buffer("moments", torch.zeros(4, channels))
+        # float64, since the line is a quotient of their small differences.
+        self.register_buffer("moments", torch.zeros(4, channels, dtype=torch.float64))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def fit(self, x: Tensor, y: Tensor, mask: Tensor) -> None:
         """Follow the least-squares line from x (B, L, d) to y (B, L, d) over tokens of ``mask`` (B, L, 1)."""
         kept = mask[..., 0].bool().expand(x.shape[:2])
-        x, y = x[kept], y[kept]  # (tokens, d)
+        x, y = x[kept].double(), y[kept].double()  # (tokens, d)
         sums = torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0), torch.ones_like(x).sum(0)])  # (5, d)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(sums)  # every process fits to the tokens of all, or they would drift apart
-        new = (sums[:4] / sums[4]).to(self.moments.dtype)
-        self.moments.lerp_(new, 1.0 if self.batches == 0 else _MOMENTUM)
+        self.moments.lerp_(sums[:4] / sums[4], 1.0 if self.batches == 0 else _MOMENTUM)
         self.batches += 1
         mean_x, mean_y, mean_xx, mean_xy = self.moments
         variance = (mean_xx - mean_x * mean_x).clamp(min=0)
