@@ -47,6 +47,7 @@ N = TypeVar("N", int, float)
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     networks: tuple[Path, ...],
     from_networks: bool,
     timesteps: str,
