@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -78,6 +79,8 @@ def command(
     for name in ("sweep.json", "sweep.html"):
         check_writable(out / name)
     check_writable(json_file, inputs=networks)
+    if json_file is not None and json_file.resolve().parent == out.resolve() and json_file.stem == "sweep":
+        raise UserError(f"--json {json_file} is a file that the sweep itself writes: name another")
     from spk2loihi.energy import load_coefficients
     from spk2loihi.sweep.report import build_sweep, write_sweep
     from spk2loihi.sweep.work import run_jobs
@@ -89,6 +92,9 @@ def command(
         if networks
         else _plan_training(data, options, axes, encodings, samples, out)
     )
+    if not networks:
+        made = sum(job.settings is None for job in todo)
+        click.echo(f"{len(todo)} networks, {made} of them there already")
     records: list[dict[str, Any]] = []
     refused = []
     for i, outcome in enumerate(run_jobs(todo, jobs, click.echo), 1):
@@ -174,7 +180,10 @@ def _check_nothing_to_train(context: click.Context, networks: tuple[Path, ...]) 
 
 def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
     try:
-        return [kind(part) for part in text.split(",")]
+        numbers = [kind(part) for part in text.split(",")]
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError
+        return numbers
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
         raise UserError(f"{option} is {text!r}, but it is {what} separated by commas: e.g. {option} 4,8") from None

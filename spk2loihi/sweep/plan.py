@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,9 @@ from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.distillation import LossWeights
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.manifest import fingerprint, teacher_digest
+from spk2loihi.training.processes import accelerator
 from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.state import Interval
 from spk2loihi.training.student import start_from_teacher
 from spk2loihi.training.teacher import load_teacher
 from spk2loihi.training.tune import tuned_teacher
@@ -39,6 +40,9 @@ def plan_training(
     Raises:
         UserError: a setting is wrong, or ``out`` holds a network that other settings or data made.
     """
+    Interval.parse(base.checkpoint_every)
+    with accelerator(base.precision):
+        pass  # refuses a precision the device has not
     spec, train = load_train(spec)
     held_out = load_held_out(spec)
     teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
@@ -60,9 +64,9 @@ def plan_training(
     jobs = []
     for point in points:
         settings, folder = point.settings(base), out / point.name
-        network, wanted = folder / "model.net", fingerprint(point.settings(base), manifest)
-        exported = network.is_file() and _made_with(network, read_network(network).provenance, wanted)
+        network, wanted = folder / "model.net", fingerprint(settings, manifest)
         model = folder / "model.pt"
+        exported = network.is_file() and _is_of(network, read_network(network).provenance.get("training", {}), wanted)
         trained = not exported and model.is_file() and _is_of(model, load_checkpoint(model).training, wanted)
         jobs.append(
             Job(
@@ -93,17 +97,13 @@ def plan_networks(
     ]
 
 
-def _made_with(network: Path, provenance: dict[str, Any], wanted: dict[str, str]) -> bool:
-    return _is_of(network, provenance.get("training", {}), wanted)
-
-
 def _is_of(path: Path, training: dict[str, Any], wanted: dict[str, str]) -> bool:
     """True; UserError where the file at ``path`` was made with other settings or data than those wanted."""
-    theirs: dict[str, str] = {}
-    if "settings" in training and "manifest" in training:
-        training = json.loads(json.dumps(training))
-        losses = LossWeights(**training["settings"]["losses"])
-        theirs = fingerprint(TrainSettings(**{**training["settings"], "losses": losses}), training["manifest"])
+    try:
+        settings = TrainSettings(**{**training["settings"], "losses": LossWeights(**training["settings"]["losses"])})
+        theirs = fingerprint(settings, training["manifest"])
+    except (KeyError, TypeError):  # of another version
+        theirs = {}
     changed = [name for name in wanted if theirs.get(name) != wanted[name]]
     if changed:
         raise UserError(

@@ -67,8 +67,8 @@ def build_sweep(
         UserError: there are no records, or they are of different sentences, whose scores do not compare.
     """
     if not records:
-        reasons = "; ".join(f"{r['name']}: {r['reason']}" for r in refused)
-        raise UserError(f"the sweep has 0 points, and at least 1 is needed: {reasons}")
+        reasons = "; ".join(dict.fromkeys(r["reason"] for r in refused))
+        raise UserError(f"none of {len(refused)} networks could be made and run: {reasons}")
     _check_comparable(records)
     sets = [*coefficient_sets, *BUILTIN_SETS.values()]
     default = default_configuration()
