@@ -16,6 +16,7 @@ from spk2loihi.energy.svg import INK, render, style
 
 _WIDTH = 5.0  # inches; as in the energy report
 _PANEL = 2.7  # inches a panel is high
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.11, 0.07  # of a point's label, in parts of the panel
 _INKS = ("synapse", "neuron", "routing", "host", "attention", "baseline")
 _MARKERS = {"rate": "o", "graded": "D"}
 
@@ -88,16 +89,7 @@ def _panel(
             linestyle="none",
             zorder=3 if p["on_front"] else 2,
         )
-        if p["on_front"]:
-            axes.annotate(
-                _name(p), (cost(p), _shown(data, p)), (4, -9), textcoords="offset points", fontsize=7.5,
-                color=INK["ink"],
-            )  # fmt: skip
-    if data["teacher_score"] is not None:
-        level = data["teacher_score"] * _scale(data)
-        axes.axhline(level, color=INK["ink"], linewidth=1, linestyle=(0, (1, 2)))
-        axes.annotate("teacher", (0, level), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      fontsize=7.5)  # fmt: skip
+    _teacher(axes, data, points)
     costs = [cost(p) for p in points]
     if min(costs) > 0 and max(costs) > 4 * min(costs):
         axes.set_xscale("log")
@@ -110,6 +102,32 @@ def _panel(
     axes.xaxis.set_major_formatter(lambda value, _: tick(value))
     axes.tick_params(axis="x", labelcolor=INK["muted"])
     axes.set_ylabel(f"{data['metric']} (%)" if _scale(data) == 100 else data["metric"])
+    _label_front(axes, data, points, cost)
+
+
+def _teacher(axes: Axes, data: Mapping[str, Any], points: Sequence[Point]) -> None:
+    """The teacher's score as a line, where it would not squeeze the points together."""
+    if data["teacher_score"] is None:
+        return
+    scores, level = [_shown(data, p) for p in points], data["teacher_score"] * _scale(data)
+    room = max(max(scores) - min(scores), _scale(data) / 50)
+    if min(scores) - room <= level <= max(scores) + room:
+        axes.axhline(level, color=INK["ink"], linewidth=1, linestyle=(0, (1, 2)))
+        axes.annotate(
+            "teacher", (0, level), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5
+        )
+
+
+def _label_front(axes: Axes, data: Mapping[str, Any], points: Sequence[Point], cost: Callable[[Point], float]) -> None:
+    """T and rate penalty beside the points of the front, best first, as far as they do not cover each other."""
+    taken: list[tuple[float, float]] = []
+    axes.autoscale_view()
+    for p in sorted((p for p in points if p["on_front"]), key=lambda p: -p["score"]):
+        place = (cost(p), _shown(data, p))
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
+        if all(abs(x - a) > _LABEL_WIDTH or abs(y - b) > _LABEL_HEIGHT for a, b in taken):
+            taken.append((x, y))
+            axes.annotate(_name(p), place, (5, -9), textcoords="offset points", fontsize=7.5, color=INK["ink"])
 
 
 def _kind(point: Point) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
@@ -45,6 +47,7 @@ def plan_training(
         pass  # refuses a precision the device has not
     spec, train = load_train(spec)
     held_out = load_held_out(spec)
+    torch.manual_seed(base.seed)  # as `train` does, for a classifier that the teacher has not yet
     teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
     layers = layer_map(base.layers, teacher.model.config.num_hidden_layers)
     for point in points:

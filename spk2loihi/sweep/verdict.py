@@ -28,8 +28,8 @@ def verdict(data: Mapping[str, Any]) -> list[str]:
     points, metric = data["points"], data["metric"]
     front = [p for p in points if p["on_front"]]
     sentences = [
-        f"{len(front)} of {len(points)} points lie on the front of their encoding: none there has at least their "
-        f"{metric} with no more SynOps and no more time steps."
+        f"{len(front)} of {len(points)} points lie on the front of their encoding: no other reaches their {metric} "
+        "without more SynOps or more time steps."
     ]
     sentences.append(_default_sentence(data))
     best = max(points, key=lambda p: p["score"])
@@ -38,7 +38,7 @@ def verdict(data: Mapping[str, Any]) -> list[str]:
         if near:
             choice = min(near, key=lambda p: p["synops_per_sample"])
             sentences.append(
-                f"{encoding.capitalize()} encoding: within {fmt.significant(100 * _NEAR)} points of the best {metric} "
+                f"{encoding.capitalize()} encoding: within {100 * _NEAR:g} point of the best {metric} "
                 f"({formatted(best['score'], metric)}), {label(choice)} has the fewest SynOps: "
                 f"{formatted(choice['score'], metric)}, "
                 f"{fmt.count(choice['synops_per_sample'])} SynOps, {choice['latency_steps']:,} steps."
@@ -55,7 +55,7 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
         error = 100 * math.sqrt(max(best * (1 - best), 1 / n) / n)
         lines.append(
             f"The front takes scores as they are. Over {n:,} sentences the standard error of an accuracy is about "
-            f"{fmt.significant(error)} points, so smaller differences between points may be chance."
+            f"{error:.2g} points, so smaller differences between points may be chance."
         )
     lines += [
         "Each network is one training run with one seed; its epoch was chosen on the held-out sentences that score it.",

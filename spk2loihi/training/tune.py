@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer
 
 from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted
@@ -42,6 +41,9 @@ def tuned_teacher(
 
     An interrupted run goes on where it was.
 
+    Args:
+        teacher: as loaded after seeding torch with ``settings.seed``, which draws its classifier.
+
     Raises:
         UserError: ``home`` holds a teacher that other settings or data made, or no such record at all.
     """
@@ -55,7 +57,6 @@ def tuned_teacher(
         return _kept(home, record, parts, spec)
     remove_leftovers(home, record, state_file)
     with make_accelerator(settings.precision) as accelerator:
-        torch.manual_seed(settings.seed)
         tokenizer = Tokenizer.from_str(teacher.tokenizer)
         data, _ = labelled(tokenizer, train, settings.max_tokens, spec.regression)
         scored, _ = labelled(tokenizer, held_out, settings.max_tokens, spec.regression)
