@@ -300,6 +300,7 @@ class _Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_goes_on(
     place: Path, tmp_path: Path, tiny_task: TinyTask, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

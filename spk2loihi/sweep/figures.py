@@ -102,7 +102,7 @@ def _panel(
     axes.xaxis.set_major_formatter(lambda value, _: tick(value))
     axes.tick_params(axis="x", labelcolor=INK["muted"])
     axes.set_ylabel(f"{data['metric']} (%)" if _scale(data) == 100 else data["metric"])
-    _label_front(axes, data, points, cost)
+    _label(axes, data, points, cost)
 
 
 def _teacher(axes: Axes, data: Mapping[str, Any], points: Sequence[Point]) -> None:
@@ -118,16 +118,23 @@ def _teacher(axes: Axes, data: Mapping[str, Any], points: Sequence[Point]) -> No
         )
 
 
-def _label_front(axes: Axes, data: Mapping[str, Any], points: Sequence[Point], cost: Callable[[Point], float]) -> None:
-    """T and rate penalty beside the points of the front, best first, as far as they do not cover each other."""
+def _label(axes: Axes, data: Mapping[str, Any], points: Sequence[Point], cost: Callable[[Point], float]) -> None:
+    """T and rate penalty beside the points, front first, as far as they do not cover each other."""
     taken: list[tuple[float, float]] = []
     axes.autoscale_view()
-    for p in sorted((p for p in points if p["on_front"]), key=lambda p: -p["score"]):
+    for p in sorted(points, key=lambda p: (not p["on_front"], -p["score"])):
         place = (cost(p), _shown(data, p))
         x, y = axes.transAxes.inverted().transform(axes.transData.transform(place))
         if all(abs(x - a) > _LABEL_WIDTH or abs(y - b) > _LABEL_HEIGHT for a, b in taken):
             taken.append((x, y))
-            axes.annotate(_name(p), place, (5, -9), textcoords="offset points", fontsize=7.5, color=INK["ink"])
+            axes.annotate(
+                _name(p),
+                place,
+                (5, -9),
+                textcoords="offset points",
+                fontsize=7.5,
+                color=INK["ink" if p["on_front"] else "muted"],
+            )
 
 
 def _kind(point: Point) -> str:

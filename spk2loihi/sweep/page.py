@@ -30,7 +30,7 @@ def render_html(data: Mapping[str, Any]) -> str:
     chips = [name for name, s in data["coefficients"].items() if s["kind"] == "chip"]
     return environment.get_template("sweep.html.jinja").render(
         data=data,
-        best=max(data["points"], key=lambda p: p["score"]),
+        best=max(data["points"], key=lambda p: (p["score"], -p["synops_per_sample"])),
         score=lambda value: formatted(value, data["metric"]),
         label=label,
         figures={
