@@ -60,13 +60,17 @@ def training_task(options: dict[str, Any]) -> TaskSpec:
     return task_spec(**options)
 
 
-def held_out(network: Network, options: dict[str, Any], samples: int | None) -> tuple[TaskSpec, Examples]:
-    """Held-out sentences: of the data options, or of the task the network file remembers."""
+def held_out_task(network: Network, options: dict[str, Any]) -> TaskSpec:
+    """The task of the data options, with the network's labels, or the one the network file remembers."""
     if any(value is not None for value in options.values()):
         own = any(options.get(place) is not None for place in ("train_file", "dev_file", "dataset"))
-        spec = task_spec(**options, labels=network.task["labels"], metric=network.task["metric"] if own else None)
-    else:
-        spec = TaskSpec.from_dict(network.task)
+        return task_spec(**options, labels=network.task["labels"], metric=network.task["metric"] if own else None)
+    return TaskSpec.from_dict(network.task)
+
+
+def held_out(network: Network, options: dict[str, Any], samples: int | None) -> tuple[TaskSpec, Examples]:
+    """Held-out sentences: of the data options, or of the task the network file remembers."""
+    spec = held_out_task(network, options)
     examples = load_held_out(spec)
     return spec, examples if samples is None else examples.take(samples)
 

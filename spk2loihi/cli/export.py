@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,11 @@ def run(
     check_writable(out, json_file, inputs=[model_file])
     if schedule == "pipelined" and encoding == "graded":
         raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
-    from spk2loihi.export import write_network
-    from spk2loihi.export.fold import fold
+    from spk2loihi.export.convert import export_checkpoint
     from spk2loihi.files import sha256
-    from spk2loihi.training.checkpoint import load_checkpoint
     from spk2loihi.versions import versions
 
-    checkpoint = load_checkpoint(model_file)
-    provenance = {
-        "model_file": model_file.name,
-        "model_sha256": sha256(model_file),
-        "training": checkpoint.training,
-        "versions": versions(),
-    }
-    network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
-    network = replace(network, schedule=schedule, encoding=encoding)
-    write_network(network, out)
+    network = export_checkpoint(model_file, out, schedule, encoding)
     synapses = sum(int(group.fan_out.sum()) for stage in network.stages for group in stage.synapses)
     worst = max(network.stages, key=lambda stage: stage.max_drive)
     numbers = {

@@ -20,6 +20,7 @@ _COMMANDS = {
     "energy": "energy",
     "inspect": "inspect",
     "fit": "fit",
+    "sweep": "sweep",
     "doctor": "doctor",
     "demo": "demo",
 }
@@ -32,6 +33,7 @@ _HELP = {
     "energy": "Count operations and estimate energy, honestly.",
     "inspect": "Show a network's layers and scales.",
     "fit": "Say whether a network fits on a Loihi 2 board, and what would make it fit.",
+    "sweep": "Train or take many networks, and find the Pareto front of score and cost.",
     "doctor": "Show what is installed and what is missing.",
     "demo": "Do all of it, into ./spk2loihi-demo.",
 }

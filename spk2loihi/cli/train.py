@@ -99,7 +99,7 @@ def command(
     """Train a spiking student from a BERT teacher; writes model.pt and metrics.json."""
     data = {name: options.pop(name) for name in DATA_OPTIONS} | {"metric": metric}
     run(
-        data, out, json_file, resume=resume, layers=_layers(layers), learning_rate=lr, temperature=temperature,
+        data, out, json_file, resume=resume, layers=parse_layers(layers), learning_rate=lr, temperature=temperature,
         rate_penalty=rate_penalty, **options,
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ def run(
     save_numbers(json_file, metrics)
 
 
-def _layers(text: str | None) -> str | list[int] | None:
+def parse_layers(text: str | None) -> str | list[int] | None:
     """ "3" means the first three layers, "0,2,5" those three; words are left to `layer_map`."""
     if text is None or text[:1].isalpha():
         return text

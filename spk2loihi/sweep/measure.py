@@ -1,0 +1,99 @@
+"""One network in one encoding: run over held-out sentences, counted, and remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spk2loihi.data import TaskSpec, examples_digest, load_held_out
+from spk2loihi.export import Network, read_network
+from spk2loihi.export.network import Encoding
+from spk2loihi.files import sha256, write_json
+from spk2loihi.simulators import create_backend, encode, simulate, summary
+from spk2loihi.versions import versions
+
+
+def measure(
+    network_file: Path,
+    encodings: tuple[Encoding, ...],
+    spec: TaskSpec | None,
+    samples: int | None,
+    folder: Path,
+    advance: Callable[[int], None] = lambda n: None,
+) -> list[dict[str, Any]]:
+    """A record for each encoding, in the windowed schedule.
+
+    A record is kept in ``folder`` and taken from there when network, sentences and program are the same.
+
+    Args:
+        spec: whose held-out sentences are run; None: the task the network remembers.
+        samples: only the first so many.
+
+    Returns:
+        records: ``key`` (what decides the rest), ``network`` (facts), ``metric``, ``score``, ``samples``,
+        ``latency_steps``, ``stages`` (counters over all samples), ``teacher_score`` (on the same sentences, or null).
+    """
+    network = read_network(network_file)
+    task = TaskSpec.from_dict(network.task) if spec is None else spec
+    examples = load_held_out(task)
+    if samples is not None:
+        examples = examples.take(samples)
+    encoded, truncated = encode(network, examples)
+    shared = {
+        "network_sha256": sha256(network_file),
+        "sentences": examples_digest(examples),
+        "metric": task.metric,
+        "spk2loihi": versions().get("spk2loihi"),
+    }
+    training = network.provenance.get("training", {})
+    records = []
+    for encoding in encodings:
+        key = {**shared, "encoding": encoding}
+        kept = folder / f"{encoding}.json"
+        record = _kept(kept, key)
+        if record is None:
+            backend = create_backend("emulator", network, "windowed", encoding)
+            result = simulate(backend, encoded, advance=advance)
+            numbers = summary(backend, result, task.metric, list(examples.labels))
+            record = {
+                "key": key,
+                "network": _facts(network),
+                "metric": task.metric,
+                "score": numbers["score"],
+                "samples": numbers["samples"],
+                "truncated": truncated,
+                "latency_steps": numbers["latency_steps"],
+                "mean_rate": numbers["mean_rate"],
+                "stages": [stage.to_dict() for stage in result.stages],
+                # the teacher was scored on all held-out sentences of the network's own task
+                "teacher_score": training.get("teacher_score") if spec is None and samples is None else None,
+                "wall_s": result.wall_s,
+            }
+            write_json(kept, record)
+        else:
+            advance(len(encoded))
+        records.append({**record, "file": str(network_file)})
+    return records
+
+
+def _kept(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("key") == key else None
+
+
+def _facts(network: Network) -> dict[str, Any]:
+    settings = network.provenance.get("training", {}).get("settings", {})
+    return {
+        "timesteps": network.timesteps,
+        "bits": network.weight_bits,
+        "rate_penalty": settings.get("losses", {}).get("rate", 0.0),
+        "preset": network.config.get("preset"),
+        "layers": network.config.get("num_hidden_layers"),
+        "task": network.task["name"],
+        "seed": settings.get("seed"),
+    }

@@ -1,0 +1,116 @@
+"""What a sweep has to do: everything is checked before the first hour of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
+from spk2loihi.errors import UserError
+from spk2loihi.export import read_network
+from spk2loihi.export.network import Encoding
+from spk2loihi.files import sha256
+from spk2loihi.sweep.grid import TrainingPoint
+from spk2loihi.sweep.work import Job
+from spk2loihi.training.checkpoint import load_checkpoint
+from spk2loihi.training.distillation import LossWeights
+from spk2loihi.training.layer_map import layer_map
+from spk2loihi.training.manifest import fingerprint, teacher_digest
+from spk2loihi.training.processes import accelerator
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.state import Interval
+from spk2loihi.training.student import start_from_teacher
+from spk2loihi.training.teacher import load_teacher
+from spk2loihi.training.tune import tuned_teacher
+
+
+def plan_training(
+    spec: TaskSpec,
+    base: TrainSettings,
+    points: Sequence[TrainingPoint],
+    encodings: tuple[Encoding, ...],
+    samples: int | None,
+    out: Path,
+    report: Callable[[str], None],
+) -> list[Job]:
+    """A job for each of ``points``. A teacher without a classifier is fine-tuned here, once, into ``out/teacher``.
+
+    Raises:
+        UserError: a setting is wrong, or ``out`` holds a network that other settings or data made.
+    """
+    Interval.parse(base.checkpoint_every)
+    with accelerator(base.precision):
+        pass  # refuses a precision the device has not
+    spec, train = load_train(spec)
+    held_out = load_held_out(spec)
+    torch.manual_seed(base.seed)  # as `train` does, for a classifier that the teacher has not yet
+    teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
+    layers = layer_map(base.layers, teacher.model.config.num_hidden_layers)
+    for point in points:
+        settings = point.settings(base)
+        settings.check()
+        start_from_teacher(teacher, layers, spec, settings)
+    if not fine_tuned:
+        teacher = tuned_teacher(teacher, spec, train, held_out, base, out / "teacher", report)
+        base = replace(base, teacher=str(out / "teacher"))
+    manifest = {
+        "task": spec.to_dict(),
+        "data": {"train": examples_digest(train), "held_out": examples_digest(held_out)},
+        "teacher_sha256": teacher_digest(teacher, True),
+        "student_sha256": None,
+        "processes": 1,
+    }
+    jobs = []
+    for point in points:
+        settings, folder = point.settings(base), out / point.name
+        network, wanted = folder / "model.net", fingerprint(settings, manifest)
+        model = folder / "model.pt"
+        exported = network.is_file() and _is_of(network, read_network(network).provenance.get("training", {}), wanted)
+        trained = not exported and model.is_file() and _is_of(model, load_checkpoint(model).training, wanted)
+        jobs.append(
+            Job(
+                point.name,
+                network,
+                folder,
+                encodings,
+                samples,
+                None if exported else spec,
+                None if exported else settings,
+                trained,
+            )
+        )
+    return jobs
+
+
+def plan_networks(
+    networks: Sequence[Path],
+    specs: Sequence[TaskSpec | None],
+    encodings: tuple[Encoding, ...],
+    samples: int | None,
+    out: Path,
+) -> list[Job]:
+    """A job for each network that exists already; their records go to ``out/networks``, by checksum."""
+    return [
+        Job(str(network), network, out / "networks" / sha256(network)[:16], encodings, samples, spec)
+        for network, spec in zip(networks, specs, strict=True)
+    ]
+
+
+def _is_of(path: Path, training: dict[str, Any], wanted: dict[str, str]) -> bool:
+    """True; UserError where the file at ``path`` was made with other settings or data than those wanted."""
+    try:
+        settings = TrainSettings(**{**training["settings"], "losses": LossWeights(**training["settings"]["losses"])})
+        theirs = fingerprint(settings, training["manifest"])
+    except (KeyError, TypeError):  # of another version
+        theirs = {}
+    changed = [name for name in wanted if theirs.get(name) != wanted[name]]
+    if changed:
+        raise UserError(
+            f"{path} was made with other settings or data ({', '.join(changed)}): give the same options as before, or "
+            "choose another folder with -o"
+        )
+    return True

@@ -1,0 +1,106 @@
+"""What a sweep says, in sentences computed from its points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from spk2loihi.data import formatted
+from spk2loihi.energy import formatting as fmt
+
+#: A score this far below the best is worth a saving to many users; a choice for the sentence, nothing else.
+_NEAR = 0.01
+
+
+def label(point: Mapping[str, Any]) -> str:
+    """``T = 8, 4 bits, graded, penalty 1``; what is the default of every sweep is left out."""
+    parts = [f"T = {point['timesteps']}", f"{point['bits']:g} bits", point["encoding"]]
+    if point["rate_penalty"]:
+        parts.append(f"penalty {point['rate_penalty']:g}")
+    if point["preset"] != "spikingbert":
+        parts.append(str(point["preset"]))
+    return ", ".join(parts)
+
+
+def verdict(data: Mapping[str, Any]) -> list[str]:
+    """Front, default configuration, cheapest point near the best, and energy against the same-shape ANN."""
+    points, metric = data["points"], data["metric"]
+    front = [p for p in points if p["on_front"]]
+    sentences = [
+        f"{len(front)} of {len(points)} points lie on the front of their encoding: no other reaches their {metric} "
+        "without more SynOps or more time steps."
+    ]
+    sentences.append(_default_sentence(data))
+    best = max(points, key=lambda p: p["score"])
+    for encoding in dict.fromkeys(p["encoding"] for p in points):
+        near = [p for p in front if p["encoding"] == encoding and p["score"] >= best["score"] - _NEAR]
+        if near:
+            choice = min(near, key=lambda p: p["synops_per_sample"])
+            sentences.append(
+                f"{encoding.capitalize()} encoding: within {100 * _NEAR:g} point of the best {metric} "
+                f"({formatted(best['score'], metric)}), {label(choice)} has the fewest SynOps: "
+                f"{formatted(choice['score'], metric)}, "
+                f"{fmt.count(choice['synops_per_sample'])} SynOps, {choice['latency_steps']:,} steps."
+            )
+    return [*sentences, *_energy_sentences(data)]
+
+
+def caveats(data: Mapping[str, Any]) -> list[str]:
+    """What the points do not say."""
+    n, metric = data["samples"], data["metric"]
+    lines = []
+    if metric == "accuracy":
+        best = max(p["score"] for p in data["points"])
+        error = 100 * math.sqrt(max(best * (1 - best), 1 / n) / n)
+        lines.append(
+            f"The front takes scores as they are. Over {n:,} sentences the standard error of an accuracy is about "
+            f"{error:.2g} points, so smaller differences between points may be chance."
+        )
+    lines += [
+        "Each network is one training run with one seed; its epoch was chosen on the held-out sentences that score it.",
+        "A graded message adds the product of a weight and its payload, a spike adds a weight: their SynOps are "
+        "different operations, so the encodings have a front each. Energies price both alike on a chip, for want of a "
+        "published price, and as multiply-accumulates and additions in bare arithmetic.",
+        "Energies are counts times published prices, not measurements; no price has been published for Loihi 2. Step "
+        "times depend on the mapping, so latency is in steps.",
+    ]
+    return lines
+
+
+def _default_sentence(data: Mapping[str, Any]) -> str:
+    default, points = data["default"], data["points"]
+    what = f"The default configuration ({label(default)})"
+    if not default["points"]:
+        return f"{what} is not among the points."
+    point = points[default["points"][0]]
+    if default["on_front"]:
+        return f"{what} lies on the front."
+    better = [
+        p
+        for p in points
+        if p["on_front"]
+        and p["encoding"] == point["encoding"]
+        and p["score"] >= point["score"]
+        and p["synops_per_sample"] <= point["synops_per_sample"]
+        and p["latency_steps"] <= point["latency_steps"]
+    ]
+    named = "; ".join(label(p) for p in better)
+    return f"{what} does not lie on the front: {named} is at least as good in everything and better in something."
+
+
+def _energy_sentences(data: Mapping[str, Any]) -> list[str]:
+    points = data["points"]
+    sentences = []
+    for name, coefficients in data["coefficients"].items():
+        if coefficients["kind"] != "chip":
+            continue
+        for baseline, described in data["coefficients"].items():
+            if described["kind"] != "arithmetic" or described["precision"] != "int8":
+                continue
+            ratios = [p["energy_per_sample_nJ"][name] / p["ann_energy_per_sample_nJ"][baseline] for p in points]
+            sentences.append(
+                f"At the prices of {name} the points cost {fmt.factor(min(ratios))} to {fmt.factor(max(ratios))} times "
+                f"the same-shape ANN in int8 ({baseline})."
+            )
+    return sentences
