@@ -31,7 +31,8 @@ function bars(host, rows, options) {
       const [from, to] = row.range.map(place);
       segments.push(el("span", { class: "range", style: { left: percent(from), width: percent(to - from) } }));
     }
-    const item = el("li", {}, el("span", { class: "name", title: row.name }, row.name),
+    const item = el("li", {}, el("span", { class: "name", title: row.name },
+      ...(row.name.startsWith("layer.") ? [el("span", { class: "prefix" }, "layer."), row.name.slice(6)] : [row.name])),
       el("span", { class: "track", "aria-hidden": "true" }, ...segments), number(row.path, row.form));
     item.addEventListener("pointermove", (event) => showTip(event.clientX, event.clientY, row.name, details(row)));
     item.addEventListener("pointerleave", hideTip);

@@ -26,13 +26,19 @@ const svg = (tag, attributes = {}, ...children) =>
 // --- numbers as people read them: the same rules as spk2loihi/energy/formatting.py
 
 const PREFIXES = { "-5": "f", "-4": "p", "-3": "n", "-2": "µ", "-1": "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P" };
-const exponent = (value) => Number(value.toExponential(2).split("e")[1]);
+/** Three significant digits; an exact half goes to the even digit, as in Python (`toPrecision` rounds it up). */
+function rounded(value) {
+  const [digits, power] = value.toExponential(60).split("e");
+  const evenHalf = /^-?\d\.\d[02468]50*$/.test(digits);
+  return evenHalf ? Number(`${digits.slice(0, digits.indexOf(".") + 3)}e${power}`) : Number(value.toPrecision(3));
+}
+const exponent = (value) => Number(rounded(value).toExponential().split("e")[1]);
 
 function significant(value) {
   if (value === 0) return "0";
   if (Math.abs(value) < 1e-4) return value.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
   const digits = Math.max(0, 2 - exponent(value));
-  return Number(value.toPrecision(3)).toLocaleString("en-GB", {
+  return rounded(value).toLocaleString("en-GB", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
@@ -40,7 +46,7 @@ function significant(value) {
 function prefixed(value) {
   if (value === 0) return [0, ""];
   const group = Math.min(Math.max(Math.floor(exponent(value) / 3), -5), 5);
-  return [Number(value.toPrecision(3)) / 1000 ** group, PREFIXES[group]];
+  return [rounded(value) / 1000 ** group, PREFIXES[group]];
 }
 function energy(nanojoules) {
   const [value, prefix] = prefixed(nanojoules * 1e-9);

@@ -54,7 +54,7 @@ bars(
     log: true,
     large: true,
     line: { path: ["t_times_density"], label: "This network's T × density", form: "significant" },
-    tick: (value) => bare(significant(value)),
+    tick: (value) => String(Number(value.toPrecision(1))),
   },
 );
 

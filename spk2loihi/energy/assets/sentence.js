@@ -112,11 +112,12 @@ function sentenceSection(sentence) {
     const layers = [...new Map(run.stages.map((stage) => [stage.stage.startsWith("layer.") ? stage.stage.split(".").slice(0, 2).join(" ") : stage.stage, stage.first_step])
       .reverse()).entries()].reverse();
     const spaced = layers.filter(([, first], i) => i === 0 || first !== layers[i - 1][1]);
-    const roomy = (step * total) / Math.max(spaced.length, 1) > 52;
+    const edge = (first) => tokenWidth + (first - 1) * step;
+    const roomy = (first, next) => (next ? edge(next[1]) : width) - edge(first) > 58; // for a label up to the next one
     const drawing = svg("svg", { width, height, "aria-hidden": "true" },
       ...spaced.flatMap(([name, first], i) => [
-        svg("line", { x1: tokenWidth + (first - 1) * step, x2: tokenWidth + (first - 1) * step, y1: 0, y2: row * tokens.length + 6, stroke: "var(--line)" }),
-        ...(roomy || i % 2 === 1 ? [svg("text", { x: tokenWidth + (first - 1) * step + 2, y: row * tokens.length + 18 }, name)] : []),
+        svg("line", { x1: edge(first), x2: edge(first), y1: 0, y2: row * tokens.length + 6, stroke: "var(--line)" }),
+        ...(roomy(first, spaced[i + 1]) ? [svg("text", { x: edge(first) + 2, y: row * tokens.length + 18 }, name)] : []),
       ]),
       ...(state.token >= 0 ? [svg("rect", { x: 0, y: state.token * row, width, height: row, fill: "var(--accent)", "fill-opacity": 0.13 })] : []),
       ...paths.map((d, level) => svg("path", { d, fill: "var(--accent)", "fill-opacity": (level + 1.5) / (LEVELS + 0.5) })),
@@ -161,13 +162,15 @@ function sentenceSection(sentence) {
         if (n) paths.set(n, `${paths.get(n) ?? ""}M${left + j * size} ${top + i * size}h${size}v${size}h-${size}z`);
       }
     }
-    return [...paths].map(([n, d]) => svg("path", { d, fill: "var(--accent)", "fill-opacity": 0.08 + (0.92 * n) / steps }));
+    return [...paths].map(([n, d]) => svg("path", { d, fill: "var(--accent)", "fill-opacity": 0.06 + 0.94 * Math.sqrt(n / steps) }));
   }
 
   function drawAttention() {
     const run = current();
     const map = run.attention[state.map];
     const host = plot("attention");
+    const wide = host.clientWidth > 820; // heads beside the map, and larger
+    const thumb = wide ? 88 : 62;
     const heads = el("div", { class: "heads", role: "group", "aria-label": "Head" }, ...Array.from({ length: map.heads }, (_, head) =>
       el("button", { type: "button", "aria-pressed": String(head === state.head), "aria-label": `Head ${head}`,
         onclick: () => {
@@ -175,9 +178,9 @@ function sentenceSection(sentence) {
           drawAttention();
           plot("attention").querySelectorAll(".heads button")[head].focus();
         } },
-      svg("svg", { viewBox: `0 0 ${tokens.length} ${map.rows}`, width: 64, height: map.rows === 1 ? 10 : 64, preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("svg", { viewBox: `0 0 ${tokens.length} ${map.rows}`, width: thumb, height: map.rows === 1 ? 10 : thumb, preserveAspectRatio: "none", "aria-hidden": "true" },
         ...cellPaths(map, head, 1, 0, 0, run.steps)), String(head))));
-    const size = Math.max(11, Math.min(30, (host.clientWidth - tokenWidth - 8) / tokens.length));
+    const size = Math.max(11, Math.min(38, ((wide ? 0.56 : 1) * host.clientWidth - tokenWidth - 34) / tokens.length));
     const top = Math.min(tokenWidth, 92);
     const [width, height] = [tokenWidth + size * tokens.length + 30, top + size * map.rows + 6];
     const drawing = svg("svg", { width, height, "aria-hidden": "true" },
@@ -197,6 +200,7 @@ function sentenceSection(sentence) {
         const n = weight(map, state.head, i, j);
         return `${tokens[i]} attends to ${tokens[j]}: ${significant(n / run.steps)} (${n} spikes in ${run.steps} steps)`;
       });
+    host.classList.toggle("beside", wide && map.rows > 1);
     host.replaceChildren(heads, holder);
   }
 
