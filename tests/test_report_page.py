@@ -272,7 +272,8 @@ def test_the_page_carries_energy_json_itself(page: Chromium, files: Path) -> Non
 @needs_browser
 def test_every_control_is_reached_by_keyboard_and_has_a_name(page: Chromium) -> None:
     page.run(
-        "document.querySelectorAll('a, button, select, input, summary, [tabindex=\"0\"]').forEach((e, i) => e.dataset.stop = i)"
+        "document.querySelectorAll('a, button, select, input, summary, [tabindex=\"0\"]')"
+        ".forEach((e, i) => e.dataset.stop = i)"
     )
     # of a group of radio buttons the keyboard stops at the chosen one
     wanted = page.run(
