@@ -225,6 +225,22 @@ def test_energy_json(chain: Chain) -> None:
     assert not re.search(r"(src|href)=\"https?://[^\"]*\.(js|css)", page)
 
 
+def test_energy_shows_a_held_out_sentence_or_the_one_given(chain: Chain, place: Path) -> None:
+    shown = chain.json("energy")["sentence"]
+    assert re.fullmatch(r"held-out sentence \d+", shown["origin"])
+    assert shown["label"] in ("neg", "pos")
+    assert spk2loihi("energy", "--samples", "2", "--text", "a lovely film").code == 0
+    given = json.loads((place / "energy.json").read_text())
+    assert (given["sentence"]["text"], given["sentence"]["label"]) == ("a lovely film", None)
+    assert given["sentence"]["tokens"] == ["[CLS]", "a", "lovely", "film", "[SEP]"]
+    simulated = chain.json("text")["predictions"][0]
+    assert given["sentence"]["runs"][0]["prediction"] == simulated["label"]
+    assert given["sentence"]["runs"][0]["logits"] == simulated["logits"]
+    assert given["samples"] == 2  # counted over held-out data all the same
+    refused(place, "energy", "--text", " ", words="is empty")
+    refused(place, "energy", "--text", "film " * 40, words=r"42 tokens, more than the limit of 16")
+
+
 def test_inspect_json(chain: Chain) -> None:
     n = chain.json("inspect")
     assert len(n["layers"]) == 19

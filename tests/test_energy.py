@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -228,7 +230,6 @@ def test_graded_messages_are_multiply_accumulates_and_said_to_be() -> None:
     assert data["per_sample"]["snn"]["horowitz-45nm-int8"]["total_nJ"] == pytest.approx(0.23 * 531_000 / SAMPLES / 1e3)
     assert any("Graded spikes" in line for line in data["caveats"])
     page = render_html(data)
-    assert "Average spiking rate by stage" not in page
     assert "additions only" not in page
 
 
@@ -334,7 +335,7 @@ def test_bounds_of_prices_become_bounds_of_totals_and_ratios() -> None:
     assert row["ratio_range"] == pytest.approx([x * 531_000 / (4.6 * 121_600) for x in (10, 20)])
     assert data["per_sample"]["snn"]["loihi1-davies2018"]["total_range_nJ"] is None
     assert any(line.startswith("No bounds are stated by the sources of loihi1-davies2018,") for line in data["caveats"])
-    assert "10.0 to 20.0 pJ" in render_html(data)
+    assert "10.0 to 20.0 pJ" in Page(render_html(data)).text
 
 
 def test_a_comparison_the_bounds_leave_open_is_called_open() -> None:
@@ -449,22 +450,30 @@ def test_the_page_holds_every_headline_figure_and_verdict_of_the_json(tmp_path: 
 
 def test_the_page_loads_nothing(page_source: str) -> None:
     page = Page(page_source)
-    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "image"} & {tag for tag, _ in page.tags}
+    assert not {"img", "iframe", "object", "embed", "base", "image"} & {tag for tag, _ in page.tags}
     for _, attributes in page.tags:
         assert "src" not in attributes
         assert not any(name.startswith("on") for name in attributes)
-        assert (attributes.get("href") or "#").startswith("#")
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
     assert "@import" not in page_source
-    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page_source))
-    assert "http" not in page_source
+    assert "url(" not in page_source
+    assert "://" not in page_source
+
+
+def test_the_page_allows_no_script_but_its_own(page_source: str) -> None:
+    script = page_source[page_source.rindex("<script>") + len("<script>") : page_source.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(attributes["content"] for tag, attributes in Page(page_source).tags if "http-equiv" in attributes)
+    assert policy is not None
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
 
 
 def test_ids_are_unique_and_every_reference_resolves(page_source: str) -> None:
     ids = [attributes["id"] for _, attributes in Page(page_source).tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
-    references = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)|aria-labelledby="([^"]*)"', page_source)
+    references = re.findall(r'href="#([^"]*)"|aria-labelledby="([^"]*)"', page_source)
     assert {r for group in references for r in group if r} <= set(ids)
-    assert page_source.count("<svg") == page_source.count('role="img"') == 5
 
 
 def test_hostile_strings_are_escaped() -> None:
@@ -482,17 +491,43 @@ def test_hostile_strings_are_escaped() -> None:
     )  # fmt: skip
     source = render_html(data)
     page = Page(source)
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [tag for tag, _ in page.tags].count("script") == 2  # the numbers, and the page's own
     assert HOSTILE in page.text
     assert html.escape("<script>", quote=False) in source
-    assert "</style>" in source
     assert source.count("</style>") == 1
+    assert source.count("</script>") == 2
 
 
-def test_figures_take_their_colours_from_the_page(page_source: str) -> None:
-    body = page_source[page_source.index("<body>") :]
-    assert "var(--accent)" in body
-    assert not re.findall(r"(?:fill|stroke): #", body)
+def test_numbers_point_into_the_json(page_source: str) -> None:
+    """The page without its script; what the script draws is tested in a browser."""
+    data, found = report(), 0
+    for tag, attributes in Page(page_source).tags:
+        if tag == "data":
+            value: Any = data
+            for key in (attributes["data-pointer"] or "").split("/")[1:]:
+                key = key.replace("~1", "/").replace("~0", "~")
+                value = value[int(key)] if isinstance(value, list) else value[key]
+            assert json.loads(attributes["value"] or "") == value
+            found += 1
+    assert found > 100
+
+
+def test_groups_are_the_sums_of_their_stages() -> None:
+    named = stages()
+    named[1].name, named[2].name = "layer.0.query", "layer.0.score"
+    data = report(stages=named)
+    layers = {layer["name"]: layer for layer in data["layers"]}
+    groups = data["groups"]
+    assert [group["name"] for group in groups["encoder_layer"]] == ["embedding", "layer 0", "readout"]
+    assert [group["name"] for group in groups["part"]] == ["embedding", "query", "score", "readout"]
+    for group in groups["encoder_layer"] + groups["part"]:
+        members = [layers[name] for name in group["stages"]]
+        for key in ("synops", "attention_synops", "dense", "messages", "active_updates", "all_synops", "updates"):
+            assert group["per_sample"][key] == sum(member["per_sample"][key] for member in members)
+        for name in data["coefficients"]:
+            assert group["energy_total_nJ"][name] == pytest.approx(sum(m["energy_total_nJ"][name] for m in members))
+    assert groups["encoder_layer"][1]["asr"] == 2050 / (900 * 16)
+    assert groups["encoder_layer"][1]["t_times_density"] == 530_000 / 120_000
 
 
 def test_a_failed_write_leaves_no_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,8 @@ def write_csv(path: Path, rows: list[tuple[str, ...]], header: tuple[str, ...] =
     return path
 
 
-def make_tiny_task(folder: Path) -> TinyTask:
-    """Data files, and a BERT of 2 layers, 32 wide, 2 heads, trained for two seconds."""
+def make_tiny_task(folder: Path, layers: int = 2) -> TinyTask:
+    """Data files, and a BERT of ``layers`` layers, 32 wide, 2 heads, trained for two seconds."""
     train, dev = sentences(200, 1), sentences(60, 2)
     train_file, dev_file = write_csv(folder / "train.csv", train), write_csv(folder / "dev.csv", dev)
     vocabulary = folder / "vocab.txt"
@@ -63,9 +63,9 @@ def make_tiny_task(folder: Path) -> TinyTask:
     tokenizer = BertTokenizerFast(str(vocabulary))
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=POSITIONS, num_labels=2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-        initializer_range=0.1,
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=layers, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=POSITIONS, num_labels=2, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, initializer_range=0.1,
     )  # fmt: skip
     model = BertForSequenceClassification(config)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)

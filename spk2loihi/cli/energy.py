@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +20,7 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
 )
+from spk2loihi.data import Examples
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
 from spk2loihi.progress import progress_bar
@@ -30,6 +32,7 @@ _CONVERGENCE_SENTENCES = 8
 @network_argument
 @click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="A price table of your own; repeatable.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default="energy.html", show_default=True)
+@click.option("--text", help="The sentence shown spike by spike. [default: a held-out one]")
 @samples_option
 @encoding_option
 @data_options
@@ -38,13 +41,14 @@ def command(
     network_file: Path,
     coefficients: tuple[str, ...],
     out: Path,
+    text: str | None,
     samples: int | None,
     encoding: Any,
     json_file: Path | None,
     **data: Any,
 ) -> None:
     """Count operations over the held-out sentences; writes energy.html and energy.json beside it."""
-    run(network_file, out, json_file, coefficients, samples, encoding, data)
+    run(network_file, out, json_file, coefficients, samples, encoding, data, text)
 
 
 def run(
@@ -55,6 +59,7 @@ def run(
     samples: int | None = None,
     encoding: Any = None,
     data: dict[str, Any] | None = None,
+    text: str | None = None,
 ) -> None:
     """The command without its parser."""
     if out.suffix == ".json":
@@ -62,6 +67,7 @@ def run(
     check_writable(out, out.with_suffix(".json"), json_file, inputs=[network_file])
     from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
     from spk2loihi.energy.neurobench import neurobench_metrics
+    from spk2loihi.energy.sentence import choose_sentence, record_sentence
     from spk2loihi.energy.teacher import teacher_macs
     from spk2loihi.files import sha256
     from spk2loihi.simulators import create_backend, encode, simulate, summary
@@ -72,6 +78,12 @@ def run(
     network = read_network(network_file)
     spec, examples = held_out(network, data or {}, samples)
     encoded, _ = encode(network, examples)
+    if text is None:
+        shown = choose_sentence(encoded)
+        sentence, origin = examples.select([shown]), f"held-out sentence {shown + 1}"
+    else:
+        sentence, origin = Examples([text], None, [0]), "the sentence given with --text"
+    tokens = encode(network, sentence, refuse_long=text is not None)[0][0]
     backend = create_backend("emulator", network, "windowed", encoding)
     with progress_bar() as bar:
         task = bar.add_task("count operations", total=len(encoded))
@@ -106,13 +118,14 @@ def run(
             backend.encoding,
             numbers["score"] if spec.metric == "accuracy" else None,
         ),
+        sentence=record_sentence(network, sentence, tokens, origin, labelled=text is None),
         provenance={
             "network": network_file.name,
             "network_sha256": sha256(network_file),
             "task": spec.name,
             "seed": training.get("settings", {}).get("seed"),
             "date": datetime.now(timezone.utc).date().isoformat(),
-            "command": " ".join(["spk2loihi", *sys.argv[1:]]),
+            "command": shlex.join(["spk2loihi", *sys.argv[1:]]),
             "versions": versions(),
         },
     )

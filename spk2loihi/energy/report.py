@@ -10,8 +10,9 @@ Layout of the dictionary (energies in nJ a sample unless the key says otherwise;
     verdict, caveats     sentences
     t_times_density      SynOps / dense operations
     totals               counters summed over stages, ``host`` by operation, ``dense``
-    per_sample           {synops, dense, messages,
-                          snn: {set: {label, components_nJ, total_nJ, total_range_nJ, not_included}},
+    per_sample           {synops, dense, messages, totals: counters, ``host`` by operation,
+                          snn: {set: {label, components_nJ, total_nJ, total_range_nJ, not_included,
+                                 not_included_per_sample}},
                           baselines: {id: {label, model, coefficients, precision, macs, total_nJ}},
                           teacher: its macs, or null}
     break_even           {set: {baseline id: T x density below which the SynOps alone cost less}}
@@ -20,11 +21,13 @@ Layout of the dictionary (energies in nJ a sample unless the key says otherwise;
                           SNN / baseline; a range is [low, high] of the bounds of the prices, or null: none stated
     layers               [{name, kind, asr (null: does not fire, or spikes unknown), t_times_density, neurons,
                            messages, synops, attention_synops, dense, active_updates, inactive_updates, host,
-                           energy_per_sample_nJ: {set: {...}}}]
+                           per_sample {the same counts}, energy_per_sample_nJ: {set: {...}}, energy_total_nJ: {set}}]
+    groups               {encoder_layer, part: [{name, stages, and the figures of a layer for all of them}]}
     coefficients         {set: {kind, precision, scope, values: [{name, charged_for, value, low, high, unit, source,
                           scope}]}}
     references           [{system, workload, energy_mj, dynamic_mj, note, source}]: measurements of other networks
     neurobench           NeuroBench's metrics (`neurobench_metrics`), or null
+    sentence             one recorded sentence (`spk2loihi.energy.sentence`), or null
     convergence          the given curves with ``overall`` and ``fitted_exponent``, or null
     provenance           as given
 """
@@ -38,6 +41,7 @@ from typing import Any
 
 from spk2loihi.energy import estimate
 from spk2loihi.energy import formatting as fmt
+from spk2loihi.energy.breakdown import grouped_rows, stage_rows
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
 from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet
 from spk2loihi.energy.convergence import convergence_data
@@ -69,6 +73,7 @@ def build_report(
     accuracy: Mapping[str, Any] | None = None,
     spikes: Mapping[str, int] | None = None,
     neurobench: Mapping[str, Any] | None = None,
+    sentence: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything the report says, as JSON-ready data (layout: see the module).
@@ -86,6 +91,7 @@ def build_report(
         spikes: sum of |n| by stage over the samples, for the average spiking rates. Needed with graded messages only:
             with rate encoding messages are spikes.
         neurobench: the metrics of `neurobench_metrics`.
+        sentence: what `record_sentence` recorded.
         provenance: checksums, versions, command, date, seed: shown as given.
 
     Raises:
@@ -116,17 +122,19 @@ def build_report(
         for s in sets
         for key, row in baselines.items()
     ]
+    totals = _totals(stages)
     report: dict[str, Any] = {
         "format": FORMAT,
         "samples": samples,
         "network": plain(dict(network_summary)),
         "accuracy": plain(dict(accuracy)) if accuracy is not None else None,
         "t_times_density": t_times_density,
-        "totals": _totals(stages),
+        "totals": totals,
         "per_sample": {
             "synops": estimate.synops(stages) / samples,
             "dense": dense,
-            "messages": sum(ops.messages for ops in stages) / samples,
+            "messages": totals["messages"] / samples,
+            "totals": _averages(totals, samples),
             "snn": {
                 s.name: {
                     "label": _label(s, encoding),
@@ -134,6 +142,7 @@ def build_report(
                     "total_nJ": energies[s.name].total / samples / 1e3,
                     "total_range_nJ": total_range(stages, s, samples, encoding),
                     "not_included": estimate.not_included(stages, s),
+                    "not_included_per_sample": _averages(estimate.not_included(stages, s), samples),
                 }
                 for s in sets
             },
@@ -145,10 +154,12 @@ def build_report(
             for s in sets
         },
         "comparisons": comparisons,
-        "layers": [_layer(ops, samples, network_summary, spikes, sets) for ops in stages],
+        "layers": stage_rows(stages, samples, network_summary, spikes, sets),
+        "groups": grouped_rows(stages, samples, network_summary, spikes, sets),
         "coefficients": {s.name: _described(s) for s in sets},
         "references": [asdict(reference) for reference in REFERENCES],
         "neurobench": plain(dict(neurobench)) if neurobench is not None else None,
+        "sentence": plain(dict(sentence)) if sentence is not None else None,
         "convergence": convergence_data(convergence) if convergence is not None else None,
         "provenance": plain(dict(provenance or {})),
     }
@@ -236,31 +247,15 @@ def _totals(stages: Sequence[StageOps]) -> dict[str, Any]:
     return totals
 
 
+def _averages(totals: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    return {k: _averages(n, samples) if isinstance(n, Mapping) else n / samples for k, n in totals.items()}
+
+
 def _label(coefficients: CoefficientSet, encoding: Encoding) -> str:
     if coefficients.kind == "chip":
         return coefficients.name
     operations = "multiply-accumulates" if encoding == "graded" else "additions"
     return f"{fmt.precision(coefficients.precision)} {operations} only ({coefficients.name})"
-
-
-def _layer(
-    ops: StageOps,
-    samples: int,
-    network: Mapping[str, Any],
-    spikes: Mapping[str, int] | None,
-    sets: Sequence[CoefficientSet],
-) -> dict[str, Any]:
-    encoding: Encoding = network["encoding"]
-    graded = encoding == "graded"
-    fired = (spikes or {}).get(ops.name, None if graded else ops.messages)
-    slots = ops.neurons * (network["timesteps"] if graded else network["steps"])  # most spikes there can be
-    return {
-        **ops.to_dict(),
-        "spikes": fired,
-        "asr": fired / slots if fired is not None and slots and ops.kind != "readout" else None,
-        "t_times_density": estimate.t_times_density([ops]),
-        "energy_per_sample_nJ": {s.name: _nanojoules(estimate.stage_energy(ops, s, encoding), samples) for s in sets},
-    }
 
 
 def _described(coefficients: CoefficientSet) -> dict[str, Any]:
