@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ DATA_OPTIONS = (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SCHEDULES = ("windowed", "pipelined", "settling")
 DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
 
@@ -29,12 +31,15 @@ samples_option = click.option(
 )
 network_argument = click.argument("network_file", type=click.Path(path_type=Path), default=DEFAULT_NETWORK)
 schedule_option = click.option(
-    "--schedule", type=click.Choice(["windowed", "pipelined"]), help="When gates open. [default: the file's]"
+    "--schedule", type=click.Choice(SCHEDULES), help="When gates open. [default: the file's]"
+)
+stagger_option = click.option(
+    "--stagger", type=int, help="Settling: steps between the starts of two stages, 0 to T. [default: the file's]"
 )
 encoding_option = click.option(
     "--encoding", type=click.Choice(["rate", "graded"]), help="n spikes, or one message n. [default: the file's]"
 )
-timesteps_option = click.option("--timesteps", type=int, help="Steps of a pipelined run. [default: the file's T]")
+timesteps_option = click.option("--timesteps", type=int, help="Steps of a pipelined run; most steps of a settling one.")
 
 
 def data_options(command: F) -> F:
@@ -69,6 +74,26 @@ def held_out(network: Network, options: dict[str, Any], samples: int | None) -> 
         spec = TaskSpec.from_dict(network.task)
     examples = load_held_out(spec)
     return spec, examples if samples is None else examples.take(samples)
+
+
+def staggered(network: Network, schedule: str, stagger: int | None) -> Network:
+    """``network`` with another stagger of its settling schedule, if one is given.
+
+    Raises:
+        UserError: it is out of range, or the schedule has none.
+    """
+    if stagger is None:
+        return network
+    if schedule != "settling":
+        raise UserError(
+            f"--stagger is {stagger}, but the {schedule} schedule has none: use it with --schedule settling"
+        )
+    if not 0 <= stagger <= network.timesteps:
+        raise UserError(
+            f"--stagger is {stagger}, but stages start 0 to T = {network.timesteps} steps after one another: choose a "
+            "number between"
+        )
+    return replace(network, stagger=stagger)
 
 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any]) -> None:

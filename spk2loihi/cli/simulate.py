@@ -18,6 +18,8 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     schedule_option,
+    stagger_option,
+    staggered,
     timesteps_option,
 )
 from spk2loihi.data import REGRESSION_METRICS, Examples, formatted, predictions, score
@@ -39,6 +41,7 @@ _BATCH = {"cpu": 8, "loihi2": 8, "stepped": 32}
 @schedule_option
 @encoding_option
 @timesteps_option
+@stagger_option
 @data_options
 @json_option
 def command(
@@ -49,11 +52,12 @@ def command(
     schedule: Any,
     encoding: Any,
     timesteps: int | None,
+    stagger: int | None,
     json_file: Path | None,
     **data: Any,
 ) -> None:
     """Run NETWORK_FILE over held-out sentences, or over --text, and count what it costs."""
-    run(network_file, backend, json_file, text, samples, schedule, encoding, timesteps, data)
+    run(network_file, backend, json_file, text, samples, schedule, encoding, timesteps, data, stagger)
 
 
 def run(
@@ -66,6 +70,7 @@ def run(
     encoding: Any = None,
     timesteps: int | None = None,
     data: dict[str, Any] | None = None,
+    stagger: int | None = None,
 ) -> None:
     """The command without its parser."""
     from spk2loihi.simulators import create_backend, encode, simulate, summary
@@ -73,6 +78,7 @@ def run(
 
     check_writable(json_file, inputs=[network_file])
     network = read_network(network_file)
+    network = staggered(network, schedule or network.schedule, stagger)
     if samples is None and backend_name in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
     labels: list[float] | None = None

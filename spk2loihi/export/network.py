@@ -155,6 +155,10 @@ class Network:
         """Settling: the step at which a stage gets its bias and may fire for the first time."""
         return stage.depth * self.stagger + 1
 
+    def settled_steps(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Settling: steps after which the readout holds the answer, for the last steps with a spike."""
+        return np.maximum(last + 1, self.settling_start(self.readout))
+
     def settling_bound(self) -> int:
         """Settling: steps after which the network is silent and the readout holds the answer, whatever the input.
 

@@ -108,6 +108,14 @@ class Backend(ABC):
         """Release what the backend holds (Lava: its runtime)."""
 
 
+def not_silent(stage: str, network: Network, steps: int) -> UserError:
+    """What a settling run that has reached its limit says."""
+    return UserError(
+        f"stage {stage} is not silent after {steps} steps, the limit set with --timesteps: this network may need "
+        f"{network.settling_bound()}, so choose a larger --timesteps or leave it out"
+    )
+
+
 def pipelined_overflow(network: Network, steps: int) -> tuple[str, int] | None:
     """First stage one step's drive of which could leave 24 bits in a pipelined run, with its bound; None if none can.
 

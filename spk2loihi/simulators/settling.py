@@ -13,24 +13,24 @@ A neuron rests if and only if ``n = clip(u_0 // theta, low, T)`` with ``u_0 = z 
 A network is feed-forward, so each stage comes to rest at most T - low steps after its sources, on exactly the
 windowed counts.
 
-Stages are computed one after the other, each over all of its steps, on the spikes its sources sent at each step. That is
-the same as stepping all stages at once, because every synapse takes one step. All rows of a population (tokens, or
-heads and queries for scores) without news are skipped.
+Stages are computed one after the other, each over all of its steps, on the spikes its sources sent at each step. That
+is the same as stepping all stages at once, because every synapse takes one step. Rows of a population (tokens, or heads
+and queries for scores) without news are skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
-from spk2loihi.errors import UserError
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.export.soma import SYNAPTIC
-from spk2loihi.simulators.backend import Backend, Run
+from spk2loihi.simulators.backend import Backend, Run, not_silent
 from spk2loihi.simulators.counters import Settled
 
 _Rows = NDArray[np.int64]
@@ -70,7 +70,7 @@ class SettlingEmulator(Backend):
                 if last_use[source] == stage.name and not record:
                     populations[source].train.clear()
         readout = populations.pop(self.network.readout.name)
-        steps = np.maximum(silent + 1, self.network.settling_start(readout.stage))
+        steps = self.network.settled_steps(silent)
         latency = int(steps.max())
         return Run(
             logits=readout.drive.astype(np.int64),
@@ -92,13 +92,9 @@ class SettlingEmulator(Backend):
         while step < max(start, arrivals) or population.busy.any():
             step += 1
             if step > self.steps:
-                raise UserError(
-                    f"stage {stage.name} is not silent after {self.steps} steps: raise --timesteps, or leave it out, "
-                    f"for at most {self.network.settling_bound()}"
-                )
+                raise not_silent(stage.name, self.network, self.steps)
             population.receive(next(drives), start=step == start)
-            if step >= start and stage.fires:
-                population.fire(step)
+            population.fire(step)
 
     def _linear(self, population: _Population, sources: list[_Population]) -> Iterator[NDArray[np.int32] | None]:
         """What arrives at each step, (rows, d), or None."""
@@ -153,6 +149,7 @@ class _Population:
     train: dict[int, tuple[_Rows, NDArray[np.int8]]] = field(default_factory=dict)  # step: rows with spikes, spikes
     elements: int = 0  # that went through a soma function which is no part of synapses
     last_step: int = 0  # with a spike of any sentence
+    started: bool = False
 
     def __post_init__(self) -> None:
         sentences, length = self.batch.input_ids.shape
@@ -188,12 +185,10 @@ class _Population:
         if start:
             if self.stage.bias is not None:
                 self.drive[self.alive] += (self.network.timesteps * self.stage.bias).astype(np.int32)
-            changed = self.alive
-            self.started = True
-        if not self.stage.fires or not getattr(self, "started", False) or not changed.any():
-            return
-        self._aim(changed)
-        self.busy |= changed
+            changed, self.started = self.alive, True
+        if self.stage.fires and self.started and changed.any():
+            self._aim(changed)
+            self.busy |= changed
 
     def _aim(self, rows: NDArray[np.bool_]) -> None:
         """The new target of rows whose drive has changed."""
@@ -209,12 +204,13 @@ class _Population:
             self.elements += int(rows.sum()) * self.shape[-1] if keys is None else int(keys.sum())
 
     def fire(self, step: int) -> None:
+        """The spikes of one step; rows that had none have nothing more to say until their drive changes."""
         rows = self.busy.nonzero()[0]
         if not len(rows):
             return
         threshold, most = self.stage.threshold, self.network.timesteps
-        n = self.tracer[rows]
-        u = self.target[rows] - threshold * n.astype(np.int32)
+        n = self.tracer[rows].astype(np.int32)
+        u = self.target[rows] - threshold * n
         s = ((u >= threshold) & (n < most)).astype(np.int8)
         s -= (u < 0) & (n > (-most if self.stage.signed else 0))
         if self.keys is not None:
@@ -230,7 +226,7 @@ class _Population:
         self.last_spike[np.unique(rows // self.rows_per_sentence)] = step
         self.last_step = step
 
-    def shaped(self, x: NDArray) -> NDArray:
+    def shaped(self, x: NDArray[Any]) -> NDArray[Any]:
         """(rows, width) as (B, L, d) or (B, H, L, L)."""
         return x.reshape(self.shape)
 

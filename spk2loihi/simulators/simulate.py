@@ -86,9 +86,9 @@ def simulate(
         for name, n in emitted.items():
             spikes[name] = spikes.get(name, 0) + int(np.abs(n).sum())
         advance(len(index))
-    return Simulation(
-        np.stack(rows), stages, spikes, max(latencies), sum(latencies) / len(latencies), wall_s=time.perf_counter() - started
-    )
+    wall = time.perf_counter() - started
+    mean = sum(latencies) / len(latencies)
+    return Simulation(np.stack(rows), stages, spikes, max(latencies), mean, wall_s=wall)
 
 
 def summary(backend: Backend, simulation: Simulation, metric: str, labels: Sequence[float] | None) -> dict[str, Any]:
