@@ -57,7 +57,7 @@ def test_tracers_settle_on_the_windowed_counts(preset: str, timesteps: int) -> N
             assert (spikes, run.latency_steps) == (fewest, windowed.latency_steps)
         else:
             assert spikes > fewest
-            assert run.latency_steps < windowed.latency_steps
+            assert run.latency_steps < windowed.latency_steps or timesteps == 1
 
 
 def test_odd_networks_settle_on_the_windowed_counts() -> None:
@@ -232,10 +232,10 @@ def test_context_near_24_bits_is_refused_when_settling_only() -> None:
     """Windows need the drive and a threshold; a tracer may take the membrane twice as far."""
     network = tiny_network()
     stages = tuple(
-        replace(s, soma=replace(s.soma, exponent=12), threshold=100_000) if s.name == "layer.0.context" else s
+        replace(s, soma=replace(s.soma, exponent=13), threshold=100_000) if s.name == "layer.0.context" else s
         for s in network.stages
     )
-    near = replace(network, stages=stages)
+    near = replace(network, stages=stages, max_tokens=15)  # T^2 L = 960, times 2^13: 0.94 of 2^23
     check_limits(near)
     with pytest.raises(UserError, match=r"stage layer\.0\.context: worst-case membrane \d+ of a settling run exceeds"):
         check_limits(replace(near, schedule="settling"))
@@ -261,7 +261,7 @@ def test_lava_agrees_in_every_step(preset: str) -> None:
     """Several sentences to a lane, several parts to a run, one run after another."""
     from spk2loihi.simulators.lava import LavaBackend
 
-    network = replace(tiny_network(preset=preset, timesteps=6, num_hidden_layers=1), stagger=1)
+    network = replace(tiny_network(preset=preset, timesteps=6, num_hidden_layers=1), stagger=2)
     batch = sentences(*LENGTHS)
     expected = settle(network, batch)
     assert expected.settled is not None
