@@ -49,9 +49,11 @@ def chain(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Chai
         "stepped": ["simulate", "--backend", "stepped", "--samples", "20"],
         "graded": ["simulate", "--encoding", "graded"],
         "pipelined": ["simulate", "--schedule", "pipelined", "--timesteps", "32", "--samples", "20"],
+        "settling": ["simulate", "--schedule", "settling", "--samples", "20"],
         "text": ["simulate", "--text", "a lovely film", "--text", "it was a dull, boring plot"],
         "verify": ["verify", *both],
         "verify-graded": ["verify", *both, "--encoding", "graded", "--samples", "3"],
+        "verify-settling": ["verify", *both, "--schedule", "settling", "--stagger", "1", "--samples", "3"],
         "energy": ["energy", "--samples", "20"],
         "inspect": ["inspect"],
         "doctor": ["doctor"],
@@ -280,6 +282,30 @@ def test_a_network_file_needs_nothing_beside_it(place: Path) -> None:
     assert (outcome.code, outcome.out[:3]) == (0, "pos")
 
 
+def test_settling_gives_the_windowed_answers_in_fewer_steps(chain: Chain) -> None:
+    n, windowed = chain.json("settling"), chain.json("stepped")  # the same 20 sentences
+    assert (n["schedule"], n["encoding"], n["timesteps"]) == ("settling", "rate", 8)
+    assert n["score"] == windowed["score"]
+    assert n["mean_latency_steps"] < n["latency_steps"] < windowed["latency_steps"]
+    assert n["synops"]["total"] > windowed["synops"]["total"]
+    assert chain.json("verify-settling")["mismatches"] == 0
+
+
+def test_energy_of_a_settling_run(place: Path) -> None:
+    numbers = {}
+    for schedule in ("windowed", "settling"):
+        arguments = ["energy", "--schedule", schedule, "--samples", "4", "-o", f"{schedule}.html"]
+        assert spk2loihi(*arguments).code == 0
+        numbers[schedule] = json.loads((place / f"{schedule}.json").read_text())
+    windowed, settling = numbers["windowed"], numbers["settling"]
+    assert settling["network"]["schedule"] == "settling"
+    assert settling["accuracy"] == windowed["accuracy"]
+    assert settling["network"]["latency_steps"] < windowed["network"]["latency_steps"]
+    assert settling["totals"]["host"]["layernorm"] > windowed["totals"]["host"]["layernorm"]
+    assert any(line.startswith("Settling: ") for line in settling["caveats"])
+    assert settling["neurobench"] is None
+
+
 def test_own_sentences_get_the_network_s_labels(place: Path) -> None:
     """A file with one class only: the order of labels is the network's."""
     write_csv(place / "own.csv", [row for row in sentences(60, 5) if row[1] == "pos"], ("s", "l"))
@@ -288,7 +314,7 @@ def test_own_sentences_get_the_network_s_labels(place: Path) -> None:
     assert json.loads((place / "n.json").read_text())["score"] > 0.8
 
 
-@pytest.mark.parametrize("schedule", ["windowed", "pipelined"])
+@pytest.mark.parametrize("schedule", ["windowed", "pipelined", "settling"])
 def test_exported_schedule_is_the_default(schedule: str, place: Path) -> None:
     assert spk2loihi("export", "--schedule", schedule, "-o", "s.net").code == 0
     assert spk2loihi("simulate", "s.net", "--samples", "2", "--json", "s.json").code == 0
@@ -486,6 +512,11 @@ def test_wrong_steps(place: Path) -> None:
     refused(place, "simulate", "--schedule", "pipelined", "--timesteps", "-3", words="at least 1 step")
     refused(place, "simulate", "--schedule", "pipelined", "--timesteps", "10000000", words=r"24 bits")
     refused(place, "simulate", "--schedule", "pipelined", "--encoding", "graded", words="windowed schedule only")
+    refused(place, "simulate", "--schedule", "settling", "--encoding", "graded", words="windowed schedule only")
+    refused(place, "simulate", "--schedule", "settling", "--timesteps", "3", words="not silent after 3 steps")
+    refused(place, "simulate", "--schedule", "settling", "--stagger", "9", words="stagger is 9, .* 0 to T = 8")
+    refused(place, "simulate", "--stagger", "1", words="the windowed schedule has none")
+    refused(place, "export", "--schedule", "settling", "--stagger", "-1", "-o", "new.net", words="stagger is -1")
 
 
 def test_export_refuses_graded_spikes_in_a_pipeline(place: Path) -> None:

@@ -81,6 +81,7 @@ def as_json(network: Network) -> Network:
     [
         {},
         {"schedule": "pipelined", "encoding": "rate", "provenance": {"seed": 3, "note": "é\u2028"}},
+        {"schedule": "settling", "stagger": 0},
         {"encoding": "graded", "tokenizer": Tokenizer(WordLevel({"日本": 0}, "é")).to_str(), "weight_bits": 4},
     ],
 )
@@ -243,7 +244,7 @@ def test_truncated_files_are_refused(share: float, file: Path, tmp_path: Path) -
 
 
 EDITS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
-    "later version": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(version=3)), "version 3, .* version 2"),
+    "later version": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(version=4)), "version 4, .* version 3"),
     "no version": (edit_json(f"{EXTENSION}/meta", lambda m: m.pop("version")), "version None"),
     "other format": (edit_json(f"{EXTENSION}/meta", lambda m: m.update(format="other")), "format other"),
     "hard reset": (
@@ -318,6 +319,9 @@ META = f"{EXTENSION}/meta"
         edit_json(META, lambda m: m.update(max_tokens=64)),  # more than there are positions
         edit_json(META, lambda m: m.update(schedule="sideways")),
         edit_json(META, lambda m: m.update(encoding="morse")),
+        edit_json(META, lambda m: m.update(schedule="settling", encoding="graded")),
+        edit_json(META, lambda m: m.update(stagger=-1)),
+        edit_json(META, lambda m: m.update(stagger=9)),
         edit_json(META, lambda m: m.update(task=None)),
         edit_json(META, lambda m: m["task"].pop("labels")),
         edit_json(META, lambda m: m["task"].update(labels=["only one"])),
@@ -329,7 +333,8 @@ META = f"{EXTENSION}/meta"
         replaced(f"{EXTENSION}/tokenizer", lambda a: a[:0]),
         replaced(f"{EXTENSION}/embedding/position", lambda a: a[:4]),
     ],
-    ids=["T 0", "T -8", "T text", "L 0", "L 64", "schedule", "encoding", "task", "no labels", "labels", "tokens",
+    ids=["T 0", "T -8", "T text", "L 0", "L 64", "schedule", "encoding", "graded settling",
+         "stagger -1", "stagger 9", "task", "no labels", "labels", "tokens",
          "heads", "gamma", "channels", "name twice", "tokenizer", "positions"],
 )  # fmt: skip
 def test_senseless_values_are_refused(edit: Callable[[h5py.File], None], file: Path, tmp_path: Path) -> None:

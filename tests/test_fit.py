@@ -264,7 +264,7 @@ def test_no_cut_needs_fewer_cores(
         assert placement.core is not None and fits(placement.core.tile)
 
 
-@pytest.mark.parametrize("schedule", ["windowed", "pipelined"])
+@pytest.mark.parametrize("schedule", ["windowed", "pipelined", "settling"])
 @pytest.mark.parametrize("sharing", ["shared", "unrolled"])
 def test_every_core_of_a_network_is_within_every_limit(network: Network, schedule: Any, sharing: Any) -> None:
     given = populations(replace(network, schedule=schedule))

@@ -20,6 +20,7 @@ DATA_OPTIONS = (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SCHEDULES = ("windowed", "pipelined", "settling")
 DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
 
@@ -29,12 +30,15 @@ samples_option = click.option(
 )
 network_argument = click.argument("network_file", type=click.Path(path_type=Path), default=DEFAULT_NETWORK)
 schedule_option = click.option(
-    "--schedule", type=click.Choice(["windowed", "pipelined"]), help="When gates open. [default: the file's]"
+    "--schedule", type=click.Choice(SCHEDULES), help="When gates open. [default: the file's]"
+)
+stagger_option = click.option(
+    "--stagger", type=int, help="Settling: steps between the starts of two stages, 0 to T. [default: the file's]"
 )
 encoding_option = click.option(
     "--encoding", type=click.Choice(["rate", "graded"]), help="n spikes, or one message n. [default: the file's]"
 )
-timesteps_option = click.option("--timesteps", type=int, help="Steps of a pipelined run. [default: the file's T]")
+timesteps_option = click.option("--timesteps", type=int, help="Steps of a pipelined run; most steps of a settling one.")
 
 
 def data_options(command: F) -> F:

@@ -24,7 +24,7 @@ def command(network_file: Path, json_file: Path | None) -> None:
     console = Console(width=None if Console().is_terminal else 180)
     console.print(
         f"{network_file}: T = {network.timesteps}, up to {network.max_tokens} tokens, "
-        f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}; "
+        f"{network.weight_bits}-bit weights, {network.schedule}, {network.encoding}, stagger {network.stagger}; "
         f"task {network.task['name']} ({', '.join(network.task['labels'])})"
     )
     table = Table(show_lines=False)
@@ -59,6 +59,7 @@ def command(network_file: Path, json_file: Path | None) -> None:
             "weight_bits": network.weight_bits,
             "schedule": network.schedule,
             "encoding": network.encoding,
+            "stagger": network.stagger,
             "task": network.task,
             "layers": rows,
             "provenance": network.provenance,

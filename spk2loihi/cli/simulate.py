@@ -18,10 +18,11 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     schedule_option,
+    stagger_option,
     timesteps_option,
 )
 from spk2loihi.data import REGRESSION_METRICS, Examples, formatted, predictions, score
-from spk2loihi.export import Network, read_network
+from spk2loihi.export import Network, read_network, staggered
 from spk2loihi.progress import progress_bar
 
 #: Lava needs tens of milliseconds a step whatever the batch: a few sentences by default, the emulator takes them all.
@@ -39,6 +40,7 @@ _BATCH = {"cpu": 8, "loihi2": 8, "stepped": 32}
 @schedule_option
 @encoding_option
 @timesteps_option
+@stagger_option
 @data_options
 @json_option
 def command(
@@ -49,11 +51,12 @@ def command(
     schedule: Any,
     encoding: Any,
     timesteps: int | None,
+    stagger: int | None,
     json_file: Path | None,
     **data: Any,
 ) -> None:
     """Run NETWORK_FILE over held-out sentences, or over --text, and count what it costs."""
-    run(network_file, backend, json_file, text, samples, schedule, encoding, timesteps, data)
+    run(network_file, backend, json_file, text, samples, schedule, encoding, timesteps, data, stagger)
 
 
 def run(
@@ -66,6 +69,7 @@ def run(
     encoding: Any = None,
     timesteps: int | None = None,
     data: dict[str, Any] | None = None,
+    stagger: int | None = None,
 ) -> None:
     """The command without its parser."""
     from spk2loihi.simulators import create_backend, encode, simulate, summary
@@ -73,6 +77,7 @@ def run(
 
     check_writable(json_file, inputs=[network_file])
     network = read_network(network_file)
+    network = staggered(network, schedule or network.schedule, stagger)
     if samples is None and backend_name in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
     labels: list[float] | None = None

@@ -19,10 +19,11 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     schedule_option,
+    stagger_option,
     timesteps_option,
 )
 from spk2loihi.errors import UserError
-from spk2loihi.export import read_network
+from spk2loihi.export import read_network, staggered
 from spk2loihi.progress import progress_bar
 
 _SAMPLES = 8
@@ -39,6 +40,7 @@ _BATCH = {"cpu": 8, "loihi2": 8}
 @schedule_option
 @encoding_option
 @timesteps_option
+@stagger_option
 @data_options
 @json_option
 def command(
@@ -48,6 +50,7 @@ def command(
     schedule: Any,
     encoding: Any,
     timesteps: int | None,
+    stagger: int | None,
     json_file: Path | None,
     **data: Any,
 ) -> None:
@@ -55,7 +58,7 @@ def command(
 
     Exits with code 1 at the first difference, naming layer, step and neuron.
     """
-    run(network_file, backends, json_file, samples or _SAMPLES, schedule, encoding, timesteps, data)
+    run(network_file, backends, json_file, samples or _SAMPLES, schedule, encoding, timesteps, data, stagger)
 
 
 def run(
@@ -67,12 +70,14 @@ def run(
     encoding: Any = None,
     timesteps: int | None = None,
     data: dict[str, Any] | None = None,
+    stagger: int | None = None,
 ) -> None:
     """The command without its parser."""
     from spk2loihi.simulators import create_backend, encode, verify
 
     check_writable(json_file, inputs=[network_file])
     network = read_network(network_file)
+    network = staggered(network, schedule or network.schedule, stagger)
     names = backends or ("stepped" if (schedule or network.schedule) == "pipelined" else "emulator", "cpu")
     if len(names) != 2:
         raise UserError(f"verify compares 2 backends, but {len(names)} were given: give --backend twice")

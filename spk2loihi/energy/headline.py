@@ -23,7 +23,7 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
         key=lambda c: c["ratio"],
     )
     graded = network["encoding"] == "graded"
-    window = network["timesteps"] if graded else network["steps"]
+    window = network["timesteps"] if graded or network["schedule"] == "settling" else network["steps"]
     relation = {"wins": "less", "loses": "more", "ties": "the same"}[worst["outcome"]]
     ratio = worst["ratio"]
     times = f"{fmt.factor(max(ratio, 1 / ratio))}× {relation}" if ratio and worst["outcome"] != "ties" else relation

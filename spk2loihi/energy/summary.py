@@ -13,7 +13,8 @@ def summarise_network(network: Network, schedule: Schedule, encoding: Encoding, 
 
     Args:
         schedule, encoding: of the counted run.
-        steps: of a window (1 when graded) or of a pipelined run, as given to `count_operations`.
+        steps: of a window (1 when graded) or of a pipelined run, as given to `count_operations`; settling: until the
+            slowest sentence was silent.
     """
     return {
         "schedule": schedule,

@@ -187,6 +187,18 @@ def _convergence(convergence: Mapping[str, Any] | None) -> list[str]:
     return [f"{text}; the error falls as T^{convergence['fitted_exponent']:.2f} (theory: T^-1)."]
 
 
+def _settling(report: Mapping[str, Any]) -> list[str]:
+    if report["network"]["schedule"] != "settling":
+        return []
+    return [
+        (
+            "Settling: neurons are charged as active from their start until their sentence is silent, spikes that "
+            "take others back are messages and synaptic operations like them, and noticing that the network is silent "
+            "is not charged. The latency is that of the slowest sentence."
+        )
+    ]
+
+
 def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
     """What the reader must know before quoting a figure. Arguments as for `verdict_sentences`."""
     own = [s.name for s in sets if s.kind == "chip" and s.name != "loihi1-davies2018"]
@@ -214,6 +226,7 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
             "Every neuron is charged an update in every step of the run: active while it integrates or may fire, "
             "inactive otherwise. A mapping that leaves cores of closed windows idle would cost less."
         ),
+        *_settling(report),
         (
             "Additions of the fast weights of attention are charged as ordinary synaptic operations; no chip figure "
             "for them exists."

@@ -37,10 +37,50 @@ def worst_step(network: Network, stage: Stage, steps: int) -> int:
     return 2 * worst_drive(network, stage, steps) // steps
 
 
+def settling_membrane(network: Network, stage: Stage) -> int:
+    """Largest |membrane| of the settling schedule: of ``z + threshold // 2 - threshold * tracer``.
+
+    The tracer is bounded by T; and each spike needed a membrane beyond the threshold, so that threshold * |tracer| is
+    at most that of the largest |z| there was, and a threshold.
+    """
+    z = _result_bound(stage, worst_drive(network, stage))
+    if not stage.fires:
+        return z
+    return z + min(network.timesteps * stage.threshold, z + stage.threshold) + stage.threshold // 2
+
+
+def settling_overflow(network: Network) -> tuple[str, int] | None:
+    """First stage the membrane of which could leave 24 bits in a settling run, with its bound; None if none can."""
+    for stage in network.stages:
+        bound = settling_membrane(network, stage)
+        if bound > limits.MEMBRANE_MAX:
+            return stage.name, bound
+    return None
+
+
+def check_settling(network: Network) -> None:
+    """
+    Raises:
+        UserError: a membrane could overflow in the settling schedule.
+    """
+    overflow = settling_overflow(network)
+    if overflow is not None:
+        stage, bound = overflow
+        raise UserError(
+            f"stage {stage}: worst-case membrane {bound} of a settling run exceeds {limits.MEMBRANE_MAX} "
+            f"({limits.MEMBRANE_BITS} bits): use --schedule windowed, or train with fewer --timesteps"
+        )
+
+
 def _membrane_bound(stage: Stage, drive: int) -> int:
     """Largest |membrane| of a windowed stage, before or after its soma function; pipelined ones saturate."""
+    return max(drive, _result_bound(stage, drive) + stage.threshold)
+
+
+def _result_bound(stage: Stage, drive: int) -> int:
+    """Largest |z| of a stage: of its drive, or of its soma function."""
     if stage.soma is None:
-        return drive + stage.threshold
+        return drive
     if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
         gamma, beta = (int(np.abs(x).max()) for x in (stage.soma.gamma, stage.soma.beta))
         result = ((math.isqrt(stage.channels) + 1) * gamma + beta) >> GAMMA_BITS
@@ -52,7 +92,7 @@ def _membrane_bound(stage: Stage, drive: int) -> int:
         result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
     else:
         result = drive << stage.soma.exponent
-    return max(drive, result + stage.threshold)
+    return result
 
 
 def check_limits(network: Network) -> Network:
@@ -61,7 +101,10 @@ def check_limits(network: Network) -> Network:
     Raises:
         UserError: a bound, threshold, weight, bias or delay exceeds its limit.
     """
-    return replace(network, stages=tuple(_check(network, stage) for stage in network.stages))
+    checked = replace(network, stages=tuple(_check(network, stage) for stage in network.stages))
+    if network.schedule == "settling":
+        check_settling(network)
+    return checked
 
 
 def _check(network: Network, stage: Stage) -> Stage:

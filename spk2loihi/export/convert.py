@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.fold import fold
-from spk2loihi.export.network import Encoding, Network, Schedule
+from spk2loihi.export.network import Encoding, Network, Schedule, staggered
 from spk2loihi.export.writer import write_network
 from spk2loihi.files import sha256
 from spk2loihi.training.checkpoint import load_checkpoint
@@ -14,7 +15,11 @@ from spk2loihi.versions import versions
 
 
 def export_checkpoint(
-    model_file: Path, out: Path, schedule: Schedule = "windowed", encoding: Encoding = "rate"
+    model_file: Path,
+    out: Path,
+    schedule: Schedule = "windowed",
+    encoding: Encoding = "rate",
+    stagger: int | None = None,
 ) -> Network:
     """Fold the student of ``model_file``, write it to ``out`` and return it; UserError where it cannot be deployed."""
     checkpoint = load_checkpoint(model_file)
@@ -25,6 +30,6 @@ def export_checkpoint(
         "versions": versions(),
     }
     network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
-    network = replace(network, schedule=schedule, encoding=encoding)
+    network = check_limits(replace(staggered(network, schedule, stagger), schedule=schedule, encoding=encoding))
     write_network(network, out)
     return network

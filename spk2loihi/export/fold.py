@@ -61,6 +61,7 @@ def fold(
         config=model.config.to_dict(),
         weight_bits=model.config.weight_bits,
         provenance=provenance or {},
+        stagger=max(1, model.config.timesteps // 4),  # where Loihi 1 prices had their minimum: docs/schedules.md
     )
     return check_limits(network)
 

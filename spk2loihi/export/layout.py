@@ -15,7 +15,7 @@ from spk2loihi.export.network import Stage
 from spk2loihi.export.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Scale, Softmax, Soma
 
 FORMAT = "spk2loihi-netx"
-VERSION = 2
+VERSION = 3
 EXTENSION = "spk2loihi"  # name of the sub-group stock loaders ignore
 CHECKSUM = "sha256"  # attribute of every dataset, and of the extension group for the list of them
 

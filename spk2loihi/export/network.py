@@ -12,16 +12,17 @@ the identity)::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.errors import UserError
 from spk2loihi.export.soma import Soma
 
-Schedule = Literal["windowed", "pipelined"]
+Schedule = Literal["windowed", "pipelined", "settling"]
 Encoding = Literal["rate", "graded"]
 
 
@@ -123,6 +124,7 @@ class Network:
     weight_bits: float = 8
     schedule: Schedule = "windowed"
     encoding: Encoding = "rate"
+    stagger: int = 1  # settling: steps by which a stage starts after those of the depth before it, 0 to T
     provenance: dict[str, Any] = field(default_factory=dict)  # seed, versions, checksums, scores of model and teacher
 
     def __getitem__(self, name: str) -> Stage:
@@ -141,6 +143,52 @@ class Network:
         return self.stages[-1]
 
     def latency_steps(self, schedule: Schedule, steps: int) -> int:
-        """Time steps until the readout holds the answer, for a window (or a pipelined run) of ``steps``."""
+        """Time steps until the readout holds the answer, for a window (or a pipelined run) of ``steps``.
+
+        Settling: ``steps`` themselves, those until the network is silent.
+        """
         depth = self.readout.depth
+        if schedule == "settling":
+            return steps
         return depth * steps + 1 if schedule == "windowed" else depth + steps
+
+    def settling_start(self, stage: Stage) -> int:
+        """Settling: the step at which a stage gets its bias and may fire for the first time."""
+        return stage.depth * self.stagger + 1
+
+    def settled_steps(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Settling: steps after which the readout holds the answer, for the last steps with a spike."""
+        return np.maximum(last + 1, self.settling_start(self.readout))
+
+    def settling_bound(self) -> int:
+        """Settling: steps after which the network is silent and the readout holds the answer, whatever the input.
+
+        A tracer moves by at most T - low after the sources have fallen silent, and by at most T if it starts then.
+        """
+        last: dict[str, int] = {}
+        for stage in self.stages:
+            if stage.fires:
+                sources = max((last[source] for source in stage.sources), default=0)
+                span = self.timesteps * (2 if stage.signed and stage.depth else 1)
+                last[stage.name] = max(sources + span, self.settling_start(stage) - 1 + self.timesteps)
+        return max(*last.values(), self.settling_start(self.readout) - 1) + 1
+
+
+def staggered(network: Network, schedule: str, stagger: int | None) -> Network:
+    """``network`` with another stagger of its settling schedule, if one is given.
+
+    Raises:
+        UserError: it is out of range, or the schedule has none.
+    """
+    if stagger is None:
+        return network
+    if schedule != "settling":
+        raise UserError(
+            f"--stagger is {stagger}, but the {schedule} schedule has none: use it with --schedule settling"
+        )
+    if not 0 <= stagger <= network.timesteps:
+        raise UserError(
+            f"--stagger is {stagger}, but stages start 0 to T = {network.timesteps} steps after one another: choose a "
+            "number between"
+        )
+    return replace(network, stagger=stagger)

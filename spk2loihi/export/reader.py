@@ -82,6 +82,7 @@ def _read(file: h5py.File, path: Path) -> Network:
         weight_bits=meta["weight_bits"],
         schedule=meta["schedule"],
         encoding=meta["encoding"],
+        stagger=int(meta["stagger"]),
         provenance=meta["provenance"],
     )
     _check_values(network)
@@ -186,6 +187,10 @@ def _check_values(network: Network) -> None:
         raise ValueError(f"weight_bits is {network.weight_bits}")
     if network.schedule not in get_args(Schedule) or network.encoding not in get_args(Encoding):
         raise ValueError(f"schedule is {network.schedule}, encoding {network.encoding}")
+    if network.encoding == "graded" and network.schedule != "windowed":
+        raise ValueError(f"the schedule of graded messages is {network.schedule}")
+    if not 0 <= network.stagger <= network.timesteps:
+        raise ValueError(f"stagger is {network.stagger}, with {network.timesteps} timesteps")
     if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
         raise ValueError("the task has no labels")
     if len(network.task["labels"]) != network.readout.channels:

@@ -35,6 +35,7 @@ def _write(network: Network, path: Path) -> None:
             "max_tokens": network.max_tokens,
             "schedule": network.schedule,
             "encoding": network.encoding,
+            "stagger": network.stagger,
             "weight_bits": network.weight_bits,
             "neuron": NEURON_RULES,
             "task": network.task,

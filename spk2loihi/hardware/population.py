@@ -49,7 +49,7 @@ class Population:
     state_bits: int  # of one neuron
     soma: str | None
     fires: bool
-    pipelined: bool
+    pipelined: bool  # or settling: all gates are open at once
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def populations(network: Network) -> list[Population]:
 
 
 def _population(network: Network, stage: Stage) -> Population:
-    attention, pipelined = stage.attention, network.schedule == "pipelined"
+    attention, pipelined = stage.attention, network.schedule != "windowed"
     left, right = ("", "") if attention is None else (attention.left, attention.right)
     kind: Kind = "linear" if stage.synapses else "input"
     head_width = 0
@@ -110,7 +110,7 @@ def _population(network: Network, stage: Stage) -> Population:
         left_bits=_count_bits(network, left),
         right_bits=_count_bits(network, right),
         head_width=head_width,
-        state_bits=_state_bits(stage, pipelined),
+        state_bits=_state_bits(network, stage),
         soma=None if stage.soma is None else stage.soma.kind,
         fires=stage.fires,
         pipelined=pipelined,
@@ -139,11 +139,13 @@ def _count_bits(network: Network, source: str) -> int:
     return network.timesteps.bit_length() + (1 if network[source].signed else 0)
 
 
-def _state_bits(stage: Stage, pipelined: bool) -> int:
-    """Membrane, bias, and, pipelined, the drive summed so far where the stage acts on its mean."""
+def _state_bits(network: Network, stage: Stage) -> int:
+    """Membrane, bias; settling: the tracer; the drive summed so far where, not windowed, the stage acts on it."""
     bits = MEMBRANE_BITS + (BIAS_BITS if stage.bias is not None else 0)
-    if pipelined and (stage.soma is not None or stage.attention is not None):
+    if network.schedule != "windowed" and (stage.soma is not None or stage.attention is not None):
         bits += MEMBRANE_BITS
+    if network.schedule == "settling" and stage.fires:
+        bits += _count_bits(network, stage.name)
     return bits
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.export.bounds import worst_step
+from spk2loihi.export.bounds import check_settling, worst_step
 from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule
-from spk2loihi.simulators.counters import Counts
+from spk2loihi.simulators.counters import Counts, Settled
 
 Trains = dict[str, NDArray[np.int8]]
 """Recorded spikes of every firing stage: (steps, B, L, d), or (steps, B, H, L, L) for scores; L is 1 for first-token
@@ -29,8 +29,10 @@ class Run:
         counts: signed sum of every firing stage's spikes.
         events: messages every firing stage sent: spikes of either sign, or graded messages.
         trains: spikes step by step, if recorded.
-        steps: steps of a window (1 when graded), or of a pipelined run.
+        steps: steps of a window (1 when graded), of a pipelined run, or of a settling one until its slowest sentence
+            was silent.
         latency_steps: time steps of the whole run.
+        settled: settling runs only.
     """
 
     logits: NDArray[np.int64]
@@ -39,13 +41,15 @@ class Run:
     trains: Trains | None
     steps: int
     latency_steps: int
+    settled: Settled | None = None
 
 
 class Backend(ABC):
     """Runs one network. Results never depend on batch composition: a sentence alone gives what it gives in a batch.
 
     Args:
-        steps: steps of a pipelined run; windowed runs take the network's own T.
+        steps: steps of a pipelined run; the most a settling run may take, `Network.settling_bound` if not given;
+            windowed runs take the network's own T.
 
     Raises:
         UserError: the combination is not defined, or a pipelined run would overflow a membrane.
@@ -70,15 +74,19 @@ class Backend(ABC):
                     "leave --timesteps out, use --schedule pipelined, or train again"
                 )
             self.steps = network.timesteps if encoding == "rate" else 1
-        else:
-            if encoding == "graded":
-                raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
-            self.steps = network.timesteps if steps is None else steps
-            self._check_pipelined()
-
-    def _check_pipelined(self) -> None:
+            return
+        if encoding == "graded":
+            raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
+        default = network.timesteps if schedule == "pipelined" else network.settling_bound()
+        self.steps = default if steps is None else steps
         if self.steps < 1:
             raise UserError(f"timesteps is {self.steps}, but a run has at least 1 step: choose a larger --timesteps")
+        if schedule == "pipelined":
+            self._check_pipelined()
+        else:
+            check_settling(network)
+
+    def _check_pipelined(self) -> None:
         overflow = pipelined_overflow(self.network, self.steps)
         if overflow is not None:
             stage, bound = overflow
@@ -89,6 +97,7 @@ class Backend(ABC):
 
     @property
     def latency_steps(self) -> int:
+        """Of a windowed or pipelined run. Only a settling run itself knows when it was silent (`Run`)."""
         return self.network.latency_steps(self.schedule, self.steps)
 
     @abstractmethod
@@ -97,6 +106,14 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027 (most backends hold nothing)
         """Release what the backend holds (Lava: its runtime)."""
+
+
+def not_silent(stage: str, network: Network, steps: int) -> UserError:
+    """What a settling run that has reached its limit says."""
+    return UserError(
+        f"stage {stage} is not silent after {steps} steps, the limit set with --timesteps: this network may need "
+        f"{network.settling_bound()}, so choose a larger --timesteps or leave it out"
+    )
 
 
 def pipelined_overflow(network: Network, steps: int) -> tuple[str, int] | None:

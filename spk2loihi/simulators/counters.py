@@ -7,7 +7,7 @@ the sentences, and the same counters come back. All figures are totals over the 
   weights have none. The fast weights of attention exist for every pair of tokens of a sentence, whatever value they
   hold: a query spike adds a row of key counts (one SynOp a key token), a key spike adds a column of query counts (one a
   query token), a score spike adds a row of value counts (one a channel of the head). A value spike adds a column of
-  score counts only in the pipelined schedule; in windows no score has fired yet, so it is stored, not added.
+  score counts in the pipelined and settling schedules; in windows no score has fired yet, so it is stored, not added.
 * ``dense`` is one operation per synapse of the same-shape ANN, zero weights and attention products included:
   NeuroBench's dense count with the attention its hooks miss.
 """
@@ -25,6 +25,19 @@ from spk2loihi.export.soma import SYNAPTIC
 
 Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a settling run ended.
+
+    Attributes:
+        steps: until each sentence was silent, (B,).
+        elements: that went through the soma function of a stage, over all its recomputations; host stages only.
+    """
+
+    steps: NDArray[np.int64]
+    elements: dict[str, int]
 
 
 @dataclass
@@ -65,7 +78,12 @@ def _kind(stage: Stage) -> str:
 
 
 def count_operations(
-    network: Network, events: Counts, lengths: NDArray[np.int64], schedule: Schedule, steps: int
+    network: Network,
+    events: Counts,
+    lengths: NDArray[np.int64],
+    schedule: Schedule,
+    steps: int,
+    settled: Settled | None = None,
 ) -> list[StageOps]:
     """Counters of every stage for one batch.
 
@@ -73,9 +91,9 @@ def count_operations(
         events: messages every firing stage sent, padded neurons 0.
         lengths: unpadded tokens of each sentence, (B,).
         steps: steps of a window (1 when graded), or of a pipelined run.
+        settled: of a settling run, in which each sentence has its own number of steps.
     """
-    total_steps = network.latency_steps(schedule, steps)
-    return [_count_stage(network, stage, events, lengths, schedule, steps, total_steps) for stage in network.stages]
+    return [_count_stage(network, stage, events, lengths, schedule, steps, settled) for stage in network.stages]
 
 
 def _count_stage(
@@ -85,14 +103,12 @@ def _count_stage(
     lengths: NDArray[np.int64],
     schedule: Schedule,
     steps: int,
-    total_steps: int,
+    settled: Settled | None,
 ) -> StageOps:
     ops = StageOps(stage.name, _kind(stage))
     rows = np.ones_like(lengths) if stage.tokens == "first" else lengths  # tokens at which the stage exists, (B,)
-    if stage.is_scores:
-        ops.neurons = int(stage.channels * (rows * lengths).sum())
-    else:
-        ops.neurons = int(stage.channels * rows.sum())
+    neurons = stage.channels * (rows * lengths if stage.is_scores else rows)
+    ops.neurons = int(neurons.sum())
     if stage.fires:
         ops.messages = int(events[stage.name].sum())
     for group in stage.synapses:
@@ -104,7 +120,13 @@ def _count_stage(
             ops.dense += int(group.weight.size * rows.sum())
     if stage.attention is not None:
         _count_attention(network, stage, events, lengths, rows, schedule, ops)
-    _count_host(stage, lengths, rows, ops)
+    _count_host(stage, ops, settled)
+    if settled is not None:  # gates stay open until the sentence is silent
+        early = network.settling_start(stage) - 1
+        ops.active_updates = int(neurons @ (settled.steps - early))
+        ops.inactive_updates = ops.neurons * early
+        return ops
+    total_steps = network.latency_steps(schedule, steps)
     integrates = steps if stage.depth else 0  # the embedding's drive is given on the host
     fires = steps if stage.fires else 0
     busy = integrates + fires if schedule == "windowed" else steps
@@ -134,12 +156,12 @@ def _count_attention(
         ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
     else:
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
-        if schedule == "pipelined":
+        if schedule != "windowed":
             ops.attention_synops += int((per_right * rows).sum())
 
 
-def _count_host(stage: Stage, lengths: NDArray[np.int64], rows: NDArray[np.int64], ops: StageOps) -> None:
+def _count_host(stage: Stage, ops: StageOps, settled: Settled | None) -> None:
     if not stage.synapses and stage.attention is None:
         ops.host["embedding"] = ops.neurons
     if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
-        ops.host[stage.soma.kind] = ops.neurons
+        ops.host[stage.soma.kind] = ops.neurons if settled is None else settled.elements[stage.name]

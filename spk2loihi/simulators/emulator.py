@@ -45,6 +45,8 @@ class Emulator(Backend):
         steps: int | None = None,
         engine: Engine | None = None,
     ) -> None:
+        if schedule == "settling":
+            raise ValueError("the emulator of the settling schedule is simulators.settling.SettlingEmulator")
         super().__init__(network, schedule, encoding, steps)
         self.engine: Engine = engine or ("count" if schedule == "windowed" else "stepped")
         if self.engine == "stepped" and schedule == "windowed":

@@ -11,13 +11,18 @@ from spk2loihi.simulators.backend import Backend
 
 def _emulator(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
     from spk2loihi.simulators.emulator import Emulator
+    from spk2loihi.simulators.settling import SettlingEmulator
 
+    if schedule == "settling":
+        return SettlingEmulator(network, schedule, encoding, steps)
     return Emulator(network, schedule, encoding, steps)
 
 
 def _stepped(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
     from spk2loihi.simulators.emulator import Emulator
 
+    if schedule == "settling":  # is always stepped
+        return _emulator(network, schedule, encoding, steps)
     return Emulator(network, schedule, encoding, steps, engine="stepped")
 
 

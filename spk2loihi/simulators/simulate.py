@@ -25,12 +25,16 @@ class Simulation:
     Attributes:
         logits: readout membranes (N, labels) in the order of the examples; times ``network.readout.unit`` they are the
             student's logits.
+        latency_steps: of the slowest sentence; all take the same number unless the schedule is settling.
+        mean_latency_steps: of the average sentence.
         truncated: sentences cut to the network's token limit.
     """
 
     logits: NDArray[np.int64]
     stages: list[StageOps]
     spikes: dict[str, int] = field(default_factory=dict)  # sum of |n| by stage
+    latency_steps: int = 0
+    mean_latency_steps: float = 0.0
     truncated: int = 0
     wall_s: float = 0.0
 
@@ -69,18 +73,22 @@ def simulate(
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(encoded)
     stages: list[StageOps] = []
     spikes: dict[str, int] = {}
+    latencies: list[int] = []
     for index in length_sorted_batches(np.array([len(e) for e in encoded]), batch_size):
         batch = collate([encoded[i] for i in index], pad_id(network))
         run = backend.run(batch)
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
-        counted = count_operations(network, run.events, batch.lengths, backend.schedule, backend.steps)
+        latencies += [run.latency_steps] * len(index) if run.settled is None else run.settled.steps.tolist()
+        counted = count_operations(network, run.events, batch.lengths, backend.schedule, run.steps, run.settled)
         stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
         emitted = run.counts if backend.encoding == "graded" else run.events
         for name, n in emitted.items():
             spikes[name] = spikes.get(name, 0) + int(np.abs(n).sum())
         advance(len(index))
-    return Simulation(np.stack(rows), stages, spikes, wall_s=time.perf_counter() - started)
+    wall = time.perf_counter() - started
+    mean = sum(latencies) / len(latencies)
+    return Simulation(np.stack(rows), stages, spikes, max(latencies), mean, wall_s=wall)
 
 
 def summary(backend: Backend, simulation: Simulation, metric: str, labels: Sequence[float] | None) -> dict[str, Any]:
@@ -88,7 +96,7 @@ def summary(backend: Backend, simulation: Simulation, metric: str, labels: Seque
     samples = len(simulation.logits)
     firing = {stage.name for stage in backend.network.stages if stage.fires}
     neurons = sum(ops.neurons for ops in simulation.stages if ops.name in firing)
-    window = backend.network.timesteps if backend.schedule == "windowed" else backend.steps
+    window = backend.steps if backend.schedule == "pipelined" else backend.network.timesteps
     total = sum(ops.synops + ops.attention_synops for ops in simulation.stages)
     spikes = sum(simulation.spikes.values())
     return {
@@ -99,7 +107,8 @@ def summary(backend: Backend, simulation: Simulation, metric: str, labels: Seque
         "samples": samples,
         "metric": metric,
         "score": None if labels is None else score(metric, simulation.predictions, np.array(labels)),
-        "latency_steps": backend.latency_steps,
+        "latency_steps": simulation.latency_steps,
+        "mean_latency_steps": simulation.mean_latency_steps,
         "spikes": spikes,
         "messages": sum(ops.messages for ops in simulation.stages),
         "mean_rate": spikes / (neurons * window),

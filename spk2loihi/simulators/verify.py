@@ -60,6 +60,7 @@ def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, i
     for stage in first.network.stages:
         x: NDArray[np.int8 | np.int64] = a.trains[stage.name] if stage.fires else a.logits[None]  # (steps, B, ...)
         y: NDArray[np.int8 | np.int64] = b.trains[stage.name] if stage.fires else b.logits[None]
+        x, y = _padded(x, len(y)), _padded(y, len(x))  # settling runs end when they end
         unequal = x != y
         compared += unequal.size
         count = int(np.count_nonzero(unequal))
@@ -76,3 +77,8 @@ def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, i
                 second.name: int(y[at]),
             }
     return compared, different, where
+
+
+def _padded(x: NDArray[Any], steps: int) -> NDArray[Any]:
+    """``x`` with silence after its last step, up to ``steps``."""
+    return np.concatenate([x, np.zeros((steps - len(x), *x.shape[1:]), x.dtype)]) if steps > len(x) else x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from spk2loihi.export.bounds import worst_drive
 from spk2loihi.export.network import Network, Stage, SynapseGroup
 from spk2loihi.simulators.lava.packing import Grid
 from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
+from spk2loihi.simulators.lava.procs.settling import SettlingIF
 from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing, neuron_shape
 
 MESSAGE_BITS = 8
@@ -54,14 +55,14 @@ class Graph:
             population, out_port = block.neuron, block.out
         else:
             bias = self._bias(stage)
-            population = SoftResetIF(bias=bias[:, None, None] if stage.is_scores else bias, **neuron)
+            population = self._neuron(bias=bias[:, None, None] if stage.is_scores else bias, **neuron)
             out_port = population.s_out
         for group in matrices[1:]:
             self._conv(stage, group, population.a_in)
         for group in stage.synapses:
             if group.one_to_one:
                 delayed = OneToOneSynapse(
-                    shape=neuron["shape"], weight=group.scaled, delay=group.delay, name=_name(stage, group)
+                    shape=neuron["shape"], weight=group.scaled, delay=self._delay(group), name=_name(stage, group)
                 )
                 self._connect(self._out_ports[group.source], delayed.s_in, np.int8)
                 self._connect(delayed.a_out, population.a_in, np.int32)
@@ -71,6 +72,14 @@ class Graph:
         if self.root is None:
             self.root = population
 
+    @property
+    def _neuron(self) -> Any:
+        return SettlingIF if self.timing.schedule == "settling" else SoftResetIF
+
+    def _delay(self, group: SynapseGroup) -> int:
+        """Delays align windows, and the parts of pipelined runs; there is nothing to align in settling."""
+        return 0 if self.timing.schedule == "settling" else group.delay
+
     def _neuron_arguments(self, stage: Stage) -> dict[str, Any]:
         shape = neuron_shape(stage, self.grid)
         memory = StageMemory.allocate(shape, self.timing.steps if stage.fires else 0)
@@ -78,9 +87,10 @@ class Graph:
         return {"shape": shape, "stage": stage, "timing": self.timing, "memory": memory, "host": self.host}
 
     def _bias(self, stage: Stage) -> NDArray[np.int32]:
-        """Bias a step; T times the network's in a window of one step."""
+        """Bias a step; T times the network's where it is given once: in a window of one step, and when settling."""
         bias = np.zeros(stage.channels, np.int64) if stage.bias is None else stage.bias
-        each = self.timing.timesteps if self.timing.encoding == "graded" else 1
+        once = self.timing.encoding == "graded" or self.timing.schedule == "settling"
+        each = self.timing.timesteps if once else 1
         return (bias * each).astype(np.int32)
 
     def _conv_block(self, stage: Stage, neuron: dict[str, Any], group: SynapseGroup) -> ConvBlock:
@@ -93,7 +103,7 @@ class Graph:
             weight=_kernel(group),
             bias=self._bias(stage),
             input_message_bits=MESSAGE_BITS,
-            neuron_params={"neuron_proc": SoftResetIF, "num_message_bits": MESSAGE_BITS, **neuron},
+            neuron_params={"neuron_proc": self._neuron, "num_message_bits": MESSAGE_BITS, **neuron},
         )
         block.synapse.name = _name(stage, group)
         self._connect(source, block.inp, np.int8)
@@ -110,13 +120,13 @@ class Graph:
         self._connect(synapse.a_out, a_in, np.int32)
 
     def _relayed(self, group: SynapseGroup) -> Any:
-        """Out port with the spikes of a group's source, delayed by a relay of ``group.delay`` steps if there is one."""
-        source = self._out_ports[group.source]
-        if not group.delay:
+        """Out port with the spikes of a group's source, delayed by a relay if the group has a delay."""
+        source, delay = self._out_ports[group.source], self._delay(group)
+        if not delay:
             return source
         weight = np.ones(source.shape[-1], np.int64)
         relay = OneToOneSynapse(
-            shape=source.shape, weight=weight, delay=group.delay - 1, name=f"{group.source} + {group.delay} steps"
+            shape=source.shape, weight=weight, delay=delay - 1, name=f"{group.source} + {delay} steps"
         )
         self._connect(source, relay.s_in, np.int8)
         return relay.a_out
@@ -124,12 +134,15 @@ class Graph:
     def _attention(self, stage: Stage, a_in: Any) -> None:
         assert stage.attention is not None
         left, right = (self._out_ports[name] for name in stage.sources)
-        steps = None if self.timing.schedule == "windowed" else self.timing.steps
+        steps = self.timing.steps if self.timing.schedule == "pipelined" else None
+        attention = stage.attention
+        if self.timing.schedule == "settling":
+            attention = replace(attention, left_delay=0, right_delay=0)
         synapse = BilinearSynapse(
             left_shape=left.shape,
             right_shape=right.shape,
             out_shape=a_in.shape,
-            attention=stage.attention,
+            attention=attention,
             heads=stage.heads,
             grid=self.grid,
             timing=self.timing,

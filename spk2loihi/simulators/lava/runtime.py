@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import itertools
 import logging
 import os
 import selectors
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
-from spk2loihi.simulators.backend import Backend, Run, Trains
-from spk2loihi.simulators.counters import Counts
+from spk2loihi.export.soma import SYNAPTIC
+from spk2loihi.simulators.backend import Backend, Run, Trains, not_silent
+from spk2loihi.simulators.counters import Counts, Settled
 from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.lava.packing import Grid, Place, pack
 from spk2loihi.simulators.lava.shared import Timing
@@ -102,17 +104,46 @@ class LavaBackend(Backend):
                 "shorten it, or train with more --max-tokens"
             )
         running = self._ready(batch.lengths)
-        result = _Result(self.network, batch, self.steps, record)
+        result = _Result(self.network, batch, record)
         for places in pack(batch.lengths, running.graph.grid):
             self._load(running.graph, batch, places, record)
+            running.begin()
             try:
-                running.run()
+                self._run_parts(running, result, places)
             except BaseException:
-                self._running = None  # its processes are gone
+                self.close()
                 raise
             _check(running.graph)
             result.take(running.graph, places)
-        return Run(result.logits, result.counts, result.events, result.trains, self.steps, self.latency_steps)
+        steps, latency, settled = self.steps, 0, None
+        if self.schedule == "settling":
+            settled = Settled(self.network.settled_steps(result.last), result.elements)
+            steps = latency = int(settled.steps.max())
+        return Run(
+            result.logits,
+            result.counts,
+            result.events,
+            result.trains(steps),
+            steps,
+            latency or self.latency_steps,
+            settled,
+        )
+
+    def _run_parts(self, running: _Running, result: _Result, places: list[Place]) -> None:
+        """One part, the whole run; settling: as many as it takes until no neuron has spiked in the last step."""
+        latency = running.graph.timing.latency
+        if self.schedule != "settling":
+            running.run(latency)
+            result.take_trains(running.graph, places, part=0)
+            return
+        for part in itertools.count():
+            running.run(min(latency, self.steps - running.steps))
+            result.take_trains(running.graph, places, part)
+            restless = running.restless()
+            if restless is None:
+                return
+            if running.steps == self.steps:
+                raise not_silent(restless, self.network, self.steps)
 
     def _ready(self, lengths: NDArray[np.int64]) -> _Running:
         """The compiled network, compiled again if it has no room for sentences of these lengths."""
@@ -142,7 +173,7 @@ class LavaBackend(Backend):
     def _compile(self, grid: Grid) -> _Running:
         from spk2loihi.simulators.lava.build import build
 
-        timing = Timing(self.schedule, self.encoding, self.steps, self.network.timesteps, self.latency_steps)
+        timing = Timing.of(self.network, self.schedule, self.encoding, self.steps)
         with _quiet_root_logger():
             graph = build(self.network, grid, timing)
             _check_shared_memory(graph)
@@ -213,16 +244,34 @@ class Loihi2Backend(LavaBackend):
 class _Result:
     """What the sentences of a batch did, unpacked to (B, L, d) or (B, H, L, L), padding 0."""
 
-    def __init__(self, network: Network, batch: TokenBatch, steps: int, record: bool) -> None:
+    def __init__(self, network: Network, batch: TokenBatch, record: bool) -> None:
         self.network = network
         sentences, length = batch.input_ids.shape
         shapes = {stage.name: _unpacked_shape(stage, sentences, length) for stage in network.stages if stage.fires}
         self.logits = np.zeros((sentences, network.readout.channels), np.int64)
         self.counts: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
         self.events: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
-        self.trains: Trains | None = None
-        if record:
-            self.trains = {name: np.zeros((steps, *shape), np.int8) for name, shape in shapes.items()}
+        self.last = np.zeros(sentences, np.int64)  # step with a spike; settling only
+        self.elements: dict[str, int] = {}
+        self._parts: list[Trains] | None = [] if record else None
+
+    def trains(self, steps: int) -> Trains | None:
+        if self._parts is None:
+            return None
+        return {name: np.concatenate([part[name] for part in self._parts])[:steps] for name in self.counts}
+
+    def take_trains(self, graph: Graph, places: list[Place], part: int) -> None:
+        """Copy what was recorded, in a settling run of one of its parts."""
+        if self._parts is None:
+            return
+        if part == len(self._parts):
+            shapes = {name: (len(graph.stages[name].train), *n.shape) for name, n in self.counts.items()}
+            self._parts.append({name: np.zeros(shape, np.int8) for name, shape in shapes.items()})
+        for place in places:
+            for name, train in self._parts[part].items():
+                stage = self.network[name]
+                rows = 1 if stage.tokens == "first" else place.length
+                self._copy(stage, place, graph.grid.width, rows, graph.stages[name].train, train)
 
     def take(self, graph: Graph, places: list[Place]) -> None:
         """Copy what one Lava run left in shared memory."""
@@ -234,8 +283,14 @@ class _Result:
                 rows = 1 if stage.tokens == "first" else place.length
                 for packed, unpacked in ((memory.counts, self.counts), (memory.events, self.events)):
                     self._copy(stage, place, width, rows, packed[None], unpacked[name][None])
-                if self.trains is not None:
-                    self._copy(stage, place, width, rows, memory.train, self.trains[name])
+                tokens = slice(place.start, place.start + rows)
+                slots = slice(place.lane * width + place.start, place.lane * width + place.start + rows)
+                last = memory.last[place.lane, :, tokens] if stage.is_scores else memory.last[slots]
+                self.last[place.sentence] = max(self.last[place.sentence], last.max())
+        for name in self.counts:
+            stage = self.network[name]
+            if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
+                self.elements[name] = self.elements.get(name, 0) + int(graph.stages[name].elements[0])
 
     @staticmethod
     def _copy(stage: Stage, place: Place, width: int, rows: int, packed: NDArray[Any], unpacked: NDArray[Any]) -> None:
@@ -267,6 +322,7 @@ class _Running:
         self._stopped = False
         self._deaths = selectors.DefaultSelector()
         self._runtime: Any = None  # lava.magma.runtime.runtime.Runtime
+        self._executed = 0  # time steps since Lava's runtime was started
         gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
         try:
             with _inherited_by_children():
@@ -306,8 +362,24 @@ class _Running:
         infrastructure = self._runtime._messaging_infrastructure
         return [] if infrastructure is None else infrastructure.actors
 
-    def run(self) -> None:
-        """All time steps of one run; the answer is in shared memory then.
+    def begin(self) -> None:
+        """A new run: with its first step every process model starts again."""
+        self.graph.timing.origin[0] = self._executed
+
+    @property
+    def steps(self) -> int:
+        """Time steps of this run."""
+        return self._executed - int(self.graph.timing.origin[0])
+
+    def restless(self) -> str | None:
+        """Settling: a stage that had a spike in the last step, or is yet to start; None if there is none."""
+        network, steps = self.graph.network, self.steps
+        stages = self.graph.stages
+        late = (stage.name for stage in network.stages if network.settling_start(stage) > steps)
+        return next((name for name, memory in stages.items() if memory.last.max() == steps), next(late, None))
+
+    def run(self, steps: int) -> None:
+        """Time steps of one run; what they did is in shared memory then.
 
         Raises:
             RuntimeError: a process died; all others were ended.
@@ -315,8 +387,9 @@ class _Running:
         from lava.magma.core.run_conditions import RunSteps
 
         try:
-            self._runtime.start(RunSteps(num_steps=self.graph.timing.latency, blocking=False))
+            self._runtime.start(RunSteps(num_steps=steps, blocking=False))
             self._wait()
+            self._executed += steps
         except BaseException:
             self._kill()
             raise

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spk2loihi.export.network import Encoding, Schedule, Stage
+from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.simulators.lava.packing import Grid
 
 Shape = tuple[int, ...]
+
+SETTLING_PART = 16
+"""Steps of a settling run between two looks whether it is silent: Lava has to be told a number of steps beforehand."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,12 @@ class Timing:
     """The time axis of a run.
 
     Attributes:
-        steps: steps of a window (1 when graded), or of a pipelined run.
+        steps: steps of a window (1 when graded), of a pipelined run, or of one part of a settling run, after which the
+            host looks whether the network is silent.
         timesteps: T of the network.
-        latency: time steps of a whole run, after which every process model starts again.
+        latency: time steps of a whole run, or of such a part.
+        stagger: of the settling schedule.
+        origin: Lava's time step before the run, (1,), shared with the process models, which start again after it.
     """
 
     schedule: Schedule
@@ -35,10 +41,24 @@ class Timing:
     steps: int
     timesteps: int
     latency: int
+    stagger: int
+    origin: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, network: Network, schedule: Schedule, encoding: Encoding, steps: int) -> Timing:
+        if schedule == "settling":
+            steps = SETTLING_PART
+        latency = network.latency_steps(schedule, steps)
+        origin = shared_zeros((1,), np.int64)
+        return cls(schedule, encoding, steps, network.timesteps, latency, network.stagger, origin)
 
     def step_of_run(self, time_step: int) -> int:
-        """1 ... latency, for Lava's ever-growing time step (1, 2, ...)."""
-        return (time_step - 1) % self.latency + 1
+        """1, 2, ... for Lava's ever-growing time step."""
+        return time_step - int(self.origin[0])
+
+    def start(self, stage: Stage) -> int:
+        """Settling: the first step of a stage (`Network.settling_start`)."""
+        return stage.depth * self.stagger + 1
 
     def local_step(self, stage: Stage, step: int) -> int:
         """Local time of a stage, 1 at the first step at which it may fire."""
@@ -63,6 +83,14 @@ class HostMemory:
     result: NDArray[np.int64]
     record: NDArray[np.int8]
 
+    def rows(self, stage: Stage) -> tuple[tuple[Any, ...], NDArray[np.bool_] | None]:
+        """Index of the rows of a population that belong to existing tokens, and, for scores, their existing keys."""
+        lane, position = np.nonzero(self.first if stage.tokens == "first" else self.sentence >= 0)
+        if stage.is_scores:  # (lanes, H, width, width) -> (n, H, width)
+            keys = self.sentence[lane] == self.sentence[lane, position][:, None]
+            return (lane, slice(None), position), keys[:, None]  # (n, 1, width)
+        return (lane * self.sentence.shape[1] + position,), None  # (slots, 1, d) -> (n, 1, d)
+
     @classmethod
     def allocate(cls, grid: Grid, channels: int, labels: int) -> HostMemory:
         return cls(
@@ -83,12 +111,21 @@ class StageMemory:
         events: messages of each neuron: spikes of either sign, or graded messages.
         train: spikes of each local step, (steps, ...), written only while recording.
         violations: spikes sent while the gate was shut, and drive that arrived too late to count, (2,).
+        last: settling: the last step with a spike in a row, without the last axis of the population's shape.
+        elements: settling: how many went through a soma function that is no part of synapses, (1,).
     """
 
     counts: NDArray[np.int32]
     events: NDArray[np.int32]
     train: NDArray[np.int8]
     violations: NDArray[np.int64]
+    last: NDArray[np.int64]
+    elements: NDArray[np.int64]
+
+    @property
+    def outcome(self) -> tuple[NDArray[Any], ...]:
+        """All but the recording: what a run starts from zero."""
+        return self.counts, self.events, self.violations, self.last, self.elements
 
     @classmethod
     def allocate(cls, shape: Shape, steps: int) -> StageMemory:
@@ -97,6 +134,8 @@ class StageMemory:
             events=shared_zeros(shape, np.int32),
             train=shared_zeros((steps, *shape), np.int8),
             violations=shared_zeros((2,), np.int64),
+            last=shared_zeros(shape[:-1], np.int64),
+            elements=shared_zeros((1,), np.int64),
         )
 
 

@@ -75,15 +75,9 @@ class PySoftResetIFModel(PyLoihiProcessModel):
     def _reset(self) -> None:
         self.drive[:] = 0
         self.u[:] = 0
-        for array in (self._memory.counts, self._memory.events, self._memory.violations):
+        for array in self._memory.outcome:
             array[:] = 0
-        sentence = self._host.sentence
-        lane, position = np.nonzero(self._host.first if self._stage.tokens == "first" else sentence >= 0)
-        if self._stage.is_scores:
-            self._rows = (lane, slice(None), position)  # (lanes, H, width, width) -> (n, H, width)
-            self._keys = (sentence[lane] == sentence[lane, position][:, None])[:, None]  # (n, 1, width)
-        else:
-            self._rows = (lane * sentence.shape[1] + position,)  # (slots, 1, d) -> (n, 1, d)
+        self._rows, self._keys = self._host.rows(self._stage)
         if not self._stage.depth:
             self.drive[:] = self._host.drive
 
