@@ -13,7 +13,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import worst_step
 from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule
-from spk2loihi.simulators.counters import Counts
+from spk2loihi.simulators.counters import Counts, EventSums
 
 Trains = dict[str, NDArray[np.int8]]
 """Recorded spikes of every firing stage: (steps, B, L, d), or (steps, B, H, L, L) for scores; L is 1 for first-token
@@ -39,6 +39,14 @@ class Run:
     trains: Trains | None
     steps: int
     latency_steps: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What `simulate` needs of a batch: the readout's membrane as in `Run`, and sums of every firing stage's events."""
+
+    logits: NDArray[np.int64]
+    sums: dict[str, EventSums]
 
 
 class Backend(ABC):
@@ -94,6 +102,11 @@ class Backend(ABC):
     @abstractmethod
     def run(self, batch: TokenBatch, record: bool = False) -> Run:
         """Run one batch of sentences."""
+
+    def totals(self, batch: TokenBatch) -> Totals:
+        """Run one batch for its answers and sums alone, which may take less time and memory than `run`."""
+        run = self.run(batch)
+        return Totals(run.logits, {name: EventSums.of(n, run.events[name]) for name, n in run.counts.items()})
 
     def close(self) -> None:  # noqa: B027 (most backends hold nothing)
         """Release what the backend holds (Lava: its runtime)."""

@@ -27,6 +27,31 @@ Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
 
 
+@dataclass(frozen=True)
+class EventSums:
+    """What is counted of a stage's events, for engines that do not keep the events.
+
+    Attributes:
+        spikes: sum of |n|.
+        sentences: events of each sentence, (B,); ``first``: of its first token. None for scores.
+        channels: events of each channel, (d,); ``first_channels``: of first tokens. None for scores.
+    """
+
+    spikes: int
+    sentences: NDArray[np.int64]
+    first: NDArray[np.int64] | None
+    channels: NDArray[np.int64] | None
+    first_channels: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, counts: NDArray[Any], events: NDArray[Any]) -> EventSums:
+        """Of padded arrays (B, ...)."""
+        spikes, sentences = int(np.abs(counts).sum()), events.reshape(len(events), -1).sum(1)
+        if events.ndim != 3:
+            return cls(spikes, sentences, None, None, None)
+        return cls(spikes, sentences, events[:, 0].sum(1), events.sum((0, 1)), events[:, 0].sum(0))
+
+
 @dataclass
 class StageOps:
     """What one stage cost, summed over all samples."""
@@ -65,23 +90,24 @@ def _kind(stage: Stage) -> str:
 
 
 def count_operations(
-    network: Network, events: Counts, lengths: NDArray[np.int64], schedule: Schedule, steps: int
+    network: Network, events: Counts | dict[str, EventSums], lengths: NDArray[np.int64], schedule: Schedule, steps: int
 ) -> list[StageOps]:
     """Counters of every stage for one batch.
 
     Args:
-        events: messages every firing stage sent, padded neurons 0.
+        events: messages every firing stage sent, padded neurons 0; or their sums.
         lengths: unpadded tokens of each sentence, (B,).
         steps: steps of a window (1 when graded), or of a pipelined run.
     """
     total_steps = network.latency_steps(schedule, steps)
-    return [_count_stage(network, stage, events, lengths, schedule, steps, total_steps) for stage in network.stages]
+    sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    return [_count_stage(network, stage, sums, lengths, schedule, steps, total_steps) for stage in network.stages]
 
 
 def _count_stage(
     network: Network,
     stage: Stage,
-    events: Counts,
+    events: dict[str, EventSums],
     lengths: NDArray[np.int64],
     schedule: Schedule,
     steps: int,
@@ -94,12 +120,12 @@ def _count_stage(
     else:
         ops.neurons = int(stage.channels * rows.sum())
     if stage.fires:
-        ops.messages = int(events[stage.name].sum())
+        ops.messages = int(events[stage.name].sentences.sum())
     for group in stage.synapses:
-        fired = events[group.source]
-        if stage.tokens == "first":
-            fired = fired[:, :1]  # only [CLS] has synapses here
-        ops.synops += int(fired.sum((0, 1)) @ group.fan_out)
+        source = events[group.source]
+        fired = source.first_channels if stage.tokens == "first" else source.channels  # "first": only [CLS] has synapses
+        assert fired is not None
+        ops.synops += int(fired @ group.fan_out)
         if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
             ops.dense += int(group.weight.size * rows.sum())
     if stage.attention is not None:
@@ -116,7 +142,7 @@ def _count_stage(
 def _count_attention(
     network: Network,
     stage: Stage,
-    events: Counts,
+    events: dict[str, EventSums],
     lengths: NDArray[np.int64],
     rows: NDArray[np.int64],
     schedule: Schedule,
@@ -124,13 +150,13 @@ def _count_attention(
 ) -> None:
     assert stage.attention is not None
     left, right = events[stage.attention.left], events[stage.attention.right]
-    per_left = left.reshape(len(lengths), -1).sum(1)  # (B,)
-    per_right = right.reshape(len(lengths), -1).sum(1)
+    per_left, per_right = left.sentences, right.sentences
     right_channels = network[stage.attention.right].channels
     ops.dense = int(right_channels * (rows * lengths).sum())
     if stage.attention.kind == "scores":
         if stage.tokens == "first":
-            per_left = left[:, :1].reshape(len(lengths), -1).sum(1)
+            assert left.first is not None
+            per_left = left.first
         ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
     else:
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)

@@ -71,14 +71,13 @@ def simulate(
     spikes: dict[str, int] = {}
     for index in length_sorted_batches(np.array([len(e) for e in encoded]), batch_size):
         batch = collate([encoded[i] for i in index], pad_id(network))
-        run = backend.run(batch)
+        run = backend.totals(batch)
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
-        counted = count_operations(network, run.events, batch.lengths, backend.schedule, backend.steps)
+        counted = count_operations(network, run.sums, batch.lengths, backend.schedule, backend.steps)
         stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
-        emitted = run.counts if backend.encoding == "graded" else run.events
-        for name, n in emitted.items():
-            spikes[name] = spikes.get(name, 0) + int(np.abs(n).sum())
+        for name, n in run.sums.items():
+            spikes[name] = spikes.get(name, 0) + n.spikes
         advance(len(index))
     return Simulation(np.stack(rows), stages, spikes, wall_s=time.perf_counter() - started)
 
