@@ -33,23 +33,40 @@ class EventSums:
 
     Attributes:
         spikes: sum of |n|.
-        sentences: events of each sentence, (B,); ``first``: of its first token. None for scores.
-        channels: events of each channel, (d,); ``first_channels``: of first tokens. None for scores.
+        events: messages sent.
+        channels: events of each channel, (d,); None for scores.
+        sentences: events of each sentence, (B,); engines may leave them out where no attention stage takes the events.
+        first_channels, first: the same of first tokens alone; engines may leave them out where no stage of first tokens
+            takes the events.
     """
 
     spikes: int
-    sentences: NDArray[np.int64]
-    first: NDArray[np.int64] | None
-    channels: NDArray[np.int64] | None
-    first_channels: NDArray[np.int64] | None
+    events: int
+    channels: NDArray[np.int64] | None = None
+    first_channels: NDArray[np.int64] | None = None
+    sentences: NDArray[np.int64] | None = None
+    first: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, counts: NDArray[Any], events: NDArray[Any]) -> EventSums:
         """Of padded arrays (B, ...)."""
         spikes, sentences = int(np.abs(counts).sum()), events.reshape(len(events), -1).sum(1)
         if events.ndim != 3:
-            return cls(spikes, sentences, None, None, None)
-        return cls(spikes, sentences, events[:, 0].sum(1), events.sum((0, 1)), events[:, 0].sum(0))
+            return cls(spikes, int(sentences.sum()), sentences=sentences)
+        first = events[:, 0]
+        return cls(spikes, int(sentences.sum()), events.sum((0, 1)), first.sum(0), sentences, first.sum(1))
+
+    @classmethod
+    def joined(cls, parts: list[EventSums]) -> EventSums:
+        """Of the sentences of all parts, one after another."""
+        per_channel = [[getattr(one, name) for one in parts] for name in ("channels", "first_channels")]
+        per_sentence = [[getattr(one, name) for one in parts] for name in ("sentences", "first")]
+        return cls(
+            sum(one.spikes for one in parts),
+            sum(one.events for one in parts),
+            *(None if arrays[0] is None else np.sum(arrays, axis=0) for arrays in per_channel),
+            *(None if arrays[0] is None else np.concatenate(arrays) for arrays in per_sentence),
+        )
 
 
 @dataclass
@@ -120,7 +137,7 @@ def _count_stage(
     else:
         ops.neurons = int(stage.channels * rows.sum())
     if stage.fires:
-        ops.messages = int(events[stage.name].sentences.sum())
+        ops.messages = events[stage.name].events
     for group in stage.synapses:
         source = events[group.source]
         fired = source.first_channels if stage.tokens == "first" else source.channels  # "first": only [CLS] has synapses
@@ -151,6 +168,7 @@ def _count_attention(
     assert stage.attention is not None
     left, right = events[stage.attention.left], events[stage.attention.right]
     per_left, per_right = left.sentences, right.sentences
+    assert per_left is not None and per_right is not None
     right_channels = network[stage.attention.right].channels
     ops.dense = int(right_channels * (rows * lengths).sum())
     if stage.attention.kind == "scores":

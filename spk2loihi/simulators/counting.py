@@ -22,6 +22,10 @@ from spk2loihi.simulators.counters import Counts, EventSums
 from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire, SoftmaxFire
 
 
+_TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
+_SCORES = 2**20  # elements
+
+
 @dataclass(frozen=True)
 class Counted:
     """One batch.
@@ -49,12 +53,18 @@ class CountEngine:
         e = network.embedding
         self._tables = [torch.from_numpy(t.astype(np.float32)) for t in (e.word, e.position, e.token_type)]
         self._plans = [_Plan(network, stage) for stage in network.stages]
+        attentions = [stage.attention for stage in network.stages if stage.attention is not None]
+        self._attended = {name for attention in attentions for name in (attention.left, attention.right)}
+        self._first = {source for stage in network.stages if stage.tokens == "first" for source in stage.sources}
         self._last_use = {source: stage.name for stage in network.stages for source in stage.sources}
 
     def run(self, batch: TokenBatch, keep: bool) -> Counted:
-        """Counts are returned if ``keep``; else no more than what later stages need is in memory at a time."""
+        """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch."""
         with torch.inference_mode():
-            return self._run(_Packing(batch), batch, keep)
+            if keep:
+                return self._run(_Packing(batch), batch, keep)
+            heads = max(stage.heads for stage in self._network.stages)
+            return _joined([self._run(_Packing(part), part, keep) for part in parts(batch, heads)])
 
     def _run(self, packing: _Packing, batch: TokenBatch, keep: bool) -> Counted:
         alive: dict[str, Tensor] = {}  # bytes (rows, d) of a stage, or counts (B, H, rows, L) in float32 of scores
@@ -93,23 +103,49 @@ class CountEngine:
         return u
 
     def _sums(self, plan: _Plan, m: Tensor, packing: _Packing) -> EventSums:
-        stage, sentences = plan.stage, packing.sentences
+        stage = plan.stage
         if stage.is_scores:
             rows = packing.row_mask(stage.tokens)
             spikes = m.sum(-1).mul_(rows).sum((1, 2)).numpy().astype(np.int64)
-            events = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spikes
-            return EventSums(int(spikes.sum()), events, None, None, None)
+            sent = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spikes
+            return EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent)
         n = np.abs((m.numpy() - np.uint8(plan.zero)).view(np.int8)).view(np.uint8)
-        events = (n != 0).view(np.uint8) if self._graded else n
-        most = 1 if self._graded else plan.most
+        events, most = ((n != 0).view(np.uint8), 1) if self._graded else (n, plan.most)
         channels = _column_sums(events, most)
-        spikes = int(_column_sums(n, plan.most).sum()) if self._graded else int(channels.sum())
-        starts = packing.starts if stage.tokens == "all" else np.arange(sentences)
-        per_row = torch.from_numpy(events).sum(1).numpy()
-        first = events[starts]
-        return EventSums(
-            spikes, np.add.reduceat(per_row, starts), per_row[starts], channels, first.sum(0, dtype=np.int64)
-        )
+        total = int(channels.sum())
+        spikes = int(_column_sums(n, plan.most).sum()) if self._graded else total
+        starts = packing.starts if stage.tokens == "all" else np.arange(packing.sentences)
+        sentences = first = first_channels = None
+        if stage.name in self._attended:
+            sentences = np.add.reduceat(torch.from_numpy(events).sum(1).numpy(), starts)
+        if stage.name in self._first:
+            firsts = events[starts]
+            first, first_channels = firsts.sum(1, dtype=np.int64), _column_sums(firsts, most)
+        return EventSums(spikes, total, channels, first_channels, sentences, first)
+
+
+def parts(batch: TokenBatch, heads: int) -> list[TokenBatch]:
+    """Runs of sentences whose tokens and scores stay within the budget; at least one sentence each."""
+    result, start, longest = [], 0, 0
+    for end, length in enumerate(batch.lengths.tolist()):
+        longest = max(longest, length)
+        count = end + 1 - start
+        if count > 1 and (count * longest > _TOKENS or count * heads * longest**2 > _SCORES):
+            result.append(_part(batch, slice(start, end)))
+            start, longest = end, length
+    return [*result, _part(batch, slice(start, len(batch.lengths)))]
+
+
+def _part(batch: TokenBatch, sentences: slice) -> TokenBatch:
+    lengths = batch.lengths[sentences]
+    return TokenBatch(
+        batch.input_ids[sentences, : lengths.max()], batch.token_type_ids[sentences, : lengths.max()], lengths
+    )
+
+
+def _joined(counted: list[Counted]) -> Counted:
+    logits = np.concatenate([one.logits for one in counted])
+    return Counted(logits, {name: EventSums.joined([one.sums[name] for one in counted]) for name in counted[0].sums}, {})
 
 
 class _Plan:

@@ -33,9 +33,10 @@ from spk2loihi.export.soma import (
 )
 from spk2loihi.simulators.byte_products import fires_exactly
 
-_MEAN_MAX = 8.0  # a LayerNorm row whose mean is further from 0 than this many deviations goes through the integers
+_MEAN_MAX = 2.0  # a LayerNorm row whose mean is further from 0 than this many deviations goes through the integers
 _NORM_BITS = 22  # a normalised value of the integer LayerNorm is off by less than 2**-22
 _TABLE_END = 2.6  # beyond it I-BERT's erf is constant, and GELU is 0 or rises
+_BLOCK = 1024  # elements in which a doubtful one is looked for at once
 
 Fire = Callable[[Tensor], Tensor]
 
@@ -163,13 +164,28 @@ class SoftmaxFire:
         off = q.frac()
         n = q.sub_(off)
         off.sub_(0.5).abs_()
-        limit = 0.5 - self._doubt
-        for sentence in (off.flatten(1).amax(1) >= limit).nonzero().squeeze(-1).tolist():
-            heads, rows = (off[sentence].amax(-1) >= limit).nonzero(as_tuple=True)
-            keys = None if mask is None else (mask[sentence] == 0).numpy()[0]
-            z = self._soma(u[sentence, heads, rows].numpy().astype(np.int64), keys)
-            n[sentence, heads, rows] = torch.from_numpy(_counts(z, self._stage, 0, self._most).astype(np.float32))
+        self._settle(_at_least(off.view(-1), 0.5 - self._doubt), u, mask, n)
         return n
+
+    def _settle(self, doubtful: Tensor, u: Tensor, mask: Tensor | None, n: Tensor) -> None:
+        """Rows of ``n`` with doubtful elements, once more through the integers."""
+        if not len(doubtful):
+            return
+        _, heads, rows, keys = u.shape
+        row = torch.unique(doubtful // keys)
+        z = u.view(-1, keys)[row].numpy().astype(np.int64)
+        exist = None if mask is None else (mask.view(-1, keys)[row // (heads * rows)] == 0).numpy()
+        fired = _counts(self._soma(z, exist), self._stage, 0, self._most)
+        n.view(-1, keys)[row] = torch.from_numpy(fired.astype(np.float32))
+
+
+def _at_least(x: Tensor, limit: float) -> Tensor:
+    """Indices of the elements of ``x`` (N,) of at least ``limit``, if there are few: block by block."""
+    blocks = x[: len(x) // _BLOCK * _BLOCK].view(-1, _BLOCK)
+    found = (blocks.amax(1) >= limit).nonzero() if len(blocks) else torch.zeros(0, 1, dtype=torch.int64)
+    inside = (blocks[found[:, 0]] >= limit).nonzero()
+    rest = len(x) - len(x) % _BLOCK
+    return torch.cat([found[inside[:, 0], 0] * _BLOCK + inside[:, 1], (x[rest:] >= limit).nonzero()[:, 0] + rest])
 
 
 def exact_bytes(stage: Stage, u: Tensor, zero: int, most: int) -> Tensor:

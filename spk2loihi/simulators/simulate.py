@@ -34,6 +34,16 @@ class Simulation:
     truncated: int = 0
     wall_s: float = 0.0
 
+    def __add__(self, other: Simulation) -> Simulation:
+        """Of both sets of sentences, one after another; ``wall_s`` is that of the slower."""
+        return Simulation(
+            np.concatenate([self.logits, other.logits]),
+            [a + b for a, b in zip(self.stages, other.stages, strict=True)],
+            {name: n + other.spikes[name] for name, n in self.spikes.items()},
+            self.truncated + other.truncated,
+            max(self.wall_s, other.wall_s),
+        )
+
     @property
     def predictions(self) -> NDArray[np.int64]:
         return predictions(self.logits)
