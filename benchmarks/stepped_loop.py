@@ -1,12 +1,14 @@
 """A float32 torch loop over T, as SpikingBERT's published code and SpikingJelly step, of the same student.
 
 What the count-based engine is compared with. The loop has every advantage that does not change the answer: neurons are
-stepped in their windows, so LayerNorm, softmax and GELU run once a window and not once a step, in torch's own float
-kernels; attention is one product of the window's spikes; nothing is recorded. What is left is what a loop over T
+stepped in their windows, so LayerNorm, softmax and GELU (I-BERT's polynomials, as the student
+has them) run once a window and not once a step, in floats; attention is one product of the window's spikes; nothing is recorded. What is left is what a loop over T
 cannot avoid: T products of every linear layer with the spikes of a step, and T steps of every neuron.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -81,11 +83,17 @@ class SteppedLoop:
         if isinstance(soma, Softmax):
             scale = soma.scale.mantissa * 2.0 ** (-soma.scale.shift - X_BITS)
             gain = soma.gain.mantissa * 2.0 ** (P_BITS - soma.gain.shift)
-            return (u * scale).masked_fill(~mask[:, None, None], float("-inf")).softmax(-1) * gain
+            x = (u * scale).masked_fill(~mask[:, None, None], -1e9)
+            x = x - x.amax(-1, keepdim=True)
+            z = torch.floor(x * (-1 / math.log(2)))
+            e = (0.3585 * (x + z * math.log(2) + 1.353) ** 2 + 0.344) * torch.exp2(-z)
+            return e * (gain / e.sum(-1, keepdim=True))
         if isinstance(soma, Gelu):
             scale = soma.scale.mantissa * 2.0 ** (-soma.scale.shift - X_BITS)
             gain = soma.gain.mantissa * 2.0 ** (X_BITS - soma.gain.shift)
-            return F.gelu(u * scale) * gain * torch.exp2(-torch.from_numpy(soma.exponent).float())
+            x = u * scale
+            t = (x.abs() * math.sqrt(0.5)).clamp_(max=1.769) - 1.769
+            return x * 0.5 * (1 + torch.sign(x) * (1 - 0.2888 * t * t)) * gain * torch.exp2(-torch.from_numpy(soma.exponent).float())
         if isinstance(soma, Scale):
             return u * 2**soma.exponent
         if isinstance(soma, HeadAffine):

@@ -37,7 +37,7 @@ from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator import Emulator
 from spk2loihi.simulators.simulate import pad_id
 
-BATCH = 32
+BATCH = 64
 
 
 def main() -> None:

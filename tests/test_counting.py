@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -138,7 +136,7 @@ def test_firing_on_both_sides_of_every_threshold() -> None:
         u = torch.from_numpy(np.concatenate([at - 1, at, at + 1]).astype(np.float32))
         for zero in (0, T):
             one = stage(None, threshold)
-            assert torch.equal(AffineFire(one, zero, T)(u), exact_bytes(one, u, zero, T)), (threshold, zero)
+            assert torch.equal(AffineFire(one, zero, T)(u.clone()), exact_bytes(one, u, zero, T)), (threshold, zero)
 
 
 def test_head_affine_with_terms_that_cancel() -> None:
@@ -146,7 +144,7 @@ def test_head_affine_with_terms_that_cancel() -> None:
     soma = HeadAffine(np.array([254, -200, 1]), np.array([-1_000_000, 900_000, 5]))
     u = torch.from_numpy(rng.integers(0, 8192, (5, 3, 20, 20)).astype(np.float32))
     one = stage(soma, 1315, max_drive=8192)
-    assert torch.equal(AffineFire(one, 0, T)(u), exact_bytes(one, u, 0, T))
+    assert torch.equal(AffineFire(one, 0, T)(u.clone()), exact_bytes(one, u, 0, T))
 
 
 def layer_norm_rows(rng: np.random.Generator, d: int) -> torch.Tensor:
@@ -179,7 +177,7 @@ def test_layer_norm_is_the_integer_one(
     monkeypatch.setattr(firing, "exact_bytes", counted)
     assert torch.equal(fire(u), expected)
     assert 41 <= doubtful < 200  # the degenerate rows, and few others
-    fire._doubt = 1.0
+    fire._doubt = dict.fromkeys(fire._doubt, 1.0)
     assert torch.equal(fire(u), expected)
 
 
@@ -217,4 +215,4 @@ def test_soma_stages_of_wide_layers_use_their_bounds() -> None:
     """The bound on the error stays useful at the widths and T of real students."""
     for d in (384, 768, 4096):
         soma = LayerNorm(np.full(d, 2**24), np.zeros(d, np.int64))
-        assert LayerNormFire(replace(stage(soma, 1024, d), channels=d), T, T)._doubt < 1e-3
+        assert max(LayerNormFire(stage(soma, 1024, d), T, T)._doubt.values()) < 1e-3

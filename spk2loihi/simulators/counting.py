@@ -224,7 +224,7 @@ class _Plan:
             left = alive[attention.left]  # (B, H, rows, L)
             u = torch.bmm(left.flatten(0, 1), right.flatten(0, 1))
             u = u.unflatten(0, (batch, heads)).transpose(1, 2).flatten(2).flatten(0, 1)  # (B * rows, d)
-            return self.fire(u if self.stage.tokens == "first" else u.index_select(0, packing.tokens))
+            return self.fire(u if self.stage.tokens == "first" else packing.pack(u))
         signed = self._signed(attention.left, alive)
         if self.stage.tokens == "first":
             if self._network[attention.left].tokens == "all":
@@ -281,6 +281,10 @@ class _Packing:
         rows = n if self._full else n.index_select(0, self._rows)
         split = rows.view(self.sentences, self.length, heads, -1).transpose(1, 2)
         return split.to(torch.float32, memory_format=torch.contiguous_format)
+
+    def pack(self, u: Tensor) -> Tensor:
+        """Padded rows (B * L, d) to (tokens, d)."""
+        return u if self._full else u.index_select(0, self.tokens)
 
     def key_mask(self, absent: float, present: float = 0.0) -> Tensor | None:
         """(B, 1, 1, L), float32; None if every key exists."""

@@ -42,7 +42,7 @@ Fire = Callable[[Tensor], Tensor]
 
 
 class AffineFire:
-    """``z = scale * U + offset`` (both may be vectors, one a head)."""
+    """``z = scale * U + offset`` (both may be vectors, one a head). May overwrite U."""
 
     def __init__(self, stage: Stage, zero: int, most: int) -> None:
         self._most, self._zero = most, zero
@@ -63,36 +63,48 @@ class AffineFire:
             self._scale, self._offset = self._scale[0], self._offset[0]
 
     def __call__(self, u: Tensor) -> Tensor:
-        q = u.to(self._dtype, copy=True).mul_(self._scale).add_(self._offset)
+        q = u.to(self._dtype).mul_(self._scale).add_(self._offset)
         return _bytes(_clamp(q, self._zero, self._most))
 
 
 class LayerNormFire:
-    """torch's LayerNorm in float64, which the integer one approaches to a few parts in 2**22."""
+    """torch's LayerNorm in float32; doubtful rows in float64; rows still in doubt in integers."""
 
     def __init__(self, stage: Stage, zero: int, most: int) -> None:
         assert isinstance(stage.soma, LayerNorm)
-        self._soma, self._stage, self._zero, self._most = stage.soma, stage, zero, most
+        self._stage, self._zero, self._most = stage, zero, most
         theta, unit = stage.threshold, 2.0**-GAMMA_BITS
         gamma, beta = stage.soma.gamma * unit, stage.soma.beta * unit
-        self._gamma = torch.from_numpy(gamma / theta)
-        self._beta = torch.from_numpy((beta + theta // 2 + 0.5) / theta + zero)
-        # The integer row is shifted until its squares sum to 2**59 or more, so its root mean square is 2**29.5/sqrt(d),
-        # and its deviation, which is rounded by 1 at most, not far less. Means are rounded likewise.
-        deviation = 2**29 / math.sqrt(stage.channels) / math.sqrt(1 + _MEAN_MAX**2)
         largest = float(np.abs(gamma).max() / theta)
         beyond = 2 * most + 2 + float(np.abs(beta).max() / theta)  # counts that matter, beta taken off
-        self._doubt = 2 * (beyond / deviation + largest * (2 / deviation + 2**-_NORM_BITS)) + 1e-9
+        # The integer row is shifted until its squares sum to 2**59 or more, so its root mean square is 2**29.5/sqrt(d)
+        # or more, and its deviation, which is rounded by 1 at most, not far less. Means are rounded likewise.
+        deviation = 2**29 / math.sqrt(stage.channels) / math.sqrt(1 + _MEAN_MAX**2)
+        integers = 2 * (beyond / deviation + largest * (2 / deviation + 2**-_NORM_BITS)) + 1e-9
+        # float32: sums of d terms in vector lanes, then a handful of roundings of terms up to `_MEAN_MAX` deviations.
+        floats = (beyond + _MEAN_MAX * largest) * (16 + math.sqrt(stage.channels)) * 2**-24
+        self._doubt = {torch.float32: integers + floats, torch.float64: integers}
+        self._parameters = {
+            dtype: (
+                torch.from_numpy(gamma / theta).to(dtype),
+                torch.from_numpy((beta + theta // 2 + 0.5) / theta + zero).to(dtype),
+            )
+            for dtype in self._doubt
+        }
 
     def __call__(self, u: Tensor) -> Tensor:
-        q, mean, rstd = torch.native_layer_norm(u.double(), (u.shape[-1],), self._gamma, self._beta, 0.0)
-        _clamp(q, self._zero, self._most)
-        m = _bytes(q)
+        gamma, beta = self._parameters[u.dtype]
+        q, mean, rstd = torch.native_layer_norm(u, (u.shape[-1],), gamma, beta, 0.0)
+        m = _bytes(_clamp(q, self._zero, self._most))
         off = q.frac_().sub_(0.5).abs_().amax(-1)
-        sound = ((mean * rstd).abs_() <= _MEAN_MAX).squeeze(-1) & (off < 0.5 - self._doubt)
+        sound = ((mean * rstd).abs_() <= _MEAN_MAX).squeeze(-1) & (off < 0.5 - self._doubt[u.dtype])
         if not sound.all():  # also where the deviation is 0 and q not a number
             rows = (~sound).nonzero().squeeze(-1)
-            m[rows] = exact_bytes(self._stage, u[rows], self._zero, self._most)
+            again = u[rows]
+            if u.dtype == torch.float32:
+                m[rows] = self(again.double())
+            else:
+                m[rows] = exact_bytes(self._stage, again, self._zero, self._most)
         return m
 
 
