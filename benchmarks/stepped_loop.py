@@ -93,7 +93,13 @@ class SteppedLoop:
             gain = soma.gain.mantissa * 2.0 ** (X_BITS - soma.gain.shift)
             x = u * scale
             t = (x.abs() * math.sqrt(0.5)).clamp_(max=1.769) - 1.769
-            return x * 0.5 * (1 + torch.sign(x) * (1 - 0.2888 * t * t)) * gain * torch.exp2(-torch.from_numpy(soma.exponent).float())
+            return (
+                x
+                * 0.5
+                * (1 + torch.sign(x) * (1 - 0.2888 * t * t))
+                * gain
+                * torch.exp2(-torch.from_numpy(soma.exponent).float())
+            )
         if isinstance(soma, Scale):
             return u * 2**soma.exponent
         if isinstance(soma, HeadAffine):

@@ -73,7 +73,11 @@ def main() -> None:
     row("count-based engine", rate, "")
     calls, operations = recorded_products(emulator, all_batches)
     bare = fastest(lambda: [call() for call in calls], clock, arguments.repeats)
-    row(f"its bare int8 products, {operations / bare / 1e9:.0f} Gop/s", len(chosen) / bare, f"{engine / bare:.2f} times their time")
+    row(
+        f"its bare int8 products, {operations / bare / 1e9:.0f} Gop/s",
+        len(chosen) / bare,
+        f"{engine / bare:.2f} times their time",
+    )
 
     few = sum(len(batch.lengths) for batch in few_batches)
     own = fastest(lambda: [run_engine(emulator, batch) for batch in few_batches], clock, arguments.repeats)
@@ -101,7 +105,11 @@ def lava_row(network: Network, encoded: list[Encoded], rate: float) -> None:
     finally:
         backend.close()
     equal = np.array_equal(run.logits, Emulator(network).totals(batch).logits)
-    row(f"Lava on the CPU, batch of {len(encoded)}, logits {'equal' if equal else 'DIFFER'}", lava, f"{rate / lava:,.0f} x")
+    row(
+        f"Lava on the CPU, batch of {len(encoded)}, logits {'equal' if equal else 'DIFFER'}",
+        lava,
+        f"{rate / lava:,.0f} x",
+    )
 
 
 def run_engine(emulator: Emulator, batch: TokenBatch) -> None:

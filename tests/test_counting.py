@@ -158,9 +158,7 @@ def layer_norm_rows(rng: np.random.Generator, d: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("threshold", [1024, 999])
 @pytest.mark.parametrize("zero", [0, T])
-def test_layer_norm_is_the_integer_one(
-    zero: int, threshold: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layer_norm_is_the_integer_one(zero: int, threshold: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(zero)
     soma = LayerNorm(rng.integers(-(2**27), 2**27, 64), rng.integers(-(2**25), 2**25, 64))
     one = stage(soma, threshold)

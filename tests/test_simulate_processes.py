@@ -29,9 +29,7 @@ class State:
 def test_shares_give_the_whole(network: Network, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process's part in turn, then the gathered whole; with 20, some have nothing to do."""
     rng = np.random.default_rng(0)
-    encoded = [
-        Encoded(rng.integers(1, 50, n).astype(np.int32), np.zeros(n, np.uint8)) for n in rng.integers(1, 17, 11)
-    ]
+    encoded = [Encoded(rng.integers(1, 50, n).astype(np.int32), np.zeros(n, np.uint8)) for n in rng.integers(1, 17, 11)]
     backend = Emulator(network)
     alone = simulate(backend, encoded, 4)
     monkeypatch.setenv("WORLD_SIZE", str(max(count, 2)))

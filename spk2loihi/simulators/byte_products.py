@@ -33,7 +33,6 @@ class Product(Protocol):
         """U of counts (rows, d_in): float32 integers, (rows, d_out)."""
 
 
-
 def make_product(group: SynapseGroup, zero: int, most: int, bias: NDArray[np.float64]) -> Product:
     """The fastest exact product on this processor; ``bias`` (d_out,) is added to U.
 

@@ -140,7 +140,9 @@ def _count_stage(
         ops.messages = events[stage.name].events
     for group in stage.synapses:
         source = events[group.source]
-        fired = source.first_channels if stage.tokens == "first" else source.channels  # "first": only [CLS] has synapses
+        fired = (
+            source.first_channels if stage.tokens == "first" else source.channels
+        )  # "first": only [CLS] has synapses
         assert fired is not None
         ops.synops += int(fired @ group.fan_out)
         if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate

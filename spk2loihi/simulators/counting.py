@@ -94,9 +94,7 @@ class CountEngine:
         mask = batch.mask
         positions = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
         u: Tensor | None = None
-        for table, index in zip(
-            self._tables, (batch.input_ids, positions, batch.token_type_ids), strict=True
-        ):
+        for table, index in zip(self._tables, (batch.input_ids, positions, batch.token_type_ids), strict=True):
             rows = table.index_select(0, torch.from_numpy(index[mask]))
             u = rows if u is None else u.add_(rows)
         assert u is not None
@@ -109,7 +107,7 @@ class CountEngine:
             spikes = m.sum(-1).mul_(rows).sum((1, 2)).numpy().astype(np.int64)
             sent = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spikes
             return EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent)
-        n = np.abs((m.numpy() - np.uint8(plan.zero)).view(np.int8)).view(np.uint8)
+        n = (m.sub(plan.zero).view(torch.int8).abs_().view(torch.uint8) if plan.zero else m).numpy()
         events, most = ((n != 0).view(np.uint8), 1) if self._graded else (n, plan.most)
         channels = _column_sums(events, most)
         total = int(channels.sum())
@@ -145,7 +143,9 @@ def _part(batch: TokenBatch, sentences: slice) -> TokenBatch:
 
 def _joined(counted: list[Counted]) -> Counted:
     logits = np.concatenate([one.logits for one in counted])
-    return Counted(logits, {name: EventSums.joined([one.sums[name] for one in counted]) for name in counted[0].sums}, {})
+    return Counted(
+        logits, {name: EventSums.joined([one.sums[name] for one in counted]) for name in counted[0].sums}, {}
+    )
 
 
 class _Plan:
