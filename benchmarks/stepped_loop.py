@@ -1,9 +1,10 @@
 """A float32 torch loop over T, as SpikingBERT's published code and SpikingJelly step, of the same student.
 
 What the count-based engine is compared with. The loop has every advantage that does not change the answer: neurons are
-stepped in their windows, so LayerNorm, softmax and GELU (I-BERT's polynomials, as the student
-has them) run once a window and not once a step, in floats; attention is one product of the window's spikes; nothing is recorded. What is left is what a loop over T
-cannot avoid: T products of every linear layer with the spikes of a step, and T steps of every neuron.
+stepped in their windows, so LayerNorm, softmax and GELU (I-BERT's polynomials, as the student has them) run once a
+window and not once a step, in floats; attention is one product of the window's spikes; nothing is recorded. What is
+left is what a loop over T cannot avoid: T products of every linear layer with the spikes of a step, and T steps of
+every neuron.
 """
 
 from __future__ import annotations

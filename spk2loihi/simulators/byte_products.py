@@ -93,7 +93,6 @@ class ByteProduct:
         self._plain = not offset.any() and bool((factor == 1).all())
         self._repeated = torch.from_numpy(repeated) if len(repeated) else None
         self._zero = zero
-        self._bias = bias
         self._bias_float = torch.from_numpy(bias.astype(np.float32))
 
     def bytes(self, m: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ from spk2loihi.simulators.byte_products import ByteProduct, Product, fires_exact
 from spk2loihi.simulators.counters import Counts, EventSums
 from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire, SoftmaxFire
 
-
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
 

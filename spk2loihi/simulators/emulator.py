@@ -1,9 +1,9 @@
-"""The emulator: this project's integer engine, batched, from counts or step by step.
+"""The emulator: this project's integer engine, batched, from counts (`counting`) or step by step.
 
-Integers are carried in float32, whose sums are exact below 2**24; export proves every drive below 2**23
-(`spk2loihi.export.bounds`), so results are those of integer arithmetic at the speed of a float matrix product. The
-division of a firing is exact for the same reason: the quotient of two integers below 2**24 is never rounded up to the
-next integer.
+The stepped engine, and `Emulator.equilibrium`, the reference of the count-based one, carry integers in float32, whose
+sums are exact below 2**24; export proves every drive below 2**23 (`spk2loihi.export.bounds`), so results are those of
+integer arithmetic at the speed of a float matrix product. The division of a firing is exact for the same reason: the
+quotient of two integers below 2**24 is never rounded up to the next integer.
 """
 
 from __future__ import annotations
