@@ -43,10 +43,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Totals:
-    """What `simulate` needs of a batch: the readout's membrane as in `Run`, and sums of every firing stage's events."""
+    """What `simulate` needs of a batch: as `Run`, but sums of every firing stage's events instead of the events."""
 
     logits: NDArray[np.int64]
     sums: dict[str, EventSums]
+    steps: int
+    latency_steps: int
 
 
 class Backend(ABC):
@@ -106,7 +108,8 @@ class Backend(ABC):
     def totals(self, batch: TokenBatch) -> Totals:
         """Run one batch for its answers and sums alone, which may take less time and memory than `run`."""
         run = self.run(batch)
-        return Totals(run.logits, {name: EventSums.of(n, run.events[name]) for name, n in run.counts.items()})
+        sums = {name: EventSums.of(n, run.events[name]) for name, n in run.counts.items()}
+        return Totals(run.logits, sums, run.steps, run.latency_steps)
 
     def close(self) -> None:  # noqa: B027 (most backends hold nothing)
         """Release what the backend holds (Lava: its runtime)."""

@@ -76,7 +76,7 @@ class Emulator(Backend):
         if self.engine == "stepped":
             return super().totals(batch)
         counted = self._counting.run(batch, keep=False)
-        return Totals(counted.logits, counted.sums)
+        return Totals(counted.logits, counted.sums, self.steps, self.latency_steps)
 
     @cached_property
     def _counting(self) -> CountEngine:

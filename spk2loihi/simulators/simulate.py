@@ -84,7 +84,7 @@ def simulate(
         run = backend.totals(batch)
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
-        counted = count_operations(network, run.sums, batch.lengths, backend.schedule, backend.steps)
+        counted = count_operations(network, run.sums, batch.lengths, backend.schedule, run.steps)
         stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
         for name, n in run.sums.items():
             spikes[name] = spikes.get(name, 0) + n.spikes
