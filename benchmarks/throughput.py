@@ -1,49 +1,167 @@
-"""Throughput of the backends on one network, as ratios measured in one run.
+"""The count-based engine beside its limits and its rivals, on one network, as ratios measured in one run.
 
-    uv run python benchmarks/throughput.py model.net [--sentences 64] [--lava]
+    uv run python benchmarks/throughput.py model.net [--threads 1] [--sentences 64] [--lava 2]
 
-Prints sentences a second of the count-based emulator, of the stepped emulator and, with --lava, of Lava on the CPU
-(import and compilation excluded), and how many times faster the first is.
+One row each, in sentences a second and as a ratio:
+
+* the count-based engine, counters included (`Emulator.totals` and `count_operations`, as `simulate` runs it);
+* its bare int8 matrix products: the very calls the engine makes, on the very bytes, and nothing else;
+* the engine's reference in float32 (`Emulator.equilibrium`);
+* a float32 torch loop over T (`stepped_loop.py`), whose answers are compared;
+* with --lava N, Lava on the CPU, N sentences in one batch (import and compilation excluded), logits compared.
+
+Sentences are spread evenly over the lengths of the held-out set. Times are CPU times of this process unless --wall:
+on a shared machine those of others stay out. Lava works in processes of its own and is always timed by the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from spk2loihi.data import Encoded, TaskSpec, load_held_out
+import numpy as np
+import torch
+from stepped_loop import SteppedLoop
+
+from spk2loihi.data import Encoded, TaskSpec, TokenBatch, collate, load_held_out
 from spk2loihi.export import read_network
-from spk2loihi.simulators import Backend, create_backend, encode, simulate
+from spk2loihi.export.network import Network
+from spk2loihi.simulators import create_backend, encode
+from spk2loihi.simulators.byte_products import ByteProduct
+from spk2loihi.simulators.counters import count_operations
+from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.simulate import pad_id
 
-_LAVA_SENTENCES = 8
-
-
-def sentences_a_second(backend: Backend, encoded: list[Encoded], batch: int) -> float:
-    simulate(backend, encoded[:batch], batch)  # warm up; Lava compiles
-    started = time.perf_counter()
-    simulate(backend, encoded, batch)
-    return len(encoded) / (time.perf_counter() - started)
+BATCH = 64
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path)
     parser.add_argument("--sentences", type=int, default=64)
-    parser.add_argument("--lava", action="store_true")
+    parser.add_argument("--loop-sentences", type=int, default=32, help="of the loop over T and the reference")
+    parser.add_argument("--repeats", type=int, default=5, help="of the engine and its products; the fastest counts")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--lava", type=int, default=0, metavar="N")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    clock = time.perf_counter if arguments.wall else time.process_time
     network = read_network(arguments.network)
-    encoded, _ = encode(network, load_held_out(TaskSpec.from_dict(network.task)).take(arguments.sentences))
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, T = {network.timesteps}")
-    count = sentences_a_second(create_backend("emulator", network), encoded, 64)
-    print(f"{'emulator':<10} {count:10.2f} sentences/s")
-    rivals = [("stepped", encoded, 32)] + ([("cpu", encoded[:_LAVA_SENTENCES], 8)] if arguments.lava else [])
-    for name, data, batch in rivals:
-        backend = create_backend(name, network)
-        rate = sentences_a_second(backend, data, batch)
+    examples = load_held_out(TaskSpec.from_dict(network.task))
+    encoded, _ = encode(network, examples)
+    chosen = spread(encoded, arguments.sentences)
+    all_batches = batches(network, chosen)
+    few_batches = batches(network, spread(chosen, arguments.loop_sentences))
+    emulator = Emulator(network)
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {arguments.threads} threads, "
+        f"{'wall' if arguments.wall else 'CPU'} time, load {os.getloadavg()[0]:.1f}"
+    )
+    tokens = sum(int(batch.lengths.sum()) for batch in all_batches)
+    print(f"T = {network.timesteps}, {len(chosen)} sentences of {tokens / len(chosen):.1f} tokens\n")
+    print("| what | sentences/s | engine is |")
+    print("|---|---|---|")
+
+    engine = fastest(lambda: [run_engine(emulator, batch) for batch in all_batches], clock, arguments.repeats)
+    rate = len(chosen) / engine
+    row("count-based engine", rate, "")
+    calls, operations = recorded_products(emulator, all_batches)
+    bare = fastest(lambda: [call() for call in calls], clock, arguments.repeats)
+    row(
+        f"its bare int8 products, {operations / bare / 1e9:.0f} Gop/s",
+        len(chosen) / bare,
+        f"{engine / bare:.2f} times their time",
+    )
+
+    few = sum(len(batch.lengths) for batch in few_batches)
+    own = fastest(lambda: [run_engine(emulator, batch) for batch in few_batches], clock, arguments.repeats)
+    reference = fastest(lambda: [emulator.equilibrium(batch) for batch in few_batches], clock, 1)
+    row("its float32 reference", few / reference, f"{reference / own:.1f} x")
+    loop = SteppedLoop(network)
+    looped: list[Any] = []
+    stepped = fastest(lambda: looped.extend(loop.logits(batch) for batch in few_batches), clock, 1)
+    answers = np.concatenate([emulator.totals(batch).logits.argmax(1) for batch in few_batches])
+    same = int((torch.cat(looped).argmax(1).numpy() == answers).sum())
+    row(f"float32 torch loop over T, {same} of {few} answers the same", few / stepped, f"{stepped / own:.1f} x")
+
+    if arguments.lava:
+        lava_row(network, spread(chosen, arguments.lava), rate)
+
+
+def lava_row(network: Network, encoded: list[Encoded], rate: float) -> None:
+    backend = create_backend("cpu", network)
+    batch = collate(encoded, pad_id(network))
+    try:
+        backend.run(batch)  # compiles
+        started = time.perf_counter()
+        run = backend.run(batch)
+        lava = len(encoded) / (time.perf_counter() - started)
+    finally:
         backend.close()
-        print(f"{name:<10} {rate:10.3f} sentences/s; the emulator is {count / rate:.1f} x faster")
+    equal = np.array_equal(run.logits, Emulator(network).totals(batch).logits)
+    row(
+        f"Lava on the CPU, batch of {len(encoded)}, logits {'equal' if equal else 'DIFFER'}",
+        lava,
+        f"{rate / lava:,.0f} x",
+    )
+
+
+def run_engine(emulator: Emulator, batch: TokenBatch) -> None:
+    totals = emulator.totals(batch)
+    count_operations(emulator.network, totals.sums, batch.lengths, "windowed", emulator.steps)
+
+
+def recorded_products(emulator: Emulator, data: list[TokenBatch]) -> tuple[list[Callable[[], object]], int]:
+    """The engine's calls of its int8 kernel, to repeat, and their multiplications and additions."""
+    calls: list[Callable[[], object]] = []
+    operations = 0
+    kernel = ByteProduct._kernel
+
+    def recording(product: ByteProduct, x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        nonlocal operations
+        calls.append(lambda: kernel(product, x, *rest))
+        operations += 2 * x.shape[0] * product.weight.numel()
+        return kernel(product, x, *rest)
+
+    ByteProduct._kernel = recording  # type: ignore[method-assign]
+    try:
+        for batch in data:
+            emulator.totals(batch)
+    finally:
+        ByteProduct._kernel = kernel  # type: ignore[method-assign]
+    if not calls:
+        raise SystemExit("this network or processor does not use the int8 kernel, so there is no limit to compare with")
+    return calls, operations
+
+
+def spread(encoded: list[Encoded], count: int) -> list[Encoded]:
+    """So many, evenly over the lengths."""
+    ordered = sorted(encoded, key=len)
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)]
+
+
+def batches(network: Network, encoded: list[Encoded]) -> list[TokenBatch]:
+    ordered = sorted(encoded, key=len)
+    return [collate(ordered[i : i + BATCH], pad_id(network)) for i in range(0, len(ordered), BATCH)]
+
+
+def fastest(work: Callable[[], object], clock: Callable[[], float], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        started = clock()
+        work()
+        times.append(clock() - started)
+    return min(times)
+
+
+def row(what: str, rate: float, ratio: str) -> None:
+    print(f"| {what} | {rate:.4g} | {ratio} |", flush=True)
 
 
 if __name__ == "__main__":

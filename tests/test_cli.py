@@ -196,10 +196,10 @@ def test_verify_reports_a_difference_with_code_1(place: Path, monkeypatch: pytes
     from spk2loihi.simulators.emulator import Emulator
 
     class Broken(Emulator):
-        def equilibrium(self, batch, resolution=1):  # type: ignore[no-untyped-def]
-            counts, u = super().equilibrium(batch, resolution)
-            counts["layer.1.key"][0, 0, 5] += 1
-            return counts, u
+        def run(self, batch, record=False):  # type: ignore[no-untyped-def]
+            done = super().run(batch, record)
+            done.trains["layer.1.key"][0, 0, 0, 5] += 1
+            return done
 
     monkeypatch.setitem(registry.BACKENDS, "emulator", lambda network, *rest: Broken(network, *rest))
     outcome = spk2loihi("verify", "--backend", "emulator", "--backend", "stepped", "--json", "v.json")

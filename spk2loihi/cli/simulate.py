@@ -72,7 +72,8 @@ def run(
     stagger: int | None = None,
 ) -> None:
     """The command without its parser."""
-    from spk2loihi.simulators import create_backend, encode, simulate, summary
+    from spk2loihi.simulators import create_backend, encode, summary
+    from spk2loihi.simulators.processes import is_main_process, simulate_together
     from spk2loihi.versions import versions
 
     check_writable(json_file, inputs=[network_file])
@@ -92,10 +93,13 @@ def run(
     encoded, truncated = encode(network, examples, refuse_long=bool(text))
     try:
         with progress_bar() as bar:
+            bar.disable = bar.disable or not is_main_process()
             task = bar.add_task(f"simulate ({backend_name})", total=len(encoded))
-            result = simulate(backend, encoded, _BATCH.get(backend_name, 64), lambda n: bar.advance(task, n))
+            result = simulate_together(backend, encoded, _BATCH.get(backend_name, 64), lambda n: bar.advance(task, n))
     finally:
         backend.close()
+    if not is_main_process():
+        return
     result.truncated = truncated
     numbers = {"network": str(network_file), **summary(backend, result, metric, labels), "versions": versions()}
     if labels is not None:

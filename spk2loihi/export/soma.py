@@ -21,15 +21,15 @@ BoolArray = NDArray[np.bool_]
 # these functions in floats, and every unit off would flip a neuron near its threshold now and then.
 X_BITS = 24  # fractional bits of softmax and GELU arguments
 P_BITS = 28  # fractional bits of a softmax probability
-_E_BITS = 30  # fractional bits of an unnormalised exponential
+E_BITS = 30  # fractional bits of an unnormalised exponential
 _SQUARES_BITS = 61  # a row is shifted up until its sum of squares fills this width
 _Y_BITS = 22  # fractional bits of a normalised LayerNorm value
 GAMMA_BITS = 14  # fractional bits of LayerNorm gamma and beta
 MULTIPLIER_BITS = 24  # mantissa bits of a fixed-point multiplier
 
 # I-BERT table 1: exp(p) ~ 0.3585 (p + 1.353)^2 + 0.344 on (-ln 2, 0]; erf(x) ~ sgn(x) (a (min(|x|, -b) + b)^2 + 1).
-_LN2 = round(math.log(2) * 2**X_BITS)
-_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**X_BITS), round(1.353 * 2**X_BITS), round(0.344 * 2**_E_BITS)
+LN2 = round(math.log(2) * 2**X_BITS)
+_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**X_BITS), round(1.353 * 2**X_BITS), round(0.344 * 2**E_BITS)
 _ERF_A, _ERF_B = round(-0.2888 * 2**X_BITS), round(-1.769 * 2**X_BITS)
 _SQRT_HALF = round(math.sqrt(0.5) * 2**X_BITS)
 _MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
@@ -68,6 +68,15 @@ class Multiplier:
         shift = self.shift + halvings
         result: IntArray = (x * self.mantissa + (1 << shift >> 1)) >> shift
         return result
+
+
+def exponential(x: IntArray) -> IntArray:
+    """I-BERT's exp of ``x <= 0``, which has ``X_BITS`` fractional bits; the result has ``E_BITS``."""
+    z = -x // LN2
+    p = x + z * LN2 + _EXP_B
+    e = ((_EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - E_BITS)) + _EXP_C
+    result: IntArray = e >> np.minimum(z, _MAX_EXP_SHIFT)
+    return result
 
 
 @dataclass(frozen=True)
@@ -118,11 +127,7 @@ class Softmax:
         allowed = np.ones(x.shape, bool) if mask is None else np.broadcast_to(mask, x.shape)
         lowest = np.iinfo(np.int64).min // 4
         x = x - np.where(allowed, x, lowest).max(-1, keepdims=True)  # <= 0 where allowed
-        x = np.where(allowed, x, 0)
-        z = -x // _LN2
-        p = x + z * _LN2 + _EXP_B
-        e = ((_EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - _E_BITS)) + _EXP_C
-        e = np.where(allowed, e >> np.minimum(z, _MAX_EXP_SHIFT), 0)
+        e = np.where(allowed, exponential(np.where(allowed, x, 0)), 0)
         total = np.maximum(e.sum(-1, keepdims=True), 1)  # a fully masked row stays 0
         return self.gain((e << P_BITS) // total)
 

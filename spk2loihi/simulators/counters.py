@@ -40,6 +40,48 @@ class Settled:
     elements: dict[str, int]
 
 
+@dataclass(frozen=True)
+class EventSums:
+    """What is counted of a stage's events, for engines that do not keep the events.
+
+    Attributes:
+        spikes: sum of |n|.
+        events: messages sent.
+        channels: events of each channel, (d,); None for scores.
+        sentences: events of each sentence, (B,); engines may leave them out where no attention stage takes the events.
+        first_channels, first: the same of first tokens alone; engines may leave them out where no stage of first tokens
+            takes the events.
+    """
+
+    spikes: int
+    events: int
+    channels: NDArray[np.int64] | None = None
+    first_channels: NDArray[np.int64] | None = None
+    sentences: NDArray[np.int64] | None = None
+    first: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, counts: NDArray[Any], events: NDArray[Any]) -> EventSums:
+        """Of padded arrays (B, ...)."""
+        spikes, sentences = int(np.abs(counts).sum()), events.reshape(len(events), -1).sum(1)
+        if events.ndim != 3:
+            return cls(spikes, int(sentences.sum()), sentences=sentences)
+        first = events[:, 0]
+        return cls(spikes, int(sentences.sum()), events.sum((0, 1)), first.sum(0), sentences, first.sum(1))
+
+    @classmethod
+    def joined(cls, parts: list[EventSums]) -> EventSums:
+        """Of the sentences of all parts, one after another."""
+        per_channel = [[getattr(one, name) for one in parts] for name in ("channels", "first_channels")]
+        per_sentence = [[getattr(one, name) for one in parts] for name in ("sentences", "first")]
+        return cls(
+            sum(one.spikes for one in parts),
+            sum(one.events for one in parts),
+            *(None if arrays[0] is None else np.sum(arrays, axis=0) for arrays in per_channel),
+            *(None if arrays[0] is None else np.concatenate(arrays) for arrays in per_sentence),
+        )
+
+
 @dataclass
 class StageOps:
     """What one stage cost, summed over all samples."""
@@ -79,7 +121,7 @@ def _kind(stage: Stage) -> str:
 
 def count_operations(
     network: Network,
-    events: Counts,
+    events: Counts | dict[str, EventSums],
     lengths: NDArray[np.int64],
     schedule: Schedule,
     steps: int,
@@ -88,18 +130,19 @@ def count_operations(
     """Counters of every stage for one batch.
 
     Args:
-        events: messages every firing stage sent, padded neurons 0.
+        events: messages every firing stage sent, padded neurons 0; or their sums.
         lengths: unpadded tokens of each sentence, (B,).
         steps: steps of a window (1 when graded), or of a pipelined run.
         settled: of a settling run, in which each sentence has its own number of steps.
     """
-    return [_count_stage(network, stage, events, lengths, schedule, steps, settled) for stage in network.stages]
+    sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    return [_count_stage(network, stage, sums, lengths, schedule, steps, settled) for stage in network.stages]
 
 
 def _count_stage(
     network: Network,
     stage: Stage,
-    events: Counts,
+    events: dict[str, EventSums],
     lengths: NDArray[np.int64],
     schedule: Schedule,
     steps: int,
@@ -110,12 +153,12 @@ def _count_stage(
     neurons = stage.channels * (rows * lengths if stage.is_scores else rows)
     ops.neurons = int(neurons.sum())
     if stage.fires:
-        ops.messages = int(events[stage.name].sum())
+        ops.messages = events[stage.name].events
     for group in stage.synapses:
-        fired = events[group.source]
-        if stage.tokens == "first":
-            fired = fired[:, :1]  # only [CLS] has synapses here
-        ops.synops += int(fired.sum((0, 1)) @ group.fan_out)
+        source = events[group.source]
+        fired = source.first_channels if stage.tokens == "first" else source.channels  # [CLS] alone, or every token
+        assert fired is not None
+        ops.synops += int(fired @ group.fan_out)
         if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
             ops.dense += int(group.weight.size * rows.sum())
     if stage.attention is not None:
@@ -138,7 +181,7 @@ def _count_stage(
 def _count_attention(
     network: Network,
     stage: Stage,
-    events: Counts,
+    events: dict[str, EventSums],
     lengths: NDArray[np.int64],
     rows: NDArray[np.int64],
     schedule: Schedule,
@@ -146,13 +189,14 @@ def _count_attention(
 ) -> None:
     assert stage.attention is not None
     left, right = events[stage.attention.left], events[stage.attention.right]
-    per_left = left.reshape(len(lengths), -1).sum(1)  # (B,)
-    per_right = right.reshape(len(lengths), -1).sum(1)
+    per_left, per_right = left.sentences, right.sentences
+    assert per_left is not None and per_right is not None
     right_channels = network[stage.attention.right].channels
     ops.dense = int(right_channels * (rows * lengths).sum())
     if stage.attention.kind == "scores":
         if stage.tokens == "first":
-            per_left = left[:, :1].reshape(len(lengths), -1).sum(1)
+            assert left.first is not None
+            per_left = left.first
         ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
     else:
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)

@@ -1,14 +1,15 @@
-"""The emulator: this project's integer engine, batched, from counts or step by step.
+"""The emulator: this project's integer engine, batched, from counts (`counting`) or step by step.
 
-Integers are carried in float32, whose sums are exact below 2**24; export proves every drive below 2**23
-(`spk2loihi.export.bounds`), so results are those of integer arithmetic at the speed of a float matrix product. The
-division of a firing is exact for the same reason: the quotient of two integers below 2**24 is never rounded up to the
-next integer.
+The stepped engine, and `Emulator.equilibrium`, the reference of the count-based one, carry integers in float32, whose
+sums are exact below 2**24; export proves every drive below 2**23 (`spk2loihi.export.bounds`), so results are those of
+integer arithmetic at the speed of a float matrix product. The division of a firing is exact for the same reason: the
+quotient of two integers below 2**24 is never rounded up to the next integer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,9 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.export.soma import Scale
-from spk2loihi.simulators.backend import Backend, Run, Trains
+from spk2loihi.simulators.backend import Backend, Run, Totals, Trains
 from spk2loihi.simulators.counters import Counts
+from spk2loihi.simulators.counting import CountEngine
 
 Engine = Literal["count", "stepped"]
 
@@ -53,10 +55,13 @@ class Emulator(Backend):
             self.name = "stepped"
         if self.engine == "count" and schedule != "windowed":
             raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
-        # float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied
-        self._weights = {
+
+    @cached_property
+    def _weights(self) -> dict[tuple[str, str], Tensor]:
+        """float32 copies, transposed for n @ W.T: (d_in, d_out), or (d,) one-to-one, exponent applied."""
+        return {
             (stage.name, group.source): torch.from_numpy(group.scaled.astype(np.float32).T.copy())
-            for stage in network.stages
+            for stage in self.network.stages
             for group in stage.synapses
         }
 
@@ -64,12 +69,20 @@ class Emulator(Backend):
         with torch.no_grad():
             if self.engine == "stepped":
                 return self._run_stepped(batch, record)
-            counts, readout = self.equilibrium(batch)
-        trains = {name: self._window(n) for name, n in counts.items()} if record else None
-        integer = {name: n.numpy().astype(np.int16) for name, n in counts.items()}
-        return Run(
-            _integers(readout)[:, 0], integer, _events(integer, self.encoding), trains, self.steps, self.latency_steps
-        )
+            counted = self._counting.run(batch, keep=True)
+        trains = {name: self._window(n) for name, n in counted.counts.items()} if record else None
+        events = _events(counted.counts, self.encoding)
+        return Run(counted.logits, counted.counts, events, trains, self.steps, self.latency_steps)
+
+    def totals(self, batch: TokenBatch) -> Totals:
+        if self.engine == "stepped":
+            return super().totals(batch)
+        counted = self._counting.run(batch, keep=False)
+        return Totals(counted.logits, counted.sums, self.steps, self.latency_steps)
+
+    @cached_property
+    def _counting(self) -> CountEngine:
+        return CountEngine(self.network, graded=self.encoding == "graded")
 
     def equilibrium(self, batch: TokenBatch, resolution: int = 1) -> tuple[dict[str, Tensor], Tensor]:
         """Spike counts at equilibrium by stage, and the readout's U (B, 1, labels).
@@ -228,11 +241,11 @@ class Emulator(Backend):
             return u * 2**stage.soma.exponent
         return _floats(stage.soma(_integers(u), masks.keys if stage.is_scores else None))
 
-    def _window(self, counts: Tensor) -> NDArray[np.int8]:
+    def _window(self, counts: NDArray[np.int16]) -> NDArray[np.int8]:
         """In windows the |n| spikes of a neuron follow one another from the first step on: (steps, ...)."""
         if self.encoding == "graded":
-            return counts.numpy().astype(np.int8)[None]
-        n = counts.numpy().astype(np.int8)
+            return counts.astype(np.int8)[None]
+        n = counts.astype(np.int8)
         step = np.arange(self.steps).reshape(-1, *[1] * n.ndim)
         return np.where(step < np.abs(n), np.sign(n), 0).astype(np.int8)
 

@@ -38,6 +38,19 @@ class Simulation:
     truncated: int = 0
     wall_s: float = 0.0
 
+    def __add__(self, other: Simulation) -> Simulation:
+        """Of both sets of sentences, one after another; ``wall_s`` is that of the slower."""
+        mine, theirs = len(self.logits), len(other.logits)
+        return Simulation(
+            np.concatenate([self.logits, other.logits]),
+            [a + b for a, b in zip(self.stages, other.stages, strict=True)],
+            {name: n + other.spikes[name] for name, n in self.spikes.items()},
+            max(self.latency_steps, other.latency_steps),
+            (mine * self.mean_latency_steps + theirs * other.mean_latency_steps) / (mine + theirs),
+            self.truncated + other.truncated,
+            max(self.wall_s, other.wall_s),
+        )
+
     @property
     def predictions(self) -> NDArray[np.int64]:
         return predictions(self.logits)
@@ -76,15 +89,14 @@ def simulate(
     latencies: list[int] = []
     for index in length_sorted_batches(np.array([len(e) for e in encoded]), batch_size):
         batch = collate([encoded[i] for i in index], pad_id(network))
-        run = backend.run(batch)
+        run = backend.totals(batch)
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
         latencies += [run.latency_steps] * len(index) if run.settled is None else run.settled.steps.tolist()
-        counted = count_operations(network, run.events, batch.lengths, backend.schedule, run.steps, run.settled)
+        counted = count_operations(network, run.sums, batch.lengths, backend.schedule, run.steps, run.settled)
         stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
-        emitted = run.counts if backend.encoding == "graded" else run.events
-        for name, n in emitted.items():
-            spikes[name] = spikes.get(name, 0) + int(np.abs(n).sum())
+        for name, n in run.sums.items():
+            spikes[name] = spikes.get(name, 0) + n.spikes
         advance(len(index))
     wall = time.perf_counter() - started
     mean = sum(latencies) / len(latencies)

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from spk2loihi.simulators.stock.exact import FLOAT32_EXACT, Array, wrap_int32
@@ -128,6 +129,7 @@ class FloatPopulation:
         self._threshold = select(parameters.threshold, neurons)
         self._saturates, self._bias_driven = saturates, bias_driven
         self._u, self._v = np.zeros(size, dtype), np.zeros(size, dtype)
+        self._v_tensor = torch.from_numpy(self._v)  # the same memory
         self._scratch, self._fired = np.empty(size, dtype), np.empty(size, bool)
         self._scale, self._one = dtype.type(1 << _SHIFT), dtype.type(1)
 
@@ -148,7 +150,7 @@ class FloatPopulation:
         if self._bias is not None:
             v += self._bias
         if self._saturates:
-            np.clip(v, 1 - _STATE_LIMIT, _STATE_LIMIT - 1, out=v)
+            self._v_tensor.clamp_(1 - _STATE_LIMIT, _STATE_LIMIT - 1)  # several times faster than numpy.clip
         np.greater(v, self._threshold, out=self._fired)
         out[...] = self._fired
         v *= np.subtract(self._one, out, out=self._scratch)  # many times faster than a masked assignment
