@@ -130,7 +130,7 @@ def test_default_configuration_is_found_and_judged() -> None:
     beaten = build_sweep([small, record()])
     assert [p["is_default"] for p in beaten["points"]] == [True, False]
     assert beaten["default"]["on_front"] is False
-    assert "does not lie on the front: T = 8, 8 bits, rate is" in beaten["verdict"][1]
+    assert "does not lie on the front: that of (T = 8, 8 bits, rate) beats it" in beaten["verdict"][1]
     best = build_sweep([small, record(score=0.81)])
     assert best["default"]["on_front"] is True
     assert "(T = 16, 8 bits, rate) lies on the front" in best["verdict"][1]

@@ -141,8 +141,8 @@ def _point(record: Mapping[str, Any], sets: Sequence[CoefficientSet], default: M
 
 def _order(point: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
-        point["encoding"] != Network.encoding, str(point["preset"]), -point["bits"], -point["timesteps"],
-        point["rate_penalty"], point["name"],
+        point["encoding"] != Network.encoding, point["preset"] != TrainSettings.preset, str(point["preset"]),
+        -point["bits"], -point["timesteps"], point["rate_penalty"], point["name"],
     )  # fmt: skip
 
 

@@ -57,6 +57,11 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
             f"The front takes scores as they are. Over {n:,} sentences the standard error of an accuracy is about "
             f"{error:.2g} points, so smaller differences between points may be chance."
         )
+    if len({p["preset"] for p in data["points"]}) > 1:
+        lines.append(
+            "Presets differ in what they leave to a host: LayerNorm, softmax and GELU of spikingbert are counted, but "
+            "neither SynOps nor priced by the built-in tables; neurocore has none."
+        )
     lines += [
         "Each network is one training run with one seed; its epoch was chosen on the held-out sentences that score it.",
         "A graded message adds the product of a weight and its payload, a spike adds a weight: their SynOps are "
@@ -85,8 +90,8 @@ def _default_sentence(data: Mapping[str, Any]) -> str:
         and p["synops_per_sample"] <= point["synops_per_sample"]
         and p["latency_steps"] <= point["latency_steps"]
     ]
-    named = "; ".join(label(p) for p in better)
-    return f"{what} does not lie on the front: {named} is at least as good in everything and better in something."
+    named = " and of ".join(f"({label(p)})" for p in better)
+    return f"{what} does not lie on the front: that of {named} beats it, as good in everything and better in something."
 
 
 def _energy_sentences(data: Mapping[str, Any]) -> list[str]:
