@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +21,7 @@ from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
 
 _SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence.js")
-_FORMS = {
+_FORMS: dict[str, Callable[[Any], str]] = {
     "energy": fmt.energy,
     "millijoule": lambda mj: fmt.energy(mj * 1e6),
     "count": fmt.count,
