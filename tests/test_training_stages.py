@@ -320,4 +320,6 @@ def test_regression_from_training_to_energy(tiny_task: TinyTask, tmp_path: Path)
     assert spk2loihi("energy", network, "--samples", 20, "-o", tmp_path / "energy.html").code == 0
     report = json.loads((tmp_path / "energy.json").read_text())
     assert report["accuracy"]["metric"] == "pearson"
+    shown = report["sentence"]["runs"][0]
+    assert shown["prediction"] == f"{shown['logits']['rating']:.3f}" and -20 < float(shown["prediction"]) < 120
     assert spk2loihi("verify", network, "--backend", "emulator", "--backend", "stepped", "--samples", 4).code == 0
