@@ -149,9 +149,9 @@ def byte_kernel_is_exact() -> bool:
     m = rng.integers(0, _BYTE_MAX + 1, (40, axons), dtype=np.uint8)
     weight = rng.integers(-_WEIGHT_MAX, _WEIGHT_MAX + 1, (outputs, axons), dtype=np.int8)
     m[:8], weight[:8], weight[8:16] = _BYTE_MAX, _WEIGHT_MAX, -_WEIGHT_MAX
-    none = np.zeros(axons, np.uint8)
+    ones, none = np.ones(axons, np.uint8), np.zeros(axons, np.uint8)
     try:
-        product = ByteProduct(weight, none + 1, none, np.zeros(0, np.int64), 64, np.zeros(outputs))
+        product = ByteProduct(weight, ones, none, np.zeros(0, np.int64), 64, np.zeros(outputs))
         u = product.drive(torch.from_numpy(m)).numpy()
         fired = product.fire(torch.from_numpy(m), 1024, 16, 16).numpy()
     except (AttributeError, RuntimeError, NotImplementedError):

@@ -103,9 +103,9 @@ class CountEngine:
         stage = plan.stage
         if stage.is_scores:
             rows = packing.row_mask(stage.tokens)
-            spikes = m.sum(-1).mul_(rows).sum((1, 2)).numpy().astype(np.int64)
-            sent = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spikes
-            return EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent)
+            spiked = m.sum(-1).mul_(rows).sum((1, 2)).numpy().astype(np.int64)
+            sent = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spiked
+            return EventSums(int(spiked.sum()), int(sent.sum()), sentences=sent)
         n = (m.sub(plan.zero).view(torch.int8).abs_().view(torch.uint8) if plan.zero else m).numpy()
         events, most = ((n != 0).view(np.uint8), 1) if self._graded else (n, plan.most)
         channels = _column_sums(events, most)
