@@ -1,7 +1,7 @@
 """Every shell block of README.md and docs runs, page by page, in a folder with a tiny task; every Python block too.
 
 A block that cannot run here says why in its info string: ```sh skip="needs four GPUs". The embedded default (reviews,
-MiniLM) is replaced by a tiny one, so that a page takes seconds. A page with a seam of its own starts in a fresh folder.
+MiniLM) is replaced by a tiny one, so that a page takes seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from spk2loihi.data import Examples
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r'^```(\w*)(?: skip="([^"]+)")?[ \t]*$(.*?)^```[ \t]*$', re.MULTILINE | re.DOTALL)
-NEEDS_LAVA = sys.version_info >= (3, 11)
+WITHOUT_LAVA = sys.version_info >= (3, 11)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def test_the_commands_of_a_page_run(
 
 def run(words: list[str], line: str) -> None:
     """`spk2loihi` in this process, where torch is loaded already; anything else as it is."""
-    if NEEDS_LAVA and ("cpu" in words or words[:2] == ["spk2loihi", "verify"]):
+    if WITHOUT_LAVA and ("cpu" in words or words[:2] == ["spk2loihi", "verify"]):
         return  # Lava exists for Python 3.10 only
     if words[0] == "spk2loihi":
         assert not {"&&", "|", ";", ">"} & set(words), f"one command a line: {line}"

@@ -181,7 +181,8 @@ def test_no_errors_no_overflow_no_requests(browser: Chromium, files: Path, width
     assert browser.run("document.querySelectorAll('.plot svg').length") > 3
     assert browser.run("document.querySelectorAll('.plot .bars').length") == 3
     assert (files / "energy.html").stat().st_size < 3_000_000
-    assert browser.run("getComputedStyle(document.body).colorScheme || 'normal'") is not None
+    page_colour = {"light": "rgb(245, 246, 244)", "dark": "rgb(16, 19, 22)"}[scheme]
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == page_colour
     assert browser.run(_UNREADABLE) == []
 
 
