@@ -11,6 +11,7 @@ excess over a signed byte is spread over copies of the axon.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Protocol
 
@@ -20,6 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spk2loihi.export.network import SynapseGroup
+
+# oneDNN keeps a kernel for each of the last 1,024 shapes, and every batch has another number of tokens: memory would
+# grow with the data set. It reads this when its first kernel is made.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 _BYTE_MAX = 128  # see above
 _WEIGHT_MAX = 127
