@@ -286,7 +286,7 @@ def test_settling_gives_the_windowed_answers_in_fewer_steps(chain: Chain) -> Non
     n, windowed = chain.json("settling"), chain.json("stepped")  # the same 20 sentences
     assert (n["schedule"], n["encoding"], n["timesteps"]) == ("settling", "rate", 8)
     assert n["score"] == windowed["score"]
-    assert n["mean_latency_steps"] < n["latency_steps"] < windowed["latency_steps"]
+    assert n["mean_latency_steps"] <= n["latency_steps"] < windowed["latency_steps"]
     assert n["synops"]["total"] > windowed["synops"]["total"]
     assert chain.json("verify-settling")["mismatches"] == 0
 
@@ -345,7 +345,7 @@ def test_network_of_another_version(place: Path) -> None:
         del f[EXTENSION]["meta"]
         f[EXTENSION]["meta"] = np.frombuffer(json.dumps({**meta, "version": 99}).encode(), dtype=np.uint8)
         f[EXTENSION].attrs[CHECKSUM] = seal(f)
-    refused(place, "simulate", words="version 99, but this program reads spk2loihi-netx version 2")
+    refused(place, "simulate", words="version 99, but this program reads spk2loihi-netx version 3")
 
 
 def test_network_with_float_weights(place: Path) -> None:

@@ -111,12 +111,12 @@ def _check(network: Network, stage: Stage) -> Stage:
     drive = worst_drive(network, stage)
     _limit(
         stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
-        "use fewer --timesteps, --bits or --max-tokens, or a narrower layer", limits.MEMBRANE_BITS,
+        "use fewer --timesteps, fewer --max-tokens or a narrower layer", limits.MEMBRANE_BITS,
     )  # fmt: skip
     if isinstance(stage.soma, LayerNorm):
         _limit(
             stage, "worst-case LayerNorm drive", drive, LayerNorm.max_drive(stage.channels),
-            "use fewer --timesteps or --bits, or a narrower layer",
+            "use fewer --timesteps or a narrower layer",
         )  # fmt: skip
     if isinstance(stage.soma, Gelu):
         argument = int(stage.soma.scale(np.array([drive]))[0])
@@ -125,7 +125,7 @@ def _check(network: Network, stage: Stage) -> Stage:
             "worst-case GELU argument",
             argument,
             GELU_MAX,
-            "use fewer --timesteps or --bits, or a narrower layer",
+            "use fewer --timesteps or a narrower layer",
         )
     if isinstance(stage.soma, HeadAffine):
         _limit(
