@@ -198,6 +198,7 @@ def test_pipelined_spikes_are_the_definition(network: Network, limit: int, monke
             assert np.array_equal(own[..., : expected.shape[-2], :], expected), name
 
 
+@pytest.mark.slow
 def test_pipelined_run_approaches_the_equilibrium(network: Network) -> None:
     """As about 1/T, whatever precedes."""
     batch = random_batch()

@@ -193,6 +193,7 @@ def slope(at: list[int], errors: list[float]) -> float:
 STEPS = [16, 32, 64, 128]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_rates_converge_as_one_over_t_at_every_depth(preset: str) -> None:
     errors = rate_errors(tiny_student(preset=preset, num_hidden_layers=3).double(), STEPS[-1], STEPS)
@@ -203,6 +204,7 @@ def test_rates_converge_as_one_over_t_at_every_depth(preset: str) -> None:
     assert -1.25 < slope(STEPS, list(overall)) < (-0.85 if preset == "spikingbert" else -0.7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_rates_with_feedback_converge_as_one_over_t(preset: str) -> None:
     model = tiny_student(preset=preset, feedback=0.8).double()
@@ -219,6 +221,7 @@ def test_rates_with_feedback_converge_as_one_over_t(preset: str) -> None:
     assert difference > 5 * errors["layer.1.value"][-1], "feedback changes nothing, so the test shows nothing"
 
 
+@pytest.mark.slow
 def test_leaky_rates_converge_as_one_over_t_with_the_time_constant() -> None:
     """A leak of 1/t over t steps: the sum of the weights is 0.63 t."""
     at = [16, 32, 64, 128]

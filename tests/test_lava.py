@@ -237,6 +237,7 @@ def test_batch_larger_than_the_slots_takes_several_runs(network: Network, lava: 
     assert_same(lava.run(batch, record=True), Emulator(network).run(batch, record=True))
 
 
+@pytest.mark.slow
 @needs_lava
 def test_compiled_network_is_reusable(network: Network, lava: LavaBackend, packed: Run) -> None:
     """What one batch leaves behind does not reach the next; recording or not does not matter."""
@@ -272,6 +273,7 @@ def agrees_with_stock(network: Network) -> None:
             assert_same(stock.run(batch, record=True), fast.run(batch, record=True))
 
 
+@pytest.mark.slow
 @needs_lava
 def test_stock_synapses_and_channels_agree() -> None:
     agrees_with_stock(odd_network())
@@ -312,6 +314,7 @@ def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
     assert_same(run, Emulator(network, "pipelined", steps=11).run(batch, record=True))
 
 
+@pytest.mark.slow
 @needs_lava
 @pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
 def test_neurocore_agrees_with_the_emulator(schedule: str, steps: int | None) -> None:
@@ -336,6 +339,7 @@ def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.Monkey
         assert_same(backend.run(batch, record=True), expected)
 
 
+@pytest.mark.slow
 @needs_lava
 @pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
 def test_odd_network(schedule: str, steps: int | None) -> None:
@@ -365,6 +369,7 @@ def test_grid_grows_with_the_batches(network: Network) -> None:
     assert LavaBackend(network, slots=1)._grid(np.array([14]), None) == Grid(1, 14)
 
 
+@pytest.mark.slow
 @needs_lava
 def test_death_of_a_process_is_an_error_not_a_hang() -> None:
     batch = sentences(7, 5)
@@ -376,6 +381,7 @@ def test_death_of_a_process_is_an_error_not_a_hang() -> None:
         assert_same(backend.run(batch), expected)  # compiled again
 
 
+@pytest.mark.slow
 @needs_lava
 def test_exception_in_a_process_is_reported(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     from spk2loihi.simulators.lava.procs.models import PyBilinearSynapseModel
@@ -402,6 +408,7 @@ def test_misaligned_delays_are_found() -> None:
         backend.run(sentences(5))
 
 
+@pytest.mark.slow
 @needs_lava
 def test_nothing_is_left_behind(network: Network) -> None:
     from lava.magma.core.process.process import ProcessServer

@@ -137,6 +137,7 @@ def test_windowed_dynamics_emit_the_equilibrium(signed: bool, preset: str) -> No
     assert any(n.abs().max() == model.config.timesteps for n in result.counts.values()), "nothing saturates"
 
 
+@pytest.mark.slow
 def test_pipelined_rates_approach_the_equilibrium() -> None:
     model, data = tiny_student().double(), inputs()
     for gate in model.gates().values():

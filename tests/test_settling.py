@@ -276,6 +276,7 @@ def test_lava_agrees_in_every_step(preset: str) -> None:
         assert_same(backend.run(one_of(batch, 2)), settle(network, one_of(batch, 2)))
 
 
+@pytest.mark.slow
 @needs_lava
 def test_lava_agrees_on_an_odd_network_and_keeps_the_limit() -> None:
     from spk2loihi.data import Encoded

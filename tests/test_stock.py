@@ -197,6 +197,7 @@ def test_recurrent_layer(tmp_path: Path) -> None:
     assert_equal_to_lava(path, rng.integers(-(2**20), 2**20, (5, STEPS)), input_message_bits=24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message_bits", [0, 8])
 def test_delays(tmp_path: Path, message_bits: int) -> None:
     """One a layer, a neuron, an input, a synapse; sums of each delay are rounded down on their own."""
@@ -223,6 +224,7 @@ def test_delay_beyond_the_limit_is_cut_as_by_netx(tmp_path: Path) -> None:
     assert spikes[2, 63:].any() and not spikes[2, :63].any()
 
 
+@pytest.mark.slow
 def test_sigma_delta_network(tmp_path: Path) -> None:
     """Delta, SigmaDelta and Sigma neurons, dense, conv and recurrent layers, and their graded messages."""
     rng = np.random.default_rng(14)
@@ -260,6 +262,7 @@ def test_sigma_delta_neurons_after_spikes_and_without_message_bits(tmp_path: Pat
     assert np.unique(messages[1]).size > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [b"RF", b"RF_PHASE"])
 def test_resonators(tmp_path: Path, kind: bytes) -> None:
     """One resonance for the layer and one for each neuron, some of which do not turn; then spikes to a LIF layer."""
@@ -277,6 +280,7 @@ def test_resonators(tmp_path: Path, kind: bytes) -> None:
     assert all(s.any() for s in spikes)
 
 
+@pytest.mark.slow
 def test_input_neurons_driven_by_their_bias(tmp_path: Path) -> None:
     """A bias that changes from step to step, beyond 16 bits too, and reset intervals."""
     rng = np.random.default_rng(18)
@@ -445,6 +449,7 @@ def test_segments_are_the_convolutions_of_the_student(model_net: Path) -> None:
     assert all(s.kind == "conv" and s.input_shape[:2] == s.output_shape[:2] == (TOKENS, 1) for s in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message_bits", [0, 8])
 @pytest.mark.parametrize("name", SEGMENTS)
 def test_every_segment_equals_stock_lava(model_net: Path, tmp_path: Path, name: str, message_bits: int) -> None:

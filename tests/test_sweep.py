@@ -276,6 +276,7 @@ def test_finished_points_are_neither_trained_nor_run_again(
     assert [{**p, "network": ""} for p in points_of(place)] == [{**p, "network": ""} for p in before]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "again"),
     [("T4-8bit-penalty0", ["T4-8bit-penalty0"]), ("T4-8bit-penalty0/model.net", []), ("teacher.json", None)],

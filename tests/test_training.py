@@ -89,6 +89,7 @@ def test_saved_student_scores_what_the_metrics_say(
     assert evaluate(checkpoint.model, held_out, ["accuracy"], 0) == {"accuracy": metrics["score"]}
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_weights(
     trained: tuple[Path, dict, list[str]],
     tiny_task: TinyTask,
@@ -108,6 +109,7 @@ class _Interrupted(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["teacher", "tuned"])
 def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     place: str,
@@ -154,6 +156,7 @@ def test_resume_refuses_a_damaged_state_file(tiny_task: TinyTask, tmp_path: Path
         train(spec_of(tiny_task), settings, tmp_path / "model.pt", resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{"layers": [0]}, {"epochs": 2}, {"seed": 1}, {"timesteps": 4}, {"learning_rate": 1e-4}]
 )

@@ -76,6 +76,7 @@ def spec_of(task: TinyTask):
     return task_spec(train_file=task.train_file, dev_file=task.dev_file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 8, STEPS, 2 * STEPS, 2 * STEPS + 2, 2 * STEPS + 10, 4 * STEPS - 1])
 def test_a_run_cut_off_after_any_step(
     steps: int,
