@@ -28,7 +28,18 @@ from spk2loihi.export import writer as writer_module
 from spk2loihi.export.bounds import check_limits, worst_drive
 from spk2loihi.export.layout import CHECKSUM, EXTENSION
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, P_BITS, X_BITS, Gelu, LayerNorm, Multiplier, Softmax, isqrt, rounded_div
+from spk2loihi.export.soma import (
+    GAMMA_BITS,
+    GELU_RESULT_MAX,
+    P_BITS,
+    X_BITS,
+    Gelu,
+    LayerNorm,
+    Multiplier,
+    Softmax,
+    isqrt,
+    rounded_div,
+)
 from spk2loihi.export.writer import seal
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import SOMA_THRESHOLD
@@ -634,9 +645,9 @@ def test_masked_keys_get_exactly_nothing(u: list[int], bits: int) -> None:
 
 def test_gelu_is_the_float_one() -> None:
     unit = 0.0004
-    gelu = Gelu(Multiplier.from_float(unit * 2**X_BITS), Multiplier.from_float(2.0**-4), np.array([0]))
-    u = np.arange(-20_000, 20_001)[:, None]  # -8 to 8
-    y = gelu(u)[:, 0] / 2.0 ** (X_BITS - 4)
+    gelu = Gelu(Multiplier.from_float(unit * 2**X_BITS), Multiplier.from_float(2.0**-9), np.array([0]))
+    u = np.arange(-10_000, 10_001)[:, None]  # -4 to 4
+    y = gelu(u)[:, 0] / 2.0 ** (X_BITS - 9)
     x = torch.from_numpy(u[:, 0] * unit)
     assert np.abs(y - ibert_gelu(x).numpy()).max() < 3e-5
     assert np.abs(y - torch.nn.functional.gelu(x).numpy()).max() < 0.0185  # I-BERT's 0.018
@@ -647,3 +658,23 @@ def test_gelu_exponents_divide_channels() -> None:
     one = Multiplier.from_float(2.0**X_BITS), Multiplier.from_float(1000 / 2**X_BITS)
     gelu = Gelu(*one, np.array([0, 1, 3]))
     assert gelu(np.array([[10, 10, 10]])).tolist() == [[10_000, 5000, 1250]]  # gelu(10) is 10
+
+
+def test_gelu_saturates_beyond_every_count() -> None:
+    """A worst-case drive leaves the membrane within its bits, and the count of the longest window is as it was."""
+    gelu = Gelu(Multiplier.from_float(0.01 * 2**X_BITS), Multiplier.from_float(10_000 / 2**X_BITS), np.array([0]))
+    u = np.arange(-(2**20), 2**20, 97)[:, None]
+    z, exact = gelu(u)[:, 0], 100.0 * np.maximum(u[:, 0], 0)  # GELU is the identity far from 0
+    assert z.max() == GELU_RESULT_MAX < limits.MEMBRANE_MAX < exact.max()
+    far = np.abs(u[:, 0]) > 1000
+    counts, expected = (np.clip((x + SOMA_THRESHOLD // 2) // SOMA_THRESHOLD, 0, 127) for x in (z, exact))
+    assert np.array_equal(counts[far], expected[far]) and counts.max() == 127
+
+
+def test_a_steep_gelu_is_exported(network: Network) -> None:
+    """Its bound is where it saturates, whatever its worst-case drive."""
+    name = "layer.0.ffn_in"
+    steep = replace(network[name], soma=replace(network[name].soma, gain=Multiplier.from_float(1.0)))
+    checked = check_limits(replace(network, stages=tuple(steep if s.name == name else s for s in network.stages)))
+    stage = checked[name]
+    assert int(stage.soma.gain(stage.soma.scale(np.array([stage.max_drive])))[0]) > limits.MEMBRANE_MAX

@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi.errors import UserError
 from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
+from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, GELU_RESULT_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -87,7 +87,7 @@ def _result_bound(stage: Stage, drive: int) -> int:
     elif isinstance(stage.soma, Softmax):
         result = int(stage.soma.gain(np.array([1 << P_BITS]))[0])
     elif isinstance(stage.soma, Gelu):
-        result = int(stage.soma.gain(stage.soma.scale(np.array([drive])))[0])
+        result = GELU_RESULT_MAX
     elif isinstance(stage.soma, HeadAffine):
         result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
     else:

@@ -135,6 +135,9 @@ class Softmax:
 #: Largest argument of GELU, in 2**-X_BITS, for which no int64 intermediate overflows: x times a 25-bit factor, then a
 #: value times a 24-bit multiplier.
 GELU_MAX = 2**37
+#: Where GELU's result saturates, in 1/SOMA_THRESHOLD spikes: beyond the counts of any window (T is at most 127), so no
+#: count changes. Without it the worst case of T = 32 would pass the 24 bits of a membrane.
+GELU_RESULT_MAX = 2**17
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Gelu:
     """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).
 
     ``scale`` takes U to the real argument in 2**-X_BITS, ``gain`` takes such a value to 1/SOMA_THRESHOLD spikes, of
-    which channel c keeps 2**-exponent[c] (equalised channels, (d,)).
+    which channel c keeps 2**-exponent[c] (equalised channels, (d,)). Results saturate at `GELU_RESULT_MAX`.
     """
 
     scale: Multiplier
@@ -155,7 +158,7 @@ class Gelu:
         t = np.minimum((np.abs(x) * _SQRT_HALF) >> X_BITS, -_ERF_B) + _ERF_B
         erf = ((_ERF_A * ((t * t) >> X_BITS)) >> X_BITS) + (1 << X_BITS)
         phi = (1 << X_BITS) + np.where(x < 0, -erf, erf)
-        return self.gain((x * phi) >> (X_BITS + 1), self.exponent)
+        return np.minimum(self.gain((x * phi) >> (X_BITS + 1), self.exponent), GELU_RESULT_MAX)
 
 
 @dataclass(frozen=True)
