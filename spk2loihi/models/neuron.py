@@ -57,7 +57,11 @@ class _Fire(torch.autograd.Function):
         bound = float(threshold)
         # grad where low < drive / threshold < high, else 0
         grad = torch.ops.aten.hardtanh_backward(grads[0], drive, ctx.low * bound, ctx.high * bound).div_(bound)
-        grad_threshold = -(torch.dot(grad.flatten(), drive.flatten()) / bound) if ctx.needs_input_grad[1] else None
+        if not ctx.needs_input_grad[1]:
+            return grad, None, None, None, None
+        # in float64 where the drive is, else float32: a sum in bfloat16 is slow, and off by percents
+        wide = torch.promote_types(drive.dtype, torch.float32)
+        grad_threshold = torch.dot(grad.flatten().to(wide), drive.flatten().to(wide)) / -bound
         return grad, grad_threshold, None, None, None
 
 

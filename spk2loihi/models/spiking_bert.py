@@ -70,7 +70,8 @@ class SpikingEmbeddings(nn.Module):
     def scale(self) -> Tensor:
         """Float value of one unit of the integer tables."""
         tables = (self.word_embeddings, self.position_embeddings, self.token_type_embeddings)
-        largest = torch.stack([table.weight.detach().abs().max() for table in tables]).max()
+        ends = torch.stack([x for table in tables for x in torch.aminmax(table.weight.detach())])
+        largest = torch.linalg.vector_norm(ends, torch.inf)
         return largest / (2 ** (EMBEDDING_BITS - 1) - 1)
 
     def drive(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
