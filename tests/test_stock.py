@@ -349,7 +349,8 @@ def test_compiled_neurons_are_those_in_integers(seed: int, bias_driven: bool) ->
     results = []
     for population in (fast, plain):
         sent, tape = np.full((2, steps, neurons), 7, np.uint8), blank_tape(steps, neurons)
-        counts = population.run(drive[:, late:], late, rests, sent, tape)
+        counts = np.full((2, neurons), 7, np.int32)
+        population.run(drive[:, late:], late, rests, sent, counts, tape)
         results.append((sent, counts, tape.arrays))
     (sent, counts, states), (want, want_counts, want_states) = results
     np.testing.assert_array_equal(sent, want)
@@ -363,11 +364,11 @@ def test_compiled_neurons_go_on_where_they_stopped() -> None:
     lif = HardResetLif((9,), np.array(700), np.array(90), np.array(300), np.zeros(9, np.int16))
     drive = rng.integers(-300, 400, (2, 8, 9)).astype(np.float32)
     whole, parts = np.zeros((2, 8, 9), np.uint8), np.zeros((2, 8, 9), np.uint8)
-    rests, population = np.zeros(8, bool), lif.prepare()(2)
-    lif.prepare()(2).run(drive, 0, rests, whole, blank_tape(8, 9))
+    rests, population, counts = np.zeros(8, bool), lif.prepare()(2), np.zeros((2, 9), np.int32)
+    lif.prepare()(2).run(drive, 0, rests, whole, counts, blank_tape(8, 9))
     for steps in (slice(0, 3), slice(3, 8)):
         part = np.ascontiguousarray(parts[:, steps])
-        population.run(drive[:, steps], 0, rests[steps], part, blank_tape(part.shape[1], 9))
+        population.run(drive[:, steps], 0, rests[steps], part, counts, blank_tape(part.shape[1], 9))
         parts[:, steps] = part
     assert whole.any()
     np.testing.assert_array_equal(parts, whole)

@@ -112,7 +112,7 @@ def lif_steps(
         threshold, bias: in units of v, int32 (neurons,).
         u, v: state, int32 (B, neurons), changed.
         sent: 1 for a spike, uint8 (B, steps, neurons), written.
-        sums: spikes of each neuron, int32 (B, neurons), added to.
+        sums: spikes of each neuron, int32 (B, neurons), written.
         row_of: where the state after a step is recorded, (steps,); -1 for nowhere.
         taped_u, taped_v: recorded states, int32 (B, rows, neurons), written.
     """
@@ -124,6 +124,7 @@ def lif_steps(
         keep_v_, threshold_, bias_ = keep_v[first:end], threshold[first:end], bias[first:end]
         for b in range(batch):
             u_, v_, sums_ = u[b, first:end], v[b, first:end], sums[b, first:end]
+            sums_[:] = 0
             for t in range(steps):
                 if rest[t]:
                     u_[:] = 0
@@ -158,6 +159,7 @@ def bias_driven_steps(
         keep_v_, threshold_ = keep_v[first:end], threshold[first:end]
         for b in range(batch):
             v_, sums_ = v[b, first:end], sums[b, first:end]
+            sums_[:] = 0
             for start in range(0, steps, _TURNED):
                 stop = min(start + _TURNED, steps)
                 _turn(values[b, first:end, start:stop], turned)
@@ -168,3 +170,15 @@ def bias_driven_steps(
                     _step(None, None, keep_v_, threshold_, bias, None, v_, sent[b, t, first:end], sums_)
                     if row_of[t] >= 0:
                         taped_v[b, row_of[t], first:end] = v_
+
+
+@_compiled
+def weighted_sums(counts: Array, weights: Array) -> Array:
+    """``counts @ weights`` of int32 (B, n) and (n,), in 64 bits, which numpy does an element at a time."""
+    sums = np.zeros(len(counts), np.int64)
+    for b in range(len(counts)):
+        row, sum_ = counts[b], np.int64(0)
+        for i in range(len(weights)):
+            sum_ += np.int64(row[i]) * np.int64(weights[i])
+        sums[b] = sum_
+    return sums

@@ -20,13 +20,13 @@ The order of one step:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Start, SteppedPopulation, Tape, per_neuron
+from spk2loihi.simulators.stock.neuron import Int32Array, Start, SteppedPopulation, Tape, per_neuron
 
 _STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
 _UNITY = 2**12  # decay_unity
@@ -59,10 +59,14 @@ class HardResetLif:
     states = ("u", "v")
 
     def prepare(self) -> Start:
-        parameters = Parameters.of(self)
+        parameters = self._parameters
         if parameters.ordinary:
             return partial(BiasDrivenPopulation if self.bias_driven else LifPopulation, parameters)
         return partial(IntegerBiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
+
+    @cached_property
+    def _parameters(self) -> Parameters:
+        return Parameters.of(self)
 
 
 @dataclass(frozen=True)
@@ -70,67 +74,72 @@ class Parameters:
     """Parameters of a layer, flat, one for each neuron.
 
     Attributes:
-        keep_u, keep_v: what u and v keep a step, of 4096.
-        threshold, bias: in units of v.
+        keep_u, keep_v: what u and v keep a step, of 4096; int32 if ordinary, else int64.
+        threshold, bias: in units of v, int32.
+        ordinary: decays are within 12 bits. Lava takes others, too.
+        forgets: u keeps nothing.
     """
 
     keep_u: Array
     keep_v: Array
     threshold: Array
     bias: Array
+    ordinary: bool
+    forgets: bool
 
     @classmethod
     def of(cls, neuron: HardResetLif) -> Parameters:
         parameters = (_UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay, neuron.threshold, neuron.bias)
         keep_u, keep_v, threshold, bias = (per_neuron(p.astype(np.int64), neuron.shape) for p in parameters)
         threshold = np.clip(threshold << _SHIFT, -_STATE_LIMIT, _STATE_LIMIT)  # beyond its limits v is on neither side
-        return cls(keep_u, keep_v, threshold.astype(np.int32), (bias << _SHIFT).astype(np.int32))
-
-    @property
-    def ordinary(self) -> bool:
-        """Whether decays are within 12 bits: Lava takes others, too."""
-        low, high = (min(self.keep_u.min(), self.keep_v.min()), max(self.keep_u.max(), self.keep_v.max()))
-        return bool(low >= 0 and high <= _UNITY)
+        ordinary = min(keep_u.min(), keep_v.min()) >= 0 and max(keep_u.max(), keep_v.max()) <= _UNITY
+        if ordinary:
+            keep_u, keep_v = keep_u.astype(np.int32), keep_v.astype(np.int32)
+        bias = (bias << _SHIFT).astype(np.int32)
+        return cls(keep_u, keep_v, threshold.astype(np.int32), bias, bool(ordinary), not keep_u.any())
 
 
 class LifPopulation:
     """Neurons of ordinary decays, in the compiled loop of `kernels`."""
 
     def __init__(self, parameters: Parameters, batch: int) -> None:
-        self._keep_u = parameters.keep_u.astype(np.int32) if parameters.keep_u.any() else None
-        self._keep_v = parameters.keep_v.astype(np.int32)
+        self._keep_u, self._keep_v = None if parameters.forgets else parameters.keep_u, parameters.keep_v
         self._threshold, self._bias = parameters.threshold, parameters.bias
-        self._u, self._v = (np.zeros((batch, len(self._keep_v)), np.int32) for _ in range(2))
+        self._u, self._v = (np.empty((batch, len(self._keep_v)), np.int32) for _ in range(2))
+        self._fresh = True
 
-    def run(self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, tape: Tape) -> Array:
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
         from spk2loihi.simulators.stock.kernels import lif_steps  # takes a while, and not every command needs it
 
-        sums = np.zeros_like(self._v)
         drive = np.ascontiguousarray(drive) if drive.dtype == np.float32 else np.ascontiguousarray(wrap_int32(drive))
+        rest, self._fresh = _begun(rest, self._fresh), False
         recorded = (tape.arrays.get(name, np.zeros((0, 0, 0), np.int32)) for name in ("u", "v"))
         lif_steps(
-            drive, late, rest, self._keep_u, self._keep_v, self._threshold, self._bias, self._u, self._v, sent, sums,
+            drive, late, rest, self._keep_u, self._keep_v, self._threshold, self._bias, self._u, self._v, sent, counts,
             tape.row_of, *recorded,
         )  # fmt: skip
-        return sums
 
 
 class BiasDrivenPopulation:
     """Input neurons of ordinary decays, likewise. Their u stays 0."""
 
     def __init__(self, parameters: Parameters, batch: int) -> None:
-        self._keep_v, self._threshold = parameters.keep_v.astype(np.int32), parameters.threshold
-        self._v = np.zeros((batch, len(self._keep_v)), np.int32)
+        self._keep_v, self._threshold = parameters.keep_v, parameters.threshold
+        self._v = np.empty((batch, len(self._keep_v)), np.int32)
+        self._fresh = True
 
-    def run(self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, tape: Tape) -> Array:
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
         from spk2loihi.simulators.stock.kernels import bias_driven_steps
 
         assert not late
-        sums = np.zeros_like(self._v)
         values = np.ascontiguousarray(wrap_int32(drive.swapaxes(1, 2)))
+        rest, self._fresh = _begun(rest, self._fresh), False
         recorded = tape.arrays.get("v", np.zeros((0, 0, 0), np.int32))
-        bias_driven_steps(values, rest, self._keep_v, self._threshold, self._v, sent, sums, tape.row_of, recorded)
-        return sums
+        bias_driven_steps(values, rest, self._keep_v, self._threshold, self._v, sent, counts, tape.row_of, recorded)
 
 
 class IntegerPopulation(SteppedPopulation):
@@ -164,6 +173,15 @@ class IntegerBiasDrivenPopulation(IntegerPopulation):
     def step(self, drive: Array, out: Array) -> None:
         self._bias = wrap_int32(drive).astype(np.int16).astype(np.int32) << _SHIFT
         super().step(np.zeros_like(self._u), out)
+
+
+def _begun(rest: NDArray[np.bool_], fresh: bool) -> NDArray[np.bool_]:
+    """With a rest before the first step of a fresh population: the state it comes with is whatever memory held."""
+    if not fresh or not len(rest):
+        return rest
+    begun = rest.copy()
+    begun[0] = True
+    return begun
 
 
 def _leak(state: Array, keep: Array) -> Array:

@@ -263,7 +263,7 @@ def _run_layer(layer: StockLayer, messages: Array, rests: NDArray[np.bool_], tap
     neurons, late = math.prod(layer.shape), int(layer.synapse is not None)
     largest = largest_magnitude(messages) if layer.graded and late else 1
     sent = np.empty((batch, steps, neurons), np.int32 if layer.neuron.graded else np.uint8)
-    counts = []
+    counts = np.zeros((batch, neurons), np.int32)
     start = layer.neuron.prepare()
     together = max(1, _DRIVE_BUDGET // max(4 * steps * neurons, 1))
     for first in range(0, max(batch, 1), together):
@@ -274,25 +274,31 @@ def _run_layer(layer: StockLayer, messages: Array, rests: NDArray[np.bool_], tap
         drive = drive.reshape(*drive.shape[:2], neurons)
         population, part = start(len(drive)), tape.part(samples, slice(None))
         if layer.recurrent is None:
-            counts.append(population.run(drive, late, rests, sent[samples], part))
+            population.run(drive, late, rests, sent[samples], counts[samples], part)
         else:
-            counts.append(_run_recurrent(layer, population, drive, rests, sent[samples], part))
-    return sent.reshape(batch, steps, *layer.shape), np.concatenate(counts).reshape(batch, *layer.shape)
+            _run_recurrent(layer, population, drive, rests, sent[samples], counts[samples], part)
+    return sent.reshape(batch, steps, *layer.shape), counts.reshape(batch, *layer.shape)
 
 
 def _run_recurrent(
-    layer: StockLayer, population: Population, drive: Array, rests: NDArray[np.bool_], sent: Array, tape: Tape
-) -> Array:
+    layer: StockLayer,
+    population: Population,
+    drive: Array,
+    rests: NDArray[np.bool_],
+    sent: Array,
+    counts: Int32Array,
+    tape: Tape,
+) -> None:
     """Step by step: what neurons send comes back in the next. Drive is one step late."""
     batch, steps, neurons = sent.shape
     forward = np.concatenate([np.zeros((batch, min(steps, 1), neurons), np.int32), wrap_int32(drive)], axis=1)
-    out = np.zeros((batch, 1, neurons), sent.dtype)
+    out, of_step = np.zeros((batch, 1, neurons), sent.dtype), np.zeros_like(counts)
     for step in range(steps):
         here = slice(step, step + 1)
         now = forward[:, here] + wrap_int32(layer.feedback(out)) if step else forward[:, here]
-        population.run(now, 0, rests[here], out, tape.part(slice(None), here))
+        population.run(now, 0, rests[here], out, of_step, tape.part(slice(None), here))
         sent[:, here] = out
-    return np.count_nonzero(sent, axis=1)
+        counts += of_step
 
 
 def _spikes(messages: Array) -> NDArray[np.uint8]:

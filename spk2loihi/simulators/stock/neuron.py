@@ -42,7 +42,9 @@ class Tape:
 class Population(Protocol):
     """The neurons of a layer, for some samples, while they run. Neurons are flat."""
 
-    def run(self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, tape: Tape) -> Array:
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
         """Some steps on from the present state.
 
         Args:
@@ -50,10 +52,8 @@ class Population(Protocol):
             late: steps the drive comes late; nothing arrives before.
             rest: before which steps the state becomes 0, (steps,).
             sent: messages, (B, steps, neurons), written.
+            counts: how many messages of each neuron are not 0, (B, neurons), written.
             tape: of these samples and steps, written.
-
-        Returns:
-            Messages each neuron sent, (B, neurons).
         """
 
 
@@ -72,7 +72,9 @@ class SteppedPopulation:
         """Back to rest, where the neuron listens to the loader's ``reset_interval``."""
         raise NotImplementedError
 
-    def run(self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, tape: Tape) -> Array:
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
         at_rest = np.zeros(sent[:, 0].shape, drive.dtype) if late else None
         for step in range(sent.shape[1]):
             if rest[step]:
@@ -81,7 +83,7 @@ class SteppedPopulation:
             if (row := tape.row_of[step]) >= 0:
                 for name, state in self.state().items():
                     tape.arrays[name][:, row] = state
-        return np.count_nonzero(sent, axis=1)
+        counts[...] = np.count_nonzero(sent, axis=1)
 
 
 Start = Callable[[int], Population]

@@ -79,14 +79,22 @@ class DenseSynapse:
         return (self.mantissa.shape[0],)
 
     def drive(self, messages: Array, largest: int) -> Array:
-        if _dense_bound(self.mantissa, largest) <= INT32_MAX:
-            return _dense_sums(self.mantissa, self.shift, messages, largest)
-        wrapped = wrap_int32(_dense_sums(self.mantissa, 0, messages, largest))
+        if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
+            return self._matrix.sums(messages, largest)
+        wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
         shifted: Array = wrapped >> np.int32(self.shift)
         return shifted
 
     def operations(self, events: Array) -> IntArray:
         return events @ np.count_nonzero(self.mantissa, axis=0)
+
+    @cached_property
+    def _largest(self) -> int:
+        return _largest_sum(self.mantissa)
+
+    @cached_property
+    def _matrix(self) -> _Matrix:
+        return _Matrix.of(self.mantissa, self.shift)
 
 
 @dataclass(frozen=True)
@@ -144,14 +152,14 @@ class DelayedDenseSynapse:
             )
         batch, steps = messages.shape[:2]
         delays = np.unique(self.delays)
-        bound = (_dense_bound(self.mantissa, largest) >> self.shift) + len(delays)  # 1 each for rounding down
+        bound = (_largest_sum(self.mantissa) * largest >> self.shift) + len(delays)  # 1 each for rounding down
         total: Array = np.zeros((batch, steps, *self.output_shape), exact_dtype(bound))
         for delay in delays:
             here = self.delays == delay
             rows = here.any(1)
             if delay < steps:
-                matrix = np.where(here, self.mantissa, 0)[rows]
-                total[:, delay:, rows] += _dense_sums(matrix, self.shift, messages[:, : steps - delay], largest)
+                matrix = _Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
+                total[:, delay:, rows] += matrix.sums(messages[:, : steps - delay], largest)
         return total
 
     def operations(self, events: Array) -> IntArray:
@@ -202,8 +210,10 @@ class ConvSynapse:
         return sums.reshape(batch, steps, *self.output_shape)
 
     def operations(self, events: Array) -> IntArray:
-        met = events.reshape(len(events), -1).astype(np.float64) @ self._fan_out  # many times faster than integers
-        return met.astype(np.int64)
+        from spk2loihi.simulators.stock.kernels import weighted_sums  # numba takes a while to import
+
+        met: IntArray = weighted_sums(np.ascontiguousarray(events, np.int32).reshape(len(events), -1), self._fan_out)
+        return met
 
     @cached_property
     def _on_bytes(self) -> ByteConvolution | None:
@@ -212,7 +222,7 @@ class ConvSynapse:
         )
 
     @cached_property
-    def _fan_out(self) -> NDArray[np.float64]:
+    def _fan_out(self) -> NDArray[np.int32]:
         """How many weights that are not 0 a message of each neuron meets, flat (x, y, channel)."""
         mask = torch.from_numpy((self.kernel != 0).astype(np.float64))
         taps = self.kernel.shape[2:]
@@ -226,7 +236,7 @@ class ConvSynapse:
             torch.ones(1, channels, x, y, dtype=torch.float64), mask, None, self.stride, self.padding, left,
             self.groups, self.dilation,
         )  # fmt: skip
-        return met[0].permute(1, 2, 0).reshape(-1).numpy()
+        return met[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.int32)
 
     def _sum_bound(self, largest: int) -> int:
         return int(np.abs(self.kernel).sum((1, 2, 3)).max()) * largest
@@ -244,18 +254,33 @@ class ConvSynapse:
         return last
 
 
-def _dense_bound(mantissa: IntArray, largest: int) -> int:
-    return int(np.abs(mantissa).sum(1).max()) * largest
+@dataclass(frozen=True)
+class _Matrix:
+    """Computes ``weight @ message >> shift``.
+
+    Attributes:
+        weight: (neurons, inputs).
+        bound: the largest sum of messages of 1, before the shift.
+    """
+
+    weight: IntArray
+    shift: int
+    bound: int
+
+    @classmethod
+    def of(cls, mantissa: IntArray, shift: int) -> _Matrix:
+        if not (mantissa % (1 << shift)).any():  # nothing is lost in the shift, so shift the weights
+            mantissa, shift = mantissa >> shift, 0
+        return cls(mantissa, shift, _largest_sum(mantissa))
+
+    def sums(self, messages: Array, largest: int) -> Array:
+        """Of messages (B, steps, inputs) of at most ``largest`` in magnitude, (B, steps, neurons)."""
+        dtype = exact_dtype(self.bound * largest)
+        sums: Array = messages.reshape(-1, self.weight.shape[1]).astype(dtype, copy=False) @ self.weight.T.astype(dtype)
+        if self.shift:
+            sums = sums >> self.shift if dtype is np.int64 else np.floor(sums / dtype(1 << self.shift))
+        return sums.reshape(*messages.shape[:2], len(self.weight))
 
 
-def _dense_sums(mantissa: IntArray, shift: int, messages: Array, largest: int) -> Array:
-    """``mantissa @ message >> shift`` for messages (steps, B, inputs)."""
-    bound = _dense_bound(mantissa, largest)
-    if not (mantissa % (1 << shift)).any():  # nothing is lost in the shift, so shift the weights
-        mantissa, bound, shift = mantissa >> shift, bound >> shift, 0
-    dtype = exact_dtype(bound)
-    flat = messages.reshape(-1, mantissa.shape[1]).astype(dtype, copy=False)
-    sums: Array = flat @ mantissa.T.astype(dtype)
-    if shift:
-        sums = sums >> shift if dtype is np.int64 else np.floor(sums / dtype(1 << shift))
-    return sums.reshape(*messages.shape[:2], len(mantissa))
+def _largest_sum(weight: IntArray) -> int:
+    return int(np.abs(weight).sum(1).max())
