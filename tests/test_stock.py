@@ -30,7 +30,15 @@ from spk2loihi.export.writer import write_network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.stock import Segment, StockNetwork, segment_file, segments
-from spk2loihi.simulators.stock.lif import HardResetLif, IntegerPopulation, _Parameters
+from spk2loihi.simulators.stock.lif import (
+    BiasDrivenPopulation,
+    HardResetLif,
+    IntegerBiasDrivenPopulation,
+    IntegerPopulation,
+    LifPopulation,
+    Parameters,
+)
+from spk2loihi.simulators.stock.neuron import Tape
 
 STEPS = 12
 
@@ -313,25 +321,63 @@ def test_parameters_of_channels_and_neurons(tmp_path: Path) -> None:
     assert_equal_to_lava(path, binary(rng, 4, 3, 2, 20))
 
 
+def blank_tape(steps: int, neurons: int) -> Tape:
+    return Tape.blank(("u", "v"), range(steps), 2, steps, neurons)
+
+
+@pytest.mark.parametrize("bias_driven", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_neurons_in_floating_point_are_those_in_integers(seed: int) -> None:
-    """The fast path against the plain transcription of Lava's model, near and beyond saturation and exactness."""
-    rng = np.random.default_rng(seed)
-    decays = [rng.choice([0, 1, 1024, 4095, 4096, *rng.integers(0, 4097, 3)], 7 if seed % 3 else 1) for _ in range(2)]
-    threshold = np.array(rng.choice([-5, 0, 3, 500, 131_071, 1 << 18]))
-    bias = (rng.integers(-4096, 4096, 7) * (seed % 2)).astype(np.int16)
-    lif = HardResetLif((7,), decays[0], decays[1], threshold, bias)
-    bound = int(rng.choice([1, 300, 5_000, 20_000]))
-    start = lif.prepare(bound, 20)
-    fast, plain = start(2, slice(0, 7)), IntegerPopulation(_Parameters.of(lif), 2, slice(0, 7))
-    got, want = np.zeros((2, 7), np.float32), np.zeros((2, 7), np.float32)
-    for _ in range(20):
-        drive = rng.integers(-bound, bound + 1, (2, 7)).astype(np.float32)
-        fast.step(drive, got)
-        plain.step(drive, want)
-        np.testing.assert_array_equal(got, want)
-        for name, state in plain.state().items():
-            np.testing.assert_array_equal(fast.state()[name], state)
+def test_compiled_neurons_are_those_in_integers(seed: int, bias_driven: bool) -> None:
+    """The compiled loop against the plain transcription of Lava's model, to the ends of 32 bits and across blocks."""
+    rng, steps = np.random.default_rng(seed), 20
+    neurons = int(rng.choice([1, 7, 257, 1030]))
+    decays = [
+        rng.choice([0, 1, 1024, 4095, 4096, *rng.integers(0, 4097, 3)], neurons if seed % 3 else 1) for _ in range(2)
+    ]
+    threshold = rng.choice([-(1 << 20), -5, 0, 3, 500, 131_071, 1 << 18, 1 << 30], neurons if seed % 5 else 1)
+    bias = (rng.integers(-(2**15), 2**15, neurons) * (seed % 2)).astype(np.int16)
+    lif = HardResetLif((neurons,), decays[0], decays[1], threshold, bias, bias_driven)
+    bound = int(rng.choice([1, 300, 20_000, 2**24, 2**31 - 1]))
+    drive = rng.integers(-bound, bound + 1, (2, steps, neurons))
+    drive = drive.astype(rng.choice(["f4", "f8"] if bound <= 2**24 else ["f8", "i8"]))
+    rests, late = rng.random(steps) < 0.1, 0 if bias_driven else int(rng.integers(0, 3))
+    fast, plain = (
+        lif.prepare()(2),
+        (IntegerBiasDrivenPopulation if bias_driven else IntegerPopulation)(Parameters.of(lif), 2),
+    )
+    assert type(fast) is (BiasDrivenPopulation if bias_driven else LifPopulation)
+    results = []
+    for population in (fast, plain):
+        sent, tape = np.full((2, steps, neurons), 7, np.uint8), blank_tape(steps, neurons)
+        counts = np.full((2, neurons), 7, np.int32)
+        population.run(drive[:, late:], late, rests, sent, counts, tape)
+        results.append((sent, counts, tape.arrays))
+    (sent, counts, states), (want, want_counts, want_states) = results
+    np.testing.assert_array_equal(sent, want)
+    np.testing.assert_array_equal(counts, want_counts)
+    for name, state in want_states.items():
+        np.testing.assert_array_equal(states[name], state, err_msg=name)
+
+
+def test_compiled_neurons_go_on_where_they_stopped() -> None:
+    rng = np.random.default_rng(0)
+    lif = HardResetLif((9,), np.array(700), np.array(90), np.array(300), np.zeros(9, np.int16))
+    drive = rng.integers(-300, 400, (2, 8, 9)).astype(np.float32)
+    whole, parts = np.zeros((2, 8, 9), np.uint8), np.zeros((2, 8, 9), np.uint8)
+    rests, population, counts = np.zeros(8, bool), lif.prepare()(2), np.zeros((2, 9), np.int32)
+    lif.prepare()(2).run(drive, 0, rests, whole, counts, blank_tape(8, 9))
+    for steps in (slice(0, 3), slice(3, 8)):
+        part = np.ascontiguousarray(parts[:, steps])
+        population.run(drive[:, steps], 0, rests[steps], part, counts, blank_tape(part.shape[1], 9))
+        parts[:, steps] = part
+    assert whole.any()
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_decays_beyond_12_bits_take_the_plain_way() -> None:
+    for decays in ((np.array(4097), np.array(0)), (np.array(0), np.array(-1))):
+        lif = HardResetLif((3,), *decays, np.array(5), np.zeros(3, np.int16))
+        assert type(lif.prepare()(1)) is IntegerPopulation
 
 
 def test_counts_and_synaptic_operations(tmp_path: Path) -> None:
@@ -360,7 +406,7 @@ def test_chunks_of_a_batch_are_the_batch(tmp_path: Path, monkeypatch: pytest.Mon
     path = write_netx(tmp_path / "dense.net", inputs(6), dense(rng.integers(-99, 99, (5, 6)), neuron=neuron(3000, 900)))
     network, train = StockNetwork.from_file(path), binary(rng, 5, 6, STEPS)
     whole = network.run(train, record=[1])
-    monkeypatch.setattr("spk2loihi.simulators.stock.network._MEMORY_BUDGET", 2 * STEPS * 8 * 11)
+    monkeypatch.setattr("spk2loihi.simulators.stock.network._MEMORY_BUDGET", 2 * STEPS * 11)
     parts = network.run(train, record=[1])
     np.testing.assert_array_equal(parts.output, whole.output)
     for name, state in whole.layers[1].states.items():

@@ -26,7 +26,7 @@ def wrap_int32(values: Array) -> NDArray[np.int32]:
     """Whole numbers below 2**63 modulo 2**32, signed, as Lava's 32-bit ports keep them."""
     if values.dtype.kind == "f":
         values = values.astype(np.int64)
-    return values.astype(np.int32)
+    return values.astype(np.int32, copy=False)
 
 
 def largest_magnitude(values: Array) -> int:

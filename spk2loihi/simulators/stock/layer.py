@@ -49,19 +49,13 @@ class StockLayer:
     def label(self) -> str:
         return f"layer {self.number} ({self.kind})"
 
-    def bound(self, largest: int) -> int:
-        """Largest drive of a neuron, for arriving messages of at most ``largest`` and spikes of its own."""
-        if self.synapse is None:
-            return largest
-        return self.synapse.bound(largest) + (self.recurrent.bound(1) if self.recurrent is not None else 0)
-
     def feedback(self, sent: Array) -> Array:
-        """What the messages (1, B, neurons) of a step bring back in the next, (B, neurons)."""
+        """What the messages (B, 1, neurons) of a step bring back in the next, (B, 1, neurons)."""
         assert self.recurrent is not None
         messages = sent if self.graded else sent != 0
-        return self.recurrent.drive(messages, largest_magnitude(sent) if self.graded else 1)[0]
+        return self.recurrent.drive(messages, largest_magnitude(sent) if self.graded else 1)
 
-    def operations(self, arriving: IntArray, sent: IntArray) -> IntArray:
+    def operations(self, arriving: Array, sent: Array) -> IntArray:
         """Synaptic operations of messages (B, *shape) that arrive, and of those a recurrent layer sent, (B,)."""
         if self.synapse is None:
             return np.zeros(len(arriving), np.int64)

@@ -20,19 +20,16 @@ The order of one step:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from spk2loihi.simulators.stock.exact import FLOAT32_EXACT, Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
+from spk2loihi.simulators.stock.exact import Array, wrap_int32
+from spk2loihi.simulators.stock.neuron import Int32Array, Start, SteppedPopulation, Tape, per_neuron
 
 _STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
 _UNITY = 2**12  # decay_unity
-_BIAS_MAX = 2**15 - 1  # bias_mant is kept in 16 bits
 _SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
 
 
@@ -61,121 +58,104 @@ class HardResetLif:
     resets = True
     states = ("u", "v")
 
-    def prepare(self, bound: int, steps: int) -> Start:
-        parameters = _Parameters.of(self)
-        plan = self._plan(bound, steps)
-        if plan is None:
-            return partial(BiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
-        dtype, saturates = plan
-        return partial(FloatPopulation, parameters.scaled(dtype), saturates, self.bias_driven)
+    def prepare(self) -> Start:
+        parameters = self._parameters
+        if parameters.ordinary:
+            return partial(BiasDrivenPopulation if self.bias_driven else LifPopulation, parameters)
+        return partial(IntegerBiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
 
-    def _plan(self, bound: int, steps: int) -> tuple[type[np.float32] | type[np.float64], bool] | None:
-        """The floating-point type that holds every number of a run exactly, and whether v may saturate.
-
-        None if no type does: u, or a bias, may wrap.
-        """
-        keep_u, keep_v = _UNITY - self.current_decay, _UNITY - self.voltage_decay
-        if min(keep_u.min(), keep_v.min()) < 0 or max(keep_u.max(), keep_v.max()) > _UNITY:
-            return None
-        u = (bound << _SHIFT) * (1 if self.bias_driven else _longest_memory(keep_u, steps))
-        if u >= _STATE_LIMIT or (self.bias_driven and bound > _BIAS_MAX):
-            return None
-        step = u + (int(np.abs(self.bias.astype(np.int64)).max()) << _SHIFT)
-        reached = step * _longest_memory(keep_v, steps)
-        v = min(reached, _STATE_LIMIT + step)
-        products = (u * _odd_part(keep_u), v * _odd_part(keep_v), v)
-        return np.float32 if max(products) <= FLOAT32_EXACT else np.float64, reached >= _STATE_LIMIT
+    @cached_property
+    def _parameters(self) -> Parameters:
+        return Parameters.of(self)
 
 
 @dataclass(frozen=True)
-class _Parameters:
-    """Parameters of a layer, flat, (1,) or one for each neuron.
+class Parameters:
+    """Parameters of a layer, flat, one for each neuron.
 
     Attributes:
-        shape: of the layer.
-        keep_u, keep_v: what u and v keep a step, of 4096.
-        threshold, bias: in units of v.
+        keep_u, keep_v: what u and v keep a step, of 4096; int32 if ordinary, else int64.
+        threshold, bias: in units of v, int32.
+        ordinary: decays are within 12 bits. Lava takes others, too.
+        forgets: u keeps nothing.
     """
 
-    shape: tuple[int, ...]
     keep_u: Array
     keep_v: Array
     threshold: Array
     bias: Array
+    ordinary: bool
+    forgets: bool
 
     @classmethod
-    def of(cls, neuron: HardResetLif) -> _Parameters:
-        keep_u, keep_v = _UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay
-        parameters = (keep_u, keep_v, neuron.threshold, neuron.bias)
+    def of(cls, neuron: HardResetLif) -> Parameters:
+        parameters = (_UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay, neuron.threshold, neuron.bias)
         keep_u, keep_v, threshold, bias = (per_neuron(p.astype(np.int64), neuron.shape) for p in parameters)
-        return cls(neuron.shape, keep_u, keep_v, threshold << _SHIFT, bias << _SHIFT)
-
-    def scaled(self, dtype: type[Any]) -> _Parameters:
-        """In the type of the state; what u and v keep as a fraction, which is exact."""
-        keep_u, keep_v = ((keep / _UNITY).astype(dtype) for keep in (self.keep_u, self.keep_v))
-        threshold = np.clip(self.threshold, -_STATE_LIMIT, _STATE_LIMIT)  # beyond its limits v is on neither side
-        return _Parameters(self.shape, keep_u, keep_v, threshold.astype(dtype), self.bias.astype(dtype))
-
-
-class FloatPopulation:
-    """Neurons whose numbers a floating-point type holds exactly: every product, truncation and sum is the integer."""
-
-    def __init__(self, parameters: _Parameters, saturates: bool, bias_driven: bool, batch: int, neurons: slice) -> None:
-        dtype, size = parameters.threshold.dtype, (batch, count(parameters.shape, neurons))
-        selected = (select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.bias))
-        self._keep_u, self._keep_v, self._bias = (p if p.any() else None for p in selected)  # None has no effect
-        if bias_driven:
-            self._keep_u = None
-        self._threshold = select(parameters.threshold, neurons)
-        self._saturates, self._bias_driven = saturates, bias_driven
-        self._u, self._v = np.zeros(size, dtype), np.zeros(size, dtype)
-        self._v_tensor = torch.from_numpy(self._v)  # the same memory
-        self._scratch, self._fired = np.empty(size, dtype), np.empty(size, bool)
-        self._scale, self._one = dtype.type(1 << _SHIFT), dtype.type(1)
-
-    def step(self, drive: Array, out: Array) -> None:
-        u, v = self._u, self._v
-        if self._keep_u is None:
-            np.multiply(drive, self._scale, out=u)
-        else:
-            u *= self._keep_u
-            np.trunc(u, out=u)
-            u += np.multiply(drive, self._scale, out=self._scratch)
-        if self._keep_v is None:
-            v[...] = u
-        else:
-            v *= self._keep_v
-            np.trunc(v, out=v)
-            v += u
-        if self._bias is not None:
-            v += self._bias
-        if self._saturates:
-            self._v_tensor.clamp_(1 - _STATE_LIMIT, _STATE_LIMIT - 1)  # several times faster than numpy.clip
-        np.greater(v, self._threshold, out=self._fired)
-        out[...] = self._fired
-        v *= np.subtract(self._one, out, out=self._scratch)  # many times faster than a masked assignment
-
-    def state(self) -> dict[str, Array]:
-        return {"u": np.zeros_like(self._u) if self._bias_driven else self._u, "v": self._v}
+        threshold = np.clip(threshold << _SHIFT, -_STATE_LIMIT, _STATE_LIMIT)  # beyond its limits v is on neither side
+        ordinary = min(keep_u.min(), keep_v.min()) >= 0 and max(keep_u.max(), keep_v.max()) <= _UNITY
+        if ordinary:
+            keep_u, keep_v = keep_u.astype(np.int32), keep_v.astype(np.int32)
+        bias = (bias << _SHIFT).astype(np.int32)
+        return cls(keep_u, keep_v, threshold.astype(np.int32), bias, bool(ordinary), not keep_u.any())
 
 
-class IntegerPopulation:
-    """Neurons of any parameters, through 32 and 64-bit integers as Lava does it."""
+class LifPopulation:
+    """Neurons of ordinary decays, in the compiled loop of `kernels`."""
 
-    def __init__(self, parameters: _Parameters, batch: int, neurons: slice) -> None:
-        self._keep_u, self._keep_v, self._threshold = (
-            select(p, neurons) for p in (parameters.keep_u, parameters.keep_v, parameters.threshold)
-        )
-        self._bias = select(parameters.bias, neurons).astype(np.int32)
-        self._u, self._v = (np.zeros((batch, count(parameters.shape, neurons)), np.int32) for _ in range(2))
+    def __init__(self, parameters: Parameters, batch: int) -> None:
+        self._keep_u, self._keep_v = None if parameters.forgets else parameters.keep_u, parameters.keep_v
+        self._threshold, self._bias = parameters.threshold, parameters.bias
+        self._u, self._v = (np.empty((batch, len(self._keep_v)), np.int32) for _ in range(2))
+        self._fresh = True
+
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
+        from spk2loihi.simulators.stock.kernels import lif_steps  # takes a while, and not every command needs it
+
+        drive = np.ascontiguousarray(drive) if drive.dtype == np.float32 else np.ascontiguousarray(wrap_int32(drive))
+        rest, self._fresh = _begun(rest, self._fresh), False
+        recorded = (tape.arrays.get(name, np.zeros((0, 0, 0), np.int32)) for name in ("u", "v"))
+        lif_steps(
+            drive, late, rest, self._keep_u, self._keep_v, self._threshold, self._bias, self._u, self._v, sent, counts,
+            tape.row_of, *recorded,
+        )  # fmt: skip
+
+
+class BiasDrivenPopulation:
+    """Input neurons of ordinary decays, likewise. Their u stays 0."""
+
+    def __init__(self, parameters: Parameters, batch: int) -> None:
+        self._keep_v, self._threshold = parameters.keep_v, parameters.threshold
+        self._v = np.empty((batch, len(self._keep_v)), np.int32)
+        self._fresh = True
+
+    def run(
+        self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
+    ) -> None:
+        from spk2loihi.simulators.stock.kernels import bias_driven_steps
+
+        assert not late
+        values = np.ascontiguousarray(wrap_int32(drive.swapaxes(1, 2)))
+        rest, self._fresh = _begun(rest, self._fresh), False
+        recorded = tape.arrays.get("v", np.zeros((0, 0, 0), np.int32))
+        bias_driven_steps(values, rest, self._keep_v, self._threshold, self._v, sent, counts, tape.row_of, recorded)
+
+
+class IntegerPopulation(SteppedPopulation):
+    """Neurons of any parameters, as Lava does it, through 64-bit integers."""
+
+    def __init__(self, parameters: Parameters, batch: int) -> None:
+        self._parameters, self._bias = parameters, parameters.bias
+        self._u, self._v = (np.zeros((batch, len(parameters.bias)), np.int32) for _ in range(2))
 
     def step(self, drive: Array, out: Array) -> None:
-        u = _leak(self._u, self._keep_u) + (wrap_int32(drive) << _SHIFT)
+        u = _leak(self._u, self._parameters.keep_u) + (wrap_int32(drive) << _SHIFT)
         u -= np.where(u > _STATE_LIMIT, np.int32(2 * _STATE_LIMIT), np.int32(0))
         u += np.where(u <= -_STATE_LIMIT, np.int32(2 * _STATE_LIMIT), np.int32(0))
-        v = _leak(self._v, self._keep_v) + u + self._bias
+        v = _leak(self._v, self._parameters.keep_v) + u + self._bias
         np.clip(v, -_STATE_LIMIT + 1, _STATE_LIMIT - 1, out=v)
-        fired = v > self._threshold
+        fired = v > self._parameters.threshold
         v[fired] = 0
         self._u, self._v = u, v
         out[...] = fired
@@ -183,8 +163,11 @@ class IntegerPopulation:
     def state(self) -> dict[str, Array]:
         return {"u": self._u, "v": self._v}
 
+    def reset(self) -> None:
+        self._u, self._v = np.zeros_like(self._u), np.zeros_like(self._v)
 
-class BiasDrivenPopulation(IntegerPopulation):
+
+class IntegerBiasDrivenPopulation(IntegerPopulation):
     """Neurons of an input layer: what arrives is the bias mantissa of the step, of which Lava keeps 16 bits."""
 
     def step(self, drive: Array, out: Array) -> None:
@@ -192,20 +175,16 @@ class BiasDrivenPopulation(IntegerPopulation):
         super().step(np.zeros_like(self._u), out)
 
 
+def _begun(rest: NDArray[np.bool_], fresh: bool) -> NDArray[np.bool_]:
+    """With a rest before the first step of a fresh population: the state it comes with is whatever memory held."""
+    if not fresh or not len(rest):
+        return rest
+    begun = rest.copy()
+    begun[0] = True
+    return begun
+
+
 def _leak(state: Array, keep: Array) -> Array:
-    """``state * keep / 4096`` rounded towards zero, through 64 bits; keep 4096 leaves the state as it is."""
-    if (keep == _UNITY).all():
-        return state
+    """``state * keep / 4096`` rounded towards zero, through 64 bits."""
     product = state.astype(np.int64) * keep
     return (np.sign(product) * (np.abs(product) >> 12)).astype(np.int32)
-
-
-def _longest_memory(keep: Array, steps: int) -> int:
-    """How many times the largest drive a leaky sum can reach: 1 / (1 - keep / 4096), and at most one for each step."""
-    lost = _UNITY - int(keep.max())
-    return steps if lost == 0 else min(steps, -(-_UNITY // lost))
-
-
-def _odd_part(keep: Array) -> int:
-    """The largest odd factor: a product with keep / 4096 needs the bits of a product with this."""
-    return max((int(k) // (int(k) & -int(k)) for k in np.unique(keep) if k), default=1)

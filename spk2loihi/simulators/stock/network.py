@@ -9,15 +9,16 @@ Timing is that of Lava's fixed-point models: a synapse process sends at step t w
 (lava/proc/lif/models.py). So the k-th synapse layer, counted from 0, first answers the first input in step k + 1,
 counted from 0.
 
-A chain is run layer by layer, each for all steps: one matrix product or convolution for the drive of all steps and
-samples, then the neurons step by step, in blocks that fit into a processor's cache. Only recurrent layers have to
-alternate.
+A chain is run layer by layer, each for all steps: for some samples at a time, one matrix product or convolution for the
+drive of all steps, then the neurons, while that drive is in the processor's cache. Only recurrent layers have to
+alternate. Spikes travel as bytes of 0 and 1, payloads as 32-bit integers, always as (samples, steps, *shape).
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, largest_magnitude, wrap_int32
+from spk2loihi.simulators.stock.exact import INT32_MAX, Array, largest_magnitude, wrap_int32
 from spk2loihi.simulators.stock.layer import StockLayer
 from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_netx
+from spk2loihi.simulators.stock.neuron import Int32Array, Population, Tape
 from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
 
-Int32Array = NDArray[np.int32]
-
-_BLOCK = 2**14  # neurons stepped together: their state and drive stay in the second-level cache
-_MEMORY_BUDGET = 2**26  # bytes of drive and messages of one layer, near a third-level cache; more samples take turns
+_DRIVE_BUDGET = 2**22  # bytes of drive at a time, near a second-level cache
+_MEMORY_BUDGET = 2**25  # bytes of messages of one layer, near a third-level cache; more samples take turns
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class StockRun:
 
     output: Int32Array
     layers: dict[int, LayerRecord]
-    counts: dict[int, IntArray]
+    counts: dict[int, Array]
     synops: dict[int, IntArray]
 
 
@@ -202,8 +202,8 @@ class StockNetwork:
             raise UserError(
                 f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it"
             )
-        per_sample = max(steps * 8 * sum(np.prod(s) for s in (layer.input_shape, layer.shape)) for layer in self.layers)
-        chunk = max(1, int(_MEMORY_BUDGET // max(per_sample, 1)))
+        neurons = max(math.prod(layer.input_shape) + math.prod(layer.shape) for layer in self.layers)
+        chunk = max(1, _MEMORY_BUDGET // max(steps * neurons, 1))
         parts = [
             self._run_chunk(inputs[start : start + chunk], record, states, rows)
             for start in range(0, max(len(inputs), 1), chunk)
@@ -211,34 +211,39 @@ class StockNetwork:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
-        messages: Array = np.moveaxis(inputs, -1, 0).astype(np.int32, order="C")  # (steps, B, *shape), until the end
+        messages: Array = np.moveaxis(inputs, -1, 1)  # (B, steps, *shape), until the end
+        if (first := self.layers[0]).synapse is not None:
+            messages = np.ascontiguousarray(messages, np.int32) if first.graded else _spikes(messages)
+        events: Array = np.count_nonzero(messages, axis=1) if first.synapse is not None else np.zeros(len(messages))
         layers: dict[int, LayerRecord] = {}
-        counts: dict[int, IntArray] = {}
+        counts: dict[int, Array] = {}
         synops: dict[int, IntArray] = {}
-        events = _events(messages)
+        batch, steps = messages.shape[:2]
         for index, layer in enumerate(self.layers):
             if layer.flatten:
                 messages, events = (a.swapaxes(-1, -3).reshape(*a.shape[:-3], -1) for a in (messages, events))
-            names = layer.neuron.states if states and layer.number in record else ()
-            tape = _Tape.blank(names, rows, messages.shape[1], layer.shape) if names else None
+            if layer.synapse is not None and not layer.graded and messages.dtype != np.uint8:
+                messages = _spikes(messages)
             arriving = events
-            messages = _run_layer(layer, messages, self._resets(layer, index), tape)
-            events = _events(messages)
+            names = layer.neuron.states if states and layer.number in record else ()
+            tape = Tape.blank(names, rows, batch, steps, math.prod(layer.shape))
+            messages, events = _run_layer(layer, messages, self._rests(layer, index, steps), tape)
             counts[layer.number] = events
             synops[layer.number] = layer.operations(arriving, events)
             if layer.number in record:
-                arrays = {} if tape is None else tape.arrays
                 layers[layer.number] = LayerRecord(
-                    _last_axis_time(messages[rows]),
-                    {name: _last_axis_time(a.reshape(*a.shape[:2], *layer.shape)) for name, a in arrays.items()},
+                    _last_axis_time(messages[:, rows]),
+                    {name: _last_axis_time(a.reshape(*a.shape[:2], *layer.shape)) for name, a in tape.arrays.items()},
                 )
         return StockRun(_last_axis_time(messages), layers, counts, synops)
 
-    def _resets(self, layer: StockLayer, index: int) -> tuple[int, int] | None:
-        """Interval and phase of the steps, counted from 0, before which a layer is reset."""
+    def _rests(self, layer: StockLayer, index: int, steps: int) -> NDArray[np.bool_]:
+        """Before which steps a layer is reset, (steps,)."""
         if self.reset_interval is None or not layer.neuron.resets:
-            return None
-        return self.reset_interval, (self.reset_offset + index) % self.reset_interval
+            return np.zeros(steps, bool)
+        phase = (self.reset_offset + index) % self.reset_interval
+        rests: NDArray[np.bool_] = np.arange(steps) % self.reset_interval == phase
+        return rests
 
     def check(self, inputs: NDArray[Any]) -> None:
         """Raises UserError for an input that `run` does not take."""
@@ -247,82 +252,62 @@ class StockNetwork:
                 f"input has shape {inputs.shape}, but {self.layers[0].label} takes (samples, "
                 f"{', '.join(map(str, self.input_shape))}, steps): give the axes in this order"
             )
-        if inputs.dtype.kind not in "biu" or (inputs.itemsize > 2 and largest_magnitude(inputs) > INT32_MAX):
+        wide = inputs.itemsize > 4 or inputs.dtype == np.uint32
+        if inputs.dtype.kind not in "biu" or (wide and largest_magnitude(inputs) > INT32_MAX):
             raise UserError(f"input is {inputs.dtype}, but spikes are integers of at most 32 bits: convert it first")
 
 
-@dataclass(frozen=True)
-class _Tape:
-    """State variables of the recorded steps.
-
-    Attributes:
-        rows: where a step is recorded.
-        arrays: by name, (recorded steps, B, neurons).
-    """
-
-    rows: dict[int, int]
-    arrays: dict[str, Int32Array]
-
-    @classmethod
-    def blank(cls, names: tuple[str, ...], steps: list[int], batch: int, shape: Shape) -> _Tape:
-        size = (len(steps), batch, int(np.prod(shape)))
-        return cls({step: row for row, step in enumerate(steps)}, {name: np.zeros(size, np.int32) for name in names})
-
-    def write(self, step: int, samples: slice, neurons: slice, state: dict[str, Array]) -> None:
-        row = self.rows.get(step)
-        if row is not None:
-            for name, array in self.arrays.items():
-                array[row, samples, neurons] = state[name]
-
-
-def _run_layer(layer: StockLayer, messages: Array, resets: tuple[int, int] | None, tape: _Tape | None) -> Array:
-    """Messages of every step, (steps, B, *shape)."""
-    steps, batch = messages.shape[:2]
-    largest = largest_magnitude(messages) if layer.graded else 1
-    if layer.synapse is None:
-        drive, late = messages.astype(exact_dtype(largest), copy=False), 0
-    else:
-        if not layer.graded and messages.dtype.kind == "i":
-            messages = (messages != 0).astype(np.float32)
-        drive, late = layer.synapse.drive(messages[: max(steps - 1, 0)], largest), 1
-    neurons = int(np.prod(layer.shape))
-    drive = drive.reshape(len(drive), batch, neurons)
-    sent = np.zeros((steps, batch, neurons), np.int32 if layer.neuron.graded else np.float32)
-    at_rest = np.zeros((1, batch, neurons), drive.dtype)
-    start = layer.neuron.prepare(layer.bound(largest), steps)
-    for samples, these in _blocks(batch, neurons, whole=layer.recurrent is not None):
-        count = len(range(*samples.indices(batch)))
-        population = start(count, these)
-        for step in range(steps):
-            if resets is not None and step % resets[0] == resets[1]:
-                population = start(count, these)
-            now = (drive[step - late] if step >= late else at_rest[0])[samples, these]
-            if layer.recurrent is not None and step:
-                now = wrap_int32(now) + wrap_int32(layer.feedback(sent[step - 1 : step]))
-            population.step(now, sent[step, samples, these])
-            if tape is not None:
-                tape.write(step, samples, these, population.state())
-    return sent.reshape(steps, batch, *layer.shape)
+def _run_layer(layer: StockLayer, messages: Array, rests: NDArray[np.bool_], tape: Tape) -> tuple[Array, Array]:
+    """Messages of every step, (B, steps, *shape), and how many of each neuron are not 0, (B, *shape)."""
+    batch, steps = messages.shape[:2]
+    neurons, late = math.prod(layer.shape), int(layer.synapse is not None)
+    largest = largest_magnitude(messages) if layer.graded and late else 1
+    sent = np.empty((batch, steps, neurons), np.int32 if layer.neuron.graded else np.uint8)
+    counts = np.zeros((batch, neurons), np.int32)
+    start = layer.neuron.prepare()
+    together = max(1, _DRIVE_BUDGET // max(4 * steps * neurons, 1))
+    for first in range(0, max(batch, 1), together):
+        samples = slice(first, first + together)
+        drive = messages[samples]
+        if layer.synapse is not None:
+            drive = layer.synapse.drive(drive[:, : max(steps - 1, 0)], largest)
+        drive = drive.reshape(*drive.shape[:2], neurons)
+        population, part = start(len(drive)), tape.part(samples, slice(None))
+        if layer.recurrent is None:
+            population.run(drive, late, rests, sent[samples], counts[samples], part)
+        else:
+            _run_recurrent(layer, population, drive, rests, sent[samples], counts[samples], part)
+    return sent.reshape(batch, steps, *layer.shape), counts.reshape(batch, *layer.shape)
 
 
-def _blocks(batch: int, neurons: int, whole: bool) -> Iterator[tuple[slice, slice]]:
-    """Samples and neurons to step together; all of them if ``whole``."""
-    width = neurons if whole else min(neurons, _BLOCK)
-    height = max(batch, 1) if whole else max(1, _BLOCK // width)
-    for sample in range(0, batch, height):
-        for neuron in range(0, neurons, width):
-            yield slice(sample, min(sample + height, batch)), slice(neuron, min(neuron + width, neurons))
+def _run_recurrent(
+    layer: StockLayer,
+    population: Population,
+    drive: Array,
+    rests: NDArray[np.bool_],
+    sent: Array,
+    counts: Int32Array,
+    tape: Tape,
+) -> None:
+    """Step by step: what neurons send comes back in the next. Drive is one step late."""
+    batch, steps, neurons = sent.shape
+    forward = np.concatenate([np.zeros((batch, min(steps, 1), neurons), np.int32), wrap_int32(drive)], axis=1)
+    out, of_step = np.zeros((batch, 1, neurons), sent.dtype), np.zeros_like(counts)
+    for step in range(steps):
+        here = slice(step, step + 1)
+        now = forward[:, here] + wrap_int32(layer.feedback(out)) if step else forward[:, here]
+        population.run(now, 0, rests[here], out, of_step, tape.part(slice(None), here))
+        sent[:, here] = out
+        counts += of_step
 
 
-def _events(messages: Array) -> IntArray:
-    """How many messages of a train (steps, B, ...) are not 0."""
-    if messages.dtype.kind == "f":  # spike trains, the only floats, are 0 or 1; exact up to 2**24 steps
-        return messages.sum(0).astype(np.int64)
-    return (messages != 0).sum(0)
+def _spikes(messages: Array) -> NDArray[np.uint8]:
+    """1 for any message but 0."""
+    return np.not_equal(messages, 0, order="C").view(np.uint8)
 
 
 def _last_axis_time(array: Array) -> Int32Array:
-    return np.ascontiguousarray(np.moveaxis(array, 0, -1), np.int32)
+    return np.ascontiguousarray(np.moveaxis(array, 1, -1), np.int32)
 
 
 def _joined(parts: list[StockRun]) -> StockRun:

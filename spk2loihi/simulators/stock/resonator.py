@@ -15,13 +15,14 @@ The order of one step:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
+from spk2loihi.simulators.stock.neuron import Start, SteppedPopulation, per_neuron
 
 _STATE_LIMIT = 2**23 - 1
 _SHIFT = 6  # state_exp of lava/lib/dl/netx/hdf5.py
@@ -50,21 +51,20 @@ class Resonator:
     resets = False
     states = ("real", "imag")
 
-    def prepare(self, bound: int, steps: int) -> Start:
+    def prepare(self) -> Start:
         return partial(ResonatorPopulation, self)
 
 
-class ResonatorPopulation:
+class ResonatorPopulation(SteppedPopulation):
     """State of `Resonator` neurons. The drive is complex."""
 
-    def __init__(self, neuron: Resonator, batch: int, neurons: slice) -> None:
+    def __init__(self, neuron: Resonator, batch: int) -> None:
         self._sin, self._cos = (
-            select(per_neuron(decay.astype(np.int64), neuron.shape), neurons)
-            for decay in (neuron.sin_decay, neuron.cos_decay)
+            per_neuron(decay.astype(np.int64), neuron.shape) for decay in (neuron.sin_decay, neuron.cos_decay)
         )
         self._threshold = neuron.threshold << _SHIFT
         self._izhikevich = neuron.izhikevich
-        self._real, self._imag = (np.zeros((batch, count(neuron.shape, neurons)), np.int64) for _ in range(2))
+        self._real, self._imag = (np.zeros((batch, math.prod(neuron.shape)), np.int64) for _ in range(2))
 
     def step(self, drive: Array, out: Array) -> None:
         real = _scale(self._cos * self._real) - _scale(self._sin * self._imag) + (wrap_int32(drive.real) << _SHIFT)

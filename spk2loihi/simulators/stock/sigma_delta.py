@@ -7,13 +7,14 @@ with a ReLU. All sums are of 32 bits and wrap. There is no cumulative error in n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
-from spk2loihi.simulators.stock.neuron import Start, count, per_neuron, select
+from spk2loihi.simulators.stock.neuron import Start, SteppedPopulation, per_neuron
 
 _STATE_EXPONENT = 6  # state_exp of lava/lib/dl/netx/hdf5.py
 
@@ -38,7 +39,7 @@ class SigmaDelta:
     resets = False
     states = ("sigma", "act", "residue")
 
-    def prepare(self, bound: int, steps: int) -> Start:
+    def prepare(self) -> Start:
         return partial(SigmaDeltaPopulation, self)
 
 
@@ -58,7 +59,7 @@ class Delta:
     resets = False
     states = ("act", "residue")
 
-    def prepare(self, bound: int, steps: int) -> Start:
+    def prepare(self) -> Start:
         return partial(DeltaPopulation, self)
 
 
@@ -72,15 +73,15 @@ class Sigma:
     resets = False
     states = ("sigma",)
 
-    def prepare(self, bound: int, steps: int) -> Start:
+    def prepare(self) -> Start:
         return partial(SigmaPopulation, self.shape)
 
 
-class DeltaPopulation:
+class DeltaPopulation(SteppedPopulation):
     """State of `Delta` neurons."""
 
-    def __init__(self, neuron: Delta | SigmaDelta, batch: int, neurons: slice) -> None:
-        size = (batch, count(neuron.shape, neurons))
+    def __init__(self, neuron: Delta | SigmaDelta, batch: int) -> None:
+        size = (batch, math.prod(neuron.shape))
         self._exponent = np.int32(neuron.spike_exponent + _STATE_EXPONENT)
         self._threshold = np.int32(neuron.threshold << int(self._exponent))
         self._act, self._residue = np.zeros(size, np.int32), np.zeros(size, np.int32)
@@ -102,11 +103,10 @@ class DeltaPopulation:
 class SigmaDeltaPopulation(DeltaPopulation):
     """State of `SigmaDelta` neurons."""
 
-    def __init__(self, neuron: SigmaDelta, batch: int, neurons: slice) -> None:
-        super().__init__(neuron, batch, neurons)
+    def __init__(self, neuron: SigmaDelta, batch: int) -> None:
+        super().__init__(neuron, batch)
         self._sigma = np.zeros_like(self._act)
-        bias = select(per_neuron(neuron.bias.astype(np.int32), neuron.shape), neurons)
-        self._bias: Array = bias << self._exponent
+        self._bias: Array = per_neuron(neuron.bias.astype(np.int32), neuron.shape) << self._exponent
 
     def step(self, drive: Array, out: Array) -> None:
         self._sigma += wrap_int32(drive)
@@ -116,11 +116,11 @@ class SigmaDeltaPopulation(DeltaPopulation):
         return {"sigma": self._sigma, **super().state()}
 
 
-class SigmaPopulation:
+class SigmaPopulation(SteppedPopulation):
     """State of `Sigma` neurons."""
 
-    def __init__(self, shape: tuple[int, ...], batch: int, neurons: slice) -> None:
-        self._sigma = np.zeros((batch, count(shape, neurons)), np.int32)
+    def __init__(self, shape: tuple[int, ...], batch: int) -> None:
+        self._sigma = np.zeros((batch, math.prod(shape)), np.int32)
 
     def step(self, drive: Array, out: Array) -> None:
         self._sigma += wrap_int32(drive)

@@ -8,12 +8,15 @@ way to the neurons; the models here leave that to `exact.wrap_int32`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
+from spk2loihi.simulators.stock.byte_convolution import ByteConvolution, byte_convolution
 from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, wrap_int32
 from spk2loihi.simulators.stock.netx import IntArray
 
@@ -29,17 +32,14 @@ class Synapse(Protocol):
     @property
     def output_shape(self) -> tuple[int, ...]: ...
 
-    def bound(self, largest: int) -> int:
-        """No sum is greater than this in magnitude, for messages of at most ``largest``."""
-
     def drive(self, messages: Array, largest: int) -> Array:
         """What reaches the neurons in the step after each message, and in no other.
 
         Args:
-            messages: whole numbers of at most ``largest`` in magnitude, (steps, B, *input_shape).
+            messages: whole numbers of at most ``largest`` in magnitude, (B, steps, *input_shape); bytes are 0 or 1.
 
         Returns:
-            Whole numbers, (steps, B, *output_shape): what arrives a step later; complex for complex weights.
+            Whole numbers, (B, steps, *output_shape): what arrives a step later; complex for complex weights.
 
         Raises:
             UserError: a sum could pass what Lava defines.
@@ -78,18 +78,23 @@ class DenseSynapse:
     def output_shape(self) -> tuple[int, ...]:
         return (self.mantissa.shape[0],)
 
-    def bound(self, largest: int) -> int:
-        return (_dense_bound(self.mantissa, largest) >> self.shift) + 1  # for rounding down
-
     def drive(self, messages: Array, largest: int) -> Array:
-        if _dense_bound(self.mantissa, largest) <= INT32_MAX:
-            return _dense_sums(self.mantissa, self.shift, messages, largest)
-        wrapped = wrap_int32(_dense_sums(self.mantissa, 0, messages, largest))
+        if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
+            return self._matrix.sums(messages, largest)
+        wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
         shifted: Array = wrapped >> np.int32(self.shift)
         return shifted
 
     def operations(self, events: Array) -> IntArray:
         return events @ np.count_nonzero(self.mantissa, axis=0)
+
+    @cached_property
+    def _largest(self) -> int:
+        return _largest_sum(self.mantissa)
+
+    @cached_property
+    def _matrix(self) -> _Matrix:
+        return _Matrix.of(self.mantissa, self.shift)
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,6 @@ class ComplexDenseSynapse:
     @property
     def output_shape(self) -> tuple[int, ...]:
         return self.real.output_shape
-
-    def bound(self, largest: int) -> int:
-        return max(self.real.bound(largest), self.imag.bound(largest))
 
     def drive(self, messages: Array, largest: int) -> Array:
         return self.real.drive(messages, largest) + 1j * self.imag.drive(messages, largest).astype(np.float64)
@@ -141,9 +143,6 @@ class DelayedDenseSynapse:
     def output_shape(self) -> tuple[int, ...]:
         return (self.mantissa.shape[0],)
 
-    def bound(self, largest: int) -> int:
-        return (_dense_bound(self.mantissa, largest) >> self.shift) + len(np.unique(self.delays))  # 1 for rounding down
-
     def drive(self, messages: Array, largest: int) -> Array:
         """Raises UserError where Lava's products pass 32 bits before they are summed in 64."""
         if (product := int(np.abs(self.mantissa).max()) * largest) > INT32_MAX:
@@ -151,15 +150,16 @@ class DelayedDenseSynapse:
                 f"{self.label}: weight times payload can reach {product} with payloads up to {largest}, beyond the "
                 f"{INT32_MAX} of Lava's delayed synapses: use smaller payloads"
             )
-        steps, batch = messages.shape[:2]
-        bound = self.bound(largest)
-        total: Array = np.zeros((steps, batch, *self.output_shape), exact_dtype(bound))
-        for delay in np.unique(self.delays):
+        batch, steps = messages.shape[:2]
+        delays = np.unique(self.delays)
+        bound = (_largest_sum(self.mantissa) * largest >> self.shift) + len(delays)  # 1 each for rounding down
+        total: Array = np.zeros((batch, steps, *self.output_shape), exact_dtype(bound))
+        for delay in delays:
             here = self.delays == delay
             rows = here.any(1)
             if delay < steps:
-                matrix = np.where(here, self.mantissa, 0)[rows]
-                total[delay:, :, rows] += _dense_sums(matrix, self.shift, messages[: steps - delay], largest)
+                matrix = _Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
+                total[:, delay:, rows] += matrix.sums(messages[:, : steps - delay], largest)
         return total
 
     def operations(self, events: Array) -> IntArray:
@@ -189,9 +189,6 @@ class ConvSynapse:
     groups: int
     label: str
 
-    def bound(self, largest: int) -> int:
-        return min(self._sum_bound(largest), 1 << (_CONV_BITS - 1))
-
     def drive(self, messages: Array, largest: int) -> Array:
         """Raises UserError when a sum could pass 32 bits: what Lava makes of it then depends on the processor."""
         bound, half = self._sum_bound(largest), 1 << (_CONV_BITS - 1)
@@ -200,50 +197,90 @@ class ConvSynapse:
                 f"{self.label}: sums can reach {bound} with spikes up to {largest}, beyond the {INT32_MAX} of "
                 "Lava's Conv: use smaller weights or payloads"
             )
-        steps, batch = messages.shape[:2]
+        batch, steps = messages.shape[:2]
         if not steps * batch:
-            return np.zeros((steps, batch, *self.output_shape), np.float32)
-        sums = self._convolve(messages.reshape(-1, *self.input_shape), self.kernel, bound)
+            return np.zeros((batch, steps, *self.output_shape), np.float32)
+        planes = messages.reshape(-1, *self.input_shape)
+        if messages.dtype == np.uint8 and self._on_bytes is not None:
+            sums: Array = self._on_bytes.sums(planes)
+        else:
+            sums = self._convolve(planes, bound)
         if bound >= half:
             sums = (sums + half) % (2 * half) - half
-        return sums.reshape(steps, batch, *self.output_shape)
+        return sums.reshape(batch, steps, *self.output_shape)
 
     def operations(self, events: Array) -> IntArray:
-        if not len(events):
-            return np.zeros(0, np.int64)
-        mask = (self.kernel != 0).astype(np.int64)
-        bound = int(mask.sum((1, 2, 3)).max()) * int(events.max(initial=0))
-        met = self._convolve(events, mask, bound)
-        return met.reshape(len(events), -1).sum(1, dtype=np.float64).astype(np.int64)
+        from spk2loihi.simulators.stock.kernels import weighted_sums  # numba takes a while to import
+
+        met: IntArray = weighted_sums(np.ascontiguousarray(events, np.int32).reshape(len(events), -1), self._fan_out)
+        return met
+
+    @cached_property
+    def _on_bytes(self) -> ByteConvolution | None:
+        return byte_convolution(
+            self.kernel, self.input_shape, self.stride, self.padding, self.dilation, self.groups, self._convolve
+        )
+
+    @cached_property
+    def _fan_out(self) -> NDArray[np.int32]:
+        """How many weights that are not 0 a message of each neuron meets, flat (x, y, channel)."""
+        mask = torch.from_numpy((self.kernel != 0).astype(np.float64))
+        taps = self.kernel.shape[2:]
+        reached = [  # inputs beyond belong to no output
+            (self.output_shape[i] - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (taps[i] - 1) + 1
+            for i in (0, 1)
+        ]
+        left = [self.input_shape[i] - reached[i] for i in (0, 1)]
+        x, y, channels = self.output_shape
+        met = torch.conv_transpose2d(
+            torch.ones(1, channels, x, y, dtype=torch.float64), mask, None, self.stride, self.padding, left,
+            self.groups, self.dilation,
+        )  # fmt: skip
+        return met[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.int32)
 
     def _sum_bound(self, largest: int) -> int:
         return int(np.abs(self.kernel).sum((1, 2, 3)).max()) * largest
 
-    def _convolve(self, planes: Array, kernel: IntArray, bound: int) -> Array:
-        """(N, *input_shape) to (N, *output_shape), exact while no sum passes ``bound``."""
+    def _convolve(self, planes: Array, bound: int) -> Array:
+        """(N, *input_shape) to (N, *output_shape), in floats, exact while no sum passes ``bound``."""
         dtype = exact_dtype(bound)
         if torch.get_float32_matmul_precision() != "highest":  # torch may round float32 to 8 or 11 bits then
             dtype = np.float64
         channels_first = torch.from_numpy(planes.astype(dtype, copy=False)).permute(0, 3, 1, 2)  # (N, c, x, y), a view
-        weight = torch.from_numpy(kernel.astype(dtype)).contiguous(memory_format=torch.channels_last)
+        weight = torch.from_numpy(self.kernel.astype(dtype)).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             sums = torch.conv2d(channels_first, weight, None, self.stride, self.padding, self.dilation, self.groups)
             last: Array = sums.permute(0, 2, 3, 1).contiguous().numpy()  # (N, x, y, c)
         return last
 
 
-def _dense_bound(mantissa: IntArray, largest: int) -> int:
-    return int(np.abs(mantissa).sum(1).max()) * largest
+@dataclass(frozen=True)
+class _Matrix:
+    """Computes ``weight @ message >> shift``.
+
+    Attributes:
+        weight: (neurons, inputs).
+        bound: the largest sum of messages of 1, before the shift.
+    """
+
+    weight: IntArray
+    shift: int
+    bound: int
+
+    @classmethod
+    def of(cls, mantissa: IntArray, shift: int) -> _Matrix:
+        if not (mantissa % (1 << shift)).any():  # nothing is lost in the shift, so shift the weights
+            mantissa, shift = mantissa >> shift, 0
+        return cls(mantissa, shift, _largest_sum(mantissa))
+
+    def sums(self, messages: Array, largest: int) -> Array:
+        """Of messages (B, steps, inputs) of at most ``largest`` in magnitude, (B, steps, neurons)."""
+        dtype = exact_dtype(self.bound * largest)
+        sums: Array = messages.reshape(-1, self.weight.shape[1]).astype(dtype, copy=False) @ self.weight.T.astype(dtype)
+        if self.shift:
+            sums = sums >> self.shift if dtype is np.int64 else np.floor(sums / dtype(1 << self.shift))
+        return sums.reshape(*messages.shape[:2], len(self.weight))
 
 
-def _dense_sums(mantissa: IntArray, shift: int, messages: Array, largest: int) -> Array:
-    """``mantissa @ message >> shift`` for messages (steps, B, inputs)."""
-    bound = _dense_bound(mantissa, largest)
-    if not (mantissa % (1 << shift)).any():  # nothing is lost in the shift, so shift the weights
-        mantissa, bound, shift = mantissa >> shift, bound >> shift, 0
-    dtype = exact_dtype(bound)
-    flat = messages.reshape(-1, mantissa.shape[1]).astype(dtype, copy=False)
-    sums: Array = flat @ mantissa.T.astype(dtype)
-    if shift:
-        sums = sums >> shift if dtype is np.int64 else np.floor(sums / dtype(1 << shift))
-    return sums.reshape(*messages.shape[:2], len(mantissa))
+def _largest_sum(weight: IntArray) -> int:
+    return int(np.abs(weight).sum(1).max())

@@ -1,0 +1,184 @@
+"""Loops over neurons and steps, compiled: a neuron's state stays in the first-level cache for a whole run.
+
+numpy takes a pass over memory for every operation of a neuron's step; compiled, a step is one pass, in vector
+instructions. Machine code is kept on disk (numba's cache), so only the first run after an installation compiles.
+
+Integers are cast after every operation: numba works in 64 bits otherwise, half as many lanes to a vector register,
+and Lava's arithmetic wraps at 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from spk2loihi.simulators.stock.exact import Array
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_I = np.int32
+_RANGE = _I(2**24)  # of the 24-bit u
+_HALF = _I(2**23)
+_V_MIN, _V_MAX = _I(1 - 2**23), _I(2**23 - 1)
+_SHIFT = _I(6)  # act_shift: drive and bias to units of state
+_HIGH, _LOW = _I(12), _I(2**12 - 1)  # decays are of 4096
+_WIDTH = 1024  # neurons stepped together: seven rows of 4 bytes each fit into the first-level cache
+_TURNED = 16  # steps of an input turned at a time, a cache line of each neuron
+_TURNED_WIDTH = 256  # neurons, likewise: wider rows would share places in the first-level cache
+
+
+def _compiled(function: _F) -> _F:
+    return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+@_compiled
+def _leak(state: Any, keep: Any) -> Any:
+    """``state * keep / 4096`` rounded towards zero, for keep from 0 to 4096, without a product beyond 32 bits.
+
+    With |state| = 4096 high + low: the first part divides evenly, so only low's product is rounded.
+    """
+    size = _I(abs(state))
+    kept = _I(_I(_I(size >> _HIGH) * keep) + _I(_I(_I(size & _LOW) * keep) >> _HIGH))
+    return _I(-kept) if state < 0 else kept
+
+
+@_compiled
+def _step(
+    drive: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any, u: Any, v: Any, sent: Any, sum_: Any
+) -> None:
+    """One step of some neurons, arrays of equal length; see `lif_steps`. No drive: u is 0, as in input neurons."""
+    for i in range(len(v)):
+        if drive is None:
+            volts = _I(_leak(v[i], keep_v[i]) + bias[i])
+        else:
+            current = _I(_I(drive[i]) << _SHIFT)
+            if keep_u is not None:
+                current = _I(current + _leak(u[i], keep_u[i]))
+            current = _I(current - _RANGE) if current > _HALF else current
+            current = _I(current + _RANGE) if current <= -_HALF else current
+            u[i] = current
+            volts = _I(_I(_leak(v[i], keep_v[i]) + current) + bias[i])
+        volts = min(max(volts, _V_MIN), _V_MAX)
+        fired = volts > threshold[i]
+        v[i] = _I(0) if fired else volts
+        sent[i] = fired
+        sum_[i] = _I(sum_[i] + _I(fired))
+
+
+@_compiled
+def _turn(values: Any, turned: Any) -> None:
+    """16-bit bias mantissas (neurons, steps) to biases (steps, neurons); four neurons at a time, one store each."""
+    neurons, steps = values.shape
+    even = neurons // 4 * 4
+    for i in range(0, even, 4):
+        for t in range(steps):
+            row = turned[t]
+            row[i] = _I(np.int16(values[i, t])) << _SHIFT
+            row[i + 1] = _I(np.int16(values[i + 1, t])) << _SHIFT
+            row[i + 2] = _I(np.int16(values[i + 2, t])) << _SHIFT
+            row[i + 3] = _I(np.int16(values[i + 3, t])) << _SHIFT
+    for i in range(even, neurons):
+        for t in range(steps):
+            turned[t, i] = _I(np.int16(values[i, t])) << _SHIFT
+
+
+@_compiled
+def lif_steps(
+    drive: Array,
+    late: int,
+    rest: Array,
+    keep_u: Array | None,
+    keep_v: Array,
+    threshold: Array,
+    bias: Array,
+    u: Array,
+    v: Array,
+    sent: Array,
+    sums: Array,
+    row_of: Array,
+    taped_u: Array,
+    taped_v: Array,
+) -> None:
+    """Hard-reset neurons, all steps of some samples; the order of one step is that of `lif`.
+
+    Args:
+        drive: whole numbers within 32 bits, in float32 or int32, (B, steps - late, neurons).
+        late: steps the drive comes late.
+        rest: before which steps u and v become 0, (steps,).
+        keep_u, keep_v: what u and v keep a step, of 4096, 0 to 4096, int32 (neurons,). keep_u None: nothing.
+        threshold, bias: in units of v, int32 (neurons,).
+        u, v: state, int32 (B, neurons), changed.
+        sent: 1 for a spike, uint8 (B, steps, neurons), written.
+        sums: spikes of each neuron, int32 (B, neurons), written.
+        row_of: where the state after a step is recorded, (steps,); -1 for nowhere.
+        taped_u, taped_v: recorded states, int32 (B, rows, neurons), written.
+    """
+    batch, steps, neurons = sent.shape
+    nothing = np.zeros(_WIDTH, drive.dtype)
+    for first in range(0, neurons, _WIDTH):
+        end = min(first + _WIDTH, neurons)
+        keep_u_ = None if keep_u is None else keep_u[first:end]
+        keep_v_, threshold_, bias_ = keep_v[first:end], threshold[first:end], bias[first:end]
+        for b in range(batch):
+            u_, v_, sums_ = u[b, first:end], v[b, first:end], sums[b, first:end]
+            sums_[:] = 0
+            for t in range(steps):
+                if rest[t]:
+                    u_[:] = 0
+                    v_[:] = 0
+                now = drive[b, t - late, first:end] if t >= late else nothing[: end - first]
+                _step(now, keep_u_, keep_v_, threshold_, bias_, u_, v_, sent[b, t, first:end], sums_)
+                if row_of[t] >= 0:
+                    taped_u[b, row_of[t], first:end] = u_
+                    taped_v[b, row_of[t], first:end] = v_
+
+
+@_compiled
+def bias_driven_steps(
+    values: Array,
+    rest: Array,
+    keep_v: Array,
+    threshold: Array,
+    v: Array,
+    sent: Array,
+    sums: Array,
+    row_of: Array,
+    taped_v: Array,
+) -> None:
+    """`lif_steps` for input neurons: ``values``, int32 (B, neurons, steps), are bias mantissas, of which 16 bits count.
+
+    They arrive with time as the last axis and are turned here, block by block, while they are in the cache.
+    """
+    batch, steps, neurons = sent.shape
+    turned = np.empty((_TURNED, _TURNED_WIDTH), np.int32)
+    for first in range(0, neurons, _TURNED_WIDTH):
+        end = min(first + _TURNED_WIDTH, neurons)
+        keep_v_, threshold_ = keep_v[first:end], threshold[first:end]
+        for b in range(batch):
+            v_, sums_ = v[b, first:end], sums[b, first:end]
+            sums_[:] = 0
+            for start in range(0, steps, _TURNED):
+                stop = min(start + _TURNED, steps)
+                _turn(values[b, first:end, start:stop], turned)
+                for t in range(start, stop):
+                    if rest[t]:
+                        v_[:] = 0
+                    bias = turned[t - start, : end - first]
+                    _step(None, None, keep_v_, threshold_, bias, None, v_, sent[b, t, first:end], sums_)
+                    if row_of[t] >= 0:
+                        taped_v[b, row_of[t], first:end] = v_
+
+
+@_compiled
+def weighted_sums(counts: Array, weights: Array) -> Array:
+    """``counts @ weights`` of int32 (B, n) and (n,), in 64 bits, which numpy does an element at a time."""
+    sums = np.zeros(len(counts), np.int64)
+    for b in range(len(counts)):
+        row, sum_ = counts[b], np.int64(0)
+        for i in range(len(weights)):
+            sum_ += np.int64(row[i]) * np.int64(weights[i])
+        sums[b] = sum_
+    return sums
