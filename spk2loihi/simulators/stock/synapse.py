@@ -57,10 +57,8 @@ class Synapse(Protocol):
 
 
 @dataclass(frozen=True)
-class DenseSynapse:
-    """All-to-all synapses: ``PyDenseModelBitAcc`` of lava/proc/dense/models.py.
-
-    A neuron receives ``sum_j mantissa_ij * s_j >> shift``, rounded down, of a sum of 32 bits.
+class _AllToAll:
+    """What dense synapses with and without delays share.
 
     Attributes:
         mantissa: weights as the synapse holds them, at most 8 bits and sign, (neurons, inputs).
@@ -78,6 +76,17 @@ class DenseSynapse:
     def output_shape(self) -> tuple[int, ...]:
         return (self.mantissa.shape[0],)
 
+    def operations(self, events: Array) -> IntArray:
+        return events @ np.count_nonzero(self.mantissa, axis=0)
+
+
+@dataclass(frozen=True)
+class DenseSynapse(_AllToAll):
+    """All-to-all synapses: ``PyDenseModelBitAcc`` of lava/proc/dense/models.py.
+
+    A neuron receives ``sum_j mantissa_ij * s_j >> shift``, rounded down, of a sum of 32 bits.
+    """
+
     def bound(self, largest: int) -> int:
         return (_dense_bound(self.mantissa, largest) >> self.shift) + 1  # for rounding down
 
@@ -87,9 +96,6 @@ class DenseSynapse:
         wrapped = wrap_int32(_dense_sums(self.mantissa, 0, messages, largest))
         shifted: Array = wrapped >> np.int32(self.shift)
         return shifted
-
-    def operations(self, events: Array) -> IntArray:
-        return events @ np.count_nonzero(self.mantissa, axis=0)
 
 
 @dataclass(frozen=True)
@@ -118,28 +124,17 @@ class ComplexDenseSynapse:
 
 
 @dataclass(frozen=True)
-class DelayedDenseSynapse:
+class DelayedDenseSynapse(_AllToAll):
     """Dense synapses with delays: ``PyDelayDenseModelBitAcc`` of lava/proc/dense/models.py.
 
     Synapses of the same delay are summed and shifted right on their own; the results are added when they arrive.
 
     Attributes:
-        mantissa, shift: as of `DenseSynapse`.
         delays: steps beyond the one every synapse takes, 0 to 62, (neurons, inputs).
     """
 
-    mantissa: IntArray
-    shift: int
     delays: IntArray
     label: str
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return (self.mantissa.shape[1],)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        return (self.mantissa.shape[0],)
 
     def bound(self, largest: int) -> int:
         return (_dense_bound(self.mantissa, largest) >> self.shift) + len(np.unique(self.delays))  # 1 for rounding down
@@ -161,9 +156,6 @@ class DelayedDenseSynapse:
                 matrix = np.where(here, self.mantissa, 0)[rows]
                 total[delay:, :, rows] += _dense_sums(matrix, self.shift, messages[: steps - delay], largest)
         return total
-
-    def operations(self, events: Array) -> IntArray:
-        return events @ np.count_nonzero(self.mantissa, axis=0)
 
 
 @dataclass(frozen=True)
