@@ -27,6 +27,7 @@ def render_html(data: Mapping[str, Any]) -> str:
         best=max(data["points"], key=lambda p: (p["score"], -p["synops_per_sample"])),
         score=lambda value: formatted(value, data["metric"]),
         label=label,
+        settling=any(p["schedule"] == "settling" for p in data["points"]),
         figures={
             "synops": figures.score_against_synops(data),
             "latency": figures.score_against_latency(data),
