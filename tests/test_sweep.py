@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from chromium import Chromium, needs_browser
 from tiny_task import Outcome, TinyTask, spk2loihi, tiny_task  # noqa: F401
 
 from spk2loihi.errors import UserError
@@ -222,6 +223,28 @@ def test_page_stands_alone() -> None:
     assert len(ids) == len(set(ids))
     assert page.count("<svg") == 3
     assert page.count('<tr class="front">') == sum(p["on_front"] for p in data["points"])
+
+
+@needs_browser
+def test_page_in_a_browser(tmp_path: Path) -> None:
+    """On a phone and on a desk, in the colours and cards of the energy report."""
+    data = build_sweep(
+        [record(), record(encoding="graded"), settling_record(), record("T8-8bit-penalty0", timesteps=8)]
+    )
+    page = tmp_path / "sweep.html"
+    page.write_text(render_html(data), encoding="utf-8")
+    with Chromium(tmp_path / "profile") as browser:
+        for width, cards in ((390, 2), (1200, 4)):
+            browser.view(width, "dark")
+            browser.open(page)
+            assert (browser.complaints, browser.requests) == ([], [page.resolve().as_uri()])
+            assert browser.run("document.documentElement.scrollWidth") == width
+            columns = browser.run("getComputedStyle(document.querySelector('.cards')).gridTemplateColumns")
+            assert len(columns.split()) == cards
+            assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 22)"
+            heights = browser.run("[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight)")
+            assert min(heights) < 40
+            assert browser.run("document.querySelector('figure svg').clientWidth > 250")
 
 
 # --- the command, on a tiny task
