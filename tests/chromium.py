@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the DevTools protocol on a pipe: nothing beside the standard library."""
+"""A headless Chromium, driven over the DevTools protocol on a pipe: of packages pytest alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
+
 FOUND = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )  # fmt: skip
+
+
+_missing = pytest.mark.skipif(FOUND is None, reason="no chromium, chromium-browser or google-chrome is installed")
+
+
+def needs_browser(test: Any) -> Any:
+    return pytest.mark.slow(_missing(test))
 
 
 class Chromium:

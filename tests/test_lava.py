@@ -327,11 +327,11 @@ def test_neurocore_agrees_with_the_emulator(schedule: str, steps: int | None) ->
 
 @needs_lava
 def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spk2loihi.simulators.lava.procs import models
+    from spk2loihi.simulators.lava.procs import soft_reset
 
     network, batch = odd_network(), sentences(7, 5)
     plain = Emulator(network, "pipelined", steps=9).run(batch)
-    for module in ("spk2loihi.simulators.emulator", models.__name__):
+    for module in ("spk2loihi.simulators.emulator", soft_reset.__name__):
         monkeypatch.setattr(f"{module}.MEMBRANE_MAX", 50)
     expected = Emulator(network, "pipelined", steps=9).run(batch, record=True)
     assert any((expected.counts[name] != n).any() for name, n in plain.counts.items()), "nothing saturated"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import FOUND, Chromium
+from chromium import Chromium, needs_browser
 from conftest import VOCABULARY, tiny_network
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -141,12 +141,6 @@ def test_the_sentence_shown_by_default_is_a_readable_one(net: Network, examples:
 
 
 # --- the page in a browser -----------------------------------------------------------------------------------------
-
-_missing = pytest.mark.skipif(FOUND is None, reason="no chromium, chromium-browser or google-chrome is installed")
-
-
-def needs_browser(test: Any) -> Any:
-    return pytest.mark.slow(_missing(test))
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from chromium import Chromium, needs_browser
 from tiny_task import Outcome, TinyTask, spk2loihi, tiny_task  # noqa: F401
 
 from spk2loihi.errors import UserError
@@ -20,6 +21,7 @@ from spk2loihi.sweep.front import mark_front, mark_joint_front, non_dominated
 from spk2loihi.sweep.grid import TrainingPoint, grid
 from spk2loihi.sweep.page import render_html
 from spk2loihi.sweep.report import build_sweep
+from spk2loihi.sweep.ways import Way, ways_of
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.settings import TrainSettings
 
@@ -65,6 +67,25 @@ def test_encodings_have_a_front_each() -> None:
     points = [point(0.9, 100, 50), point(0.9, 60, 10, "graded"), point(0.8, 100, 10, "graded")]
     assert mark_front(points) == [True, True, False]
     assert mark_joint_front(points) == [False, True, False]
+
+
+def test_schedules_share_the_front_of_their_encoding() -> None:
+    """A spike adds a weight in either: settling beats windows, or is beaten, by counts alone."""
+    points = [
+        {**point(0.9, 100, 600), "schedule": "windowed"},
+        {**point(0.9, 130, 160), "schedule": "settling"},  # more SynOps, faster
+        {**point(0.9, 90, 150), "schedule": "windowed"},  # of a smaller T: beats both
+    ]
+    assert mark_front(points[:2]) == [True, True]
+    assert mark_front(points) == [False, False, True]
+
+
+def test_ways_are_every_combination_that_exists() -> None:
+    both = ways_of(["graded", "rate"], ["settling", "windowed"])
+    assert both == (Way("windowed", "rate"), Way("windowed", "graded"), Way("settling", "rate"))
+    assert [way.name for way in both] == ["rate", "graded", "settling"]
+    assert ways_of(["rate"], ["settling"]) == (Way("settling", "rate"),)
+    assert ways_of(["graded"], ["windowed"]) == (Way("windowed", "graded"),)
 
 
 def test_grid_is_every_combination_once() -> None:
@@ -122,6 +143,49 @@ def test_point_is_counts_times_prices() -> None:
     assert rate["ann_energy_per_sample_nJ"]["horowitz-45nm-int8"] == pytest.approx(2000 * 0.23 / 20 / 1e3)
 
 
+def settling_record(**changes: Any) -> dict[str, Any]:
+    """The same network as `record`, settling: more SynOps, fewer steps, a soma function computed again and again."""
+    stage = StageOps(
+        "all", "linear", neurons=100, messages=500, synops=3900, attention_synops=260, dense=2000, active_updates=90,
+        host={"gelu": 300},
+    )  # fmt: skip
+    made = record(latency_steps=164, mean_latency_steps=161.5, stages=[stage.to_dict()], **changes)
+    made["key"] |= {"schedule": "settling", "stagger": 4}
+    return made
+
+
+def test_settling_is_a_point_beside_its_windows() -> None:
+    windowed = record()
+    windowed["stages"][0]["host"] = {"gelu": 100}
+    data = build_sweep([settling_record(), windowed])
+    first, second = data["points"]
+    assert (first["schedule"], first["stagger"], first["mean_latency_steps"]) == ("windowed", None, 609)
+    assert (second["schedule"], second["stagger"]) == ("settling", 4)
+    assert (second["latency_steps"], second["mean_latency_steps"]) == (164, 161.5)  # the slowest, and the average
+    assert second["encoding"] == "rate"
+    assert (first["host_elements_per_sample"], second["host_elements_per_sample"]) == (5, 15)
+    assert [p["is_default"] for p in (first, second)] == [True, False]
+    assert [p["on_front"] for p in (first, second)] == [True, True]
+    assert second["energy_per_sample_nJ"]["horowitz-45nm-int8"] == pytest.approx(4160 * 0.03 / 20 / 1e3)  # additions
+    said = next(sentence for sentence in data["verdict"] if sentence.startswith("Settling"))
+    assert "0.269 times its steps" in said and "1.30 times its SynOps" in said and "3.00 times its elements" in said
+    assert any(line.startswith("Settling is in one front with windowed rate") for line in data["caveats"])
+    page = render_html(data)
+    assert "settling" in page and ">164<" in page and ">162<" in page
+    alone = build_sweep([record(), record(encoding="graded")])
+    assert not any("ettling" in line for line in (*alone["verdict"], *alone["caveats"], render_html(alone)))
+
+
+def test_a_windowed_default_that_settling_beats_says_so() -> None:
+    beaten = build_sweep([record(), settling_record(score=0.81)])
+    assert beaten["default"]["on_front"] is True  # fewer SynOps
+    cheap = settling_record(score=0.81)
+    cheap["stages"][0]["synops"] = 2000
+    beaten = build_sweep([record(), cheap])
+    assert beaten["default"]["on_front"] is False
+    assert "that of (T = 16, 8 bits, rate, settling) beats it" in beaten["verdict"][1]
+
+
 def test_default_configuration_is_found_and_judged() -> None:
     small = record("small.net", timesteps=8, latency_steps=305)
     alone = build_sweep([small])
@@ -159,6 +223,28 @@ def test_page_stands_alone() -> None:
     assert len(ids) == len(set(ids))
     assert page.count("<svg") == 3
     assert page.count('<tr class="front">') == sum(p["on_front"] for p in data["points"])
+
+
+@needs_browser
+def test_page_in_a_browser(tmp_path: Path) -> None:
+    """On a phone and on a desk, in the colours and cards of the energy report."""
+    data = build_sweep(
+        [record(), record(encoding="graded"), settling_record(), record("T8-8bit-penalty0", timesteps=8)]
+    )
+    page = tmp_path / "sweep.html"
+    page.write_text(render_html(data), encoding="utf-8")
+    with Chromium(tmp_path / "profile") as browser:
+        for width, cards in ((390, 2), (1200, 4)):
+            browser.view(width, "dark")
+            browser.open(page)
+            assert (browser.complaints, browser.requests) == ([], [page.resolve().as_uri()])
+            assert browser.run("document.documentElement.scrollWidth") == width
+            columns = browser.run("getComputedStyle(document.querySelector('.cards')).gridTemplateColumns")
+            assert len(columns.split()) == cards
+            assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 22)"
+            heights = browser.run("[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight)")
+            assert min(heights) < 40
+            assert browser.run("document.querySelector('figure svg').clientWidth > 250")
 
 
 # --- the command, on a tiny task
@@ -276,6 +362,67 @@ def test_finished_points_are_neither_trained_nor_run_again(
     assert [{**p, "network": ""} for p in points_of(place)] == [{**p, "network": ""} for p in before]
 
 
+def test_settling_can_be_added_to_a_finished_sweep(
+    place: Path, tiny_task: TinyTask, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained, and of a network nothing is run but what is new; its point is what `simulate` says."""
+    from spk2loihi.sweep import measure
+
+    real, ran = measure.simulate, []
+
+    def simulate(backend: Any, *arguments: Any, **rest: Any) -> Any:
+        ran.append(backend.schedule)
+        return real(backend, *arguments, **rest)
+
+    monkeypatch.setattr(measure, "simulate", simulate)
+    outcome = sweep(tiny_task, place, "--schedule", "windowed,settling")
+    assert outcome.code == 0, outcome.err
+    assert (trained, ran) == ([], ["settling", "settling"])
+    points = points_of(place)
+    for t in (2, 4):
+        windowed, settling = (
+            next(p for p in points if (p["timesteps"], p["encoding"], p["schedule"]) == (t, "rate", schedule))
+            for schedule in ("windowed", "settling")
+        )
+        assert settling["score"] == windowed["score"]
+        assert settling["synops_per_sample"] > windowed["synops_per_sample"]
+        assert settling["mean_latency_steps"] <= settling["latency_steps"] < windowed["latency_steps"]
+    assert len(points) == 6
+    settle = ["--schedule", "settling", "--json", place / "simulate.json"]
+    assert spk2loihi("simulate", place / "T4-8bit-penalty0" / "model.net", *settle).code == 0
+    simulated = json.loads((place / "simulate.json").read_text())
+    for name in ("latency_steps", "mean_latency_steps", "score"):
+        assert settling[name] == simulated[name]
+    assert settling["synops_per_sample"] == simulated["synops"]["per_sample"]
+    # another stagger of the same network is another run
+    record = place / "T4-8bit-penalty0" / "settling.json"
+    kept = json.loads(record.read_text())
+    assert kept["key"]["stagger"] == settling["stagger"] == 1
+    record.write_text(json.dumps({**kept, "key": {**kept["key"], "stagger": 3}}))
+    ran.clear()
+    assert sweep(tiny_task, place, "--schedule", "settling", "--encoding", "rate").code == 0
+    assert ran == ["settling"]
+
+
+def test_a_network_that_cannot_settle_keeps_its_windows(
+    place: Path, tiny_task: TinyTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spk2loihi.simulators import backend
+
+    def check(network: Any) -> None:
+        raise UserError("stage layer.0.key: worst-case membrane 9 of a settling run exceeds 8")
+
+    monkeypatch.setattr(backend, "check_settling", check)
+    outcome = sweep(tiny_task, place, "--schedule", "windowed,settling")
+    assert outcome.code == 0
+    assert "T4-8bit-penalty0, settling is left out: stage layer.0.key" in outcome.err
+    data = json.loads((place / "sweep.json").read_text())
+    assert {(p["timesteps"], p["encoding"]) for p in data["points"]} == {
+        (t, e) for t in (2, 4) for e in ("rate", "graded")
+    }
+    assert [r["name"] for r in data["refused"]] == ["T2-8bit-penalty0, settling", "T4-8bit-penalty0, settling"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "again"),
@@ -380,6 +527,8 @@ def test_processes_find_what_one_finds(place: Path, tmp_path: Path, tiny_task: T
         (["--bits", "8,9"], r"bits is 9, but .* at most 8 bits"),
         (["--rate-penalty", "0,-1"], r"rate penalty is -1"),
         (["--encoding", "rate,morse"], r"encoding 'morse' is not known: choose rate or graded"),
+        (["--schedule", "pipelined"], r"schedule 'pipelined' is not known: choose windowed or settling"),
+        (["--schedule", "windowed,settling", "--encoding", "graded"], r"never graded .*: add rate to --encoding"),
         (["--lr", "7"], r"lr is 7"),
         pytest.param(
             ["--precision", "fp16"],

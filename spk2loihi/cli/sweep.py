@@ -18,6 +18,7 @@ from spk2loihi.cli.common import DATA_OPTIONS, check_writable, data_options, hel
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
 from spk2loihi.files import write_json
+from spk2loihi.sweep.ways import Way, ways_of
 
 #: Options of `train` that a sweep hands on; T, bits and rate penalty are its own.
 TRAINING_OPTIONS = (
@@ -26,7 +27,6 @@ TRAINING_OPTIONS = (
     "checkpoint_every",
 )  # fmt: skip
 _AXES = ("timesteps", "bits", "rate_penalty")
-_ENCODINGS = ("rate", "graded")
 _TABLE_WIDTH = 200  # where standard output is no terminal
 
 N = TypeVar("N", int, float)
@@ -38,6 +38,7 @@ N = TypeVar("N", int, float)
 @click.option("--timesteps", default="4,8,16", show_default=True, help="Values of T, separated by commas.")
 @click.option("--bits", default="8,4", show_default=True, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8.")
 @click.option("--encoding", default="rate,graded", show_default=True, help="rate, graded or both.")
+@click.option("--schedule", default="windowed", show_default=True, help="windowed, settling or both.")
 @click.option("--rate-penalty", default="0", show_default=True, help="Weights of T x density in the loss.")
 @data_options
 @click.option("--samples", type=click.IntRange(min=1), help="How many held-out sentences to run. [default: all]")
@@ -54,6 +55,7 @@ def command(
     timesteps: str,
     bits: str,
     encoding: str,
+    schedule: str,
     rate_penalty: str,
     samples: int | None,
     coefficients: tuple[str, ...],
@@ -65,10 +67,11 @@ def command(
     """Score against T, bits, encoding and rate penalty, with SynOps, latency and energy: the Pareto front.
 
     Trains and exports a network for every T, bits and rate penalty, or takes the NETWORKS you name, and runs each in
-    every encoding. Writes sweep.json and sweep.html into the folder; run again, it goes on where it was interrupted.
+    every encoding and schedule. Writes sweep.json and sweep.html into the folder; run again, it goes on where it was
+    interrupted.
     """
     data = {name: options.pop(name) for name in DATA_OPTIONS}
-    encodings = _encodings(encoding)
+    ways = ways_of(_names(encoding), _names(schedule))
     if networks or from_networks:
         _check_nothing_to_train(context, networks)
     axes = {
@@ -88,9 +91,9 @@ def command(
 
     sets = [load_coefficients(name) for name in coefficients]
     todo = (
-        _plan_networks(networks, data, encodings, samples, out)
+        _plan_networks(networks, data, ways, samples, out)
         if networks
-        else _plan_training(data, options, axes, encodings, samples, out)
+        else _plan_training(data, options, axes, ways, samples, out)
     )
     if not networks:
         made = sum(job.settings is None for job in todo)
@@ -101,9 +104,9 @@ def command(
         for record in outcome.records:
             records.append({**record, "name": outcome.job.name})
             click.echo(f"[{i}/{len(todo)}] {outcome.job.name}: {_said(record)}")
-        if outcome.refused is not None:
-            refused.append({"name": outcome.job.name, "reason": outcome.refused})
-            click.echo(f"[{i}/{len(todo)}] {outcome.job.name} is left out: {outcome.refused}", err=True)
+        for name, reason in outcome.refused.items():
+            refused.append({"name": name, "reason": reason})
+            click.echo(f"[{i}/{len(todo)}] {name} is left out: {reason}", err=True)
     sweep = build_sweep(
         records,
         refused,
@@ -128,7 +131,7 @@ def _plan_training(
     data: dict[str, Any],
     options: dict[str, Any],
     axes: dict[str, Any],
-    encodings: tuple[Any, ...],
+    ways: tuple[Way, ...],
     samples: int | None,
     out: Path,
 ) -> list[Any]:
@@ -148,18 +151,18 @@ def _plan_training(
     losses = LossWeights(temperature=options.pop("temperature"))
     given = {name: value for name, value in options.items() if value is not None}
     base = TrainSettings(**given, layers=layers, learning_rate=lr, losses=losses)
-    return plan_training(spec, base, grid(**axes), encodings, samples, out, click.echo)
+    return plan_training(spec, base, grid(**axes), ways, samples, out, click.echo)
 
 
 def _plan_networks(
-    networks: tuple[Path, ...], data: dict[str, Any], encodings: tuple[Any, ...], samples: int | None, out: Path
+    networks: tuple[Path, ...], data: dict[str, Any], ways: tuple[Way, ...], samples: int | None, out: Path
 ) -> list[Any]:
     from spk2loihi.sweep.plan import plan_networks
 
     given = any(value is not None for value in data.values())
     read = [read_network(network) for network in networks]
     specs = [held_out_task(network, data) if given else None for network in read]
-    return plan_networks(networks, specs, encodings, samples, out)
+    return plan_networks(networks, specs, ways, samples, out)
 
 
 def _check_nothing_to_train(context: click.Context, networks: tuple[Path, ...]) -> None:
@@ -189,18 +192,21 @@ def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
         raise UserError(f"{option} is {text!r}, but it is {what} separated by commas: e.g. {option} 4,8") from None
 
 
-def _encodings(text: str) -> tuple[Any, ...]:
-    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    unknown = next((name for name in chosen if name not in _ENCODINGS), None)
-    if unknown is not None:
-        raise UserError(f"encoding {unknown!r} is not known: choose {' or '.join(_ENCODINGS)}, or both with a comma")
-    return chosen
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def _said(record: dict[str, Any]) -> str:
     from spk2loihi.data import formatted
 
-    return f"{record['key']['encoding']}, {formatted(record['score'], record['metric'])}"
+    key = record["key"]
+    return f"{key.get('schedule', key['encoding'])}, {formatted(record['score'], record['metric'])}"
+
+
+def _steps(point: dict[str, Any]) -> str:
+    """Those of the slowest sentence, and the mean where they vary."""
+    mean = f", mean {point['mean_latency_steps']:,.0f}" if point["schedule"] == "settling" else ""
+    return f"{point['latency_steps']:,}{mean}"
 
 
 def _print(sweep: dict[str, Any]) -> None:
@@ -213,17 +219,17 @@ def _print(sweep: dict[str, Any]) -> None:
     console = Console(width=None if Console().is_terminal else _TABLE_WIDTH)
     table = Table()
     chip = next(name for name, s in sweep["coefficients"].items() if s["kind"] == "chip")
-    left = ("encoding", "preset", "front")
+    left = ("encoding", "schedule", "preset", "front")
     for heading in (
-        "T", "bits", "encoding", "penalty", "preset", sweep["metric"], "SynOps", "T x density", "steps",
+        "T", "bits", "encoding", "schedule", "penalty", "preset", sweep["metric"], "SynOps", "T x density", "steps",
         f"energy, {chip}", "front",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
     for p in sweep["points"]:
         table.add_row(
-            str(p["timesteps"]), f"{p['bits']:g}", p["encoding"], f"{p['rate_penalty']:g}", str(p["preset"]),
-            formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
-            fmt.significant(p["t_times_density"]), f"{p['latency_steps']:,}",
+            str(p["timesteps"]), f"{p['bits']:g}", p["encoding"], p["schedule"], f"{p['rate_penalty']:g}",
+            str(p["preset"]), formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
+            fmt.significant(p["t_times_density"]), _steps(p),
             fmt.energy(p["energy_per_sample_nJ"][chip]),
             ("*" if p["on_front"] else "") + (" default" if p["is_default"] else ""),
             style="bold" if p["on_front"] else None,

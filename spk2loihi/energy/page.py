@@ -10,15 +10,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spk2loihi.energy import formatting as fmt
 from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
+from spk2loihi.energy.template import asset, environment, page_style
 
 _SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence.js")
 _FORMS: dict[str, Callable[[Any], str]] = {
@@ -36,14 +35,7 @@ def render_html(data: Mapping[str, Any]) -> str:
     Every string of the dictionary is escaped. The page loads nothing, and its content security policy allows no script
     but its own.
     """
-    environment = Environment(
-        loader=PackageLoader("spk2loihi.energy", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = "\n".join(["(() => {", *(_asset(name) for name in _SCRIPTS), "})();"])
+    script = "\n".join(["(() => {", *(asset(name) for name in _SCRIPTS), "})();"])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
     def number(*path: str | int, form: str = "count") -> Markup:
@@ -56,7 +48,8 @@ def render_html(data: Mapping[str, Any]) -> str:
             json.dumps(value), pointer(*path), form, _FORMS[form](value)
         )
 
-    return environment.get_template("report.html.jinja").render(
+    templates = environment("spk2loihi.energy", "assets")
+    return templates.get_template("report.html.jinja").render(
         data=data,
         number=number,
         pointer=pointer,
@@ -64,7 +57,7 @@ def render_html(data: Mapping[str, Any]) -> str:
         chip_sets=[name for name, s in data["coefficients"].items() if s["kind"] == "chip"],
         charged_for=CHARGED_FOR["chip"],
         subtitle=_subtitle(data),
-        style=Markup(_asset("style.css")),
+        style=page_style(),
         script=Markup(script),
         script_digest=digest,
         embedded=Markup(_embedded({"report": data, "components": COMPONENTS})),
@@ -74,10 +67,6 @@ def render_html(data: Mapping[str, Any]) -> str:
 def pointer(*path: str | int) -> str:
     """JSON pointer (RFC 6901) of a value."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
-
-
-def _asset(name: str) -> str:
-    return (files("spk2loihi.energy") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Accuracy against cost: many networks, each run with several encodings, and the Pareto front among them."""
+"""Accuracy against cost: many networks, each run in several ways, and the Pareto front among them."""

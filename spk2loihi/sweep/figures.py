@@ -13,12 +13,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from spk2loihi.data import formatted
 from spk2loihi.energy import formatting as fmt
 from spk2loihi.energy.svg import INK, render, style
+from spk2loihi.sweep.ways import Way
 
 _WIDTH = 5.0  # inches; as in the energy report
 _PANEL = 2.7  # inches a panel is high
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.11, 0.07  # of a point's label, in parts of the panel
 _INKS = ("synapse", "neuron", "routing", "host", "attention", "baseline")
-_MARKERS = {"rate": "o", "graded": "D"}
+_MARKERS = {"rate": "o", "graded": "D", "settling": "^"}  # by way
 
 Point = Mapping[str, Any]
 
@@ -40,7 +41,7 @@ def score_against_synops(data: Mapping[str, Any]) -> str:
 
 
 def score_against_latency(data: Mapping[str, Any]) -> str:
-    """Score against time steps of a run, log scale."""
+    """Score against time steps of a run, of its slowest sentence; log scale."""
     return _single(data, "latency", lambda p: p["latency_steps"], lambda v: f"{v:,.0f}", "time steps of a run")
 
 
@@ -82,7 +83,7 @@ def _panel(
         axes.plot(
             cost(p),
             _shown(data, p),
-            marker=_MARKERS[p["encoding"]],
+            marker=_MARKERS[_way(p)],
             markersize=7 if p["on_front"] else 5,
             color=INK[inks[_kind(p)]],
             fillstyle="full" if p["on_front"] else "none",
@@ -142,6 +143,10 @@ def _kind(point: Point) -> str:
     return f"{point['bits']:g} bits{preset}"
 
 
+def _way(point: Point) -> str:
+    return Way(point["schedule"], point["encoding"]).name
+
+
 def _inks(points: Sequence[Point]) -> dict[str, str]:
     kinds = dict.fromkeys(_kind(p) for p in points)
     return {kind: _INKS[i % len(_INKS)] for i, kind in enumerate(kinds)}
@@ -164,7 +169,7 @@ def _legend(figure: Figure, points: Sequence[Point]) -> None:
         Line2D([], [], color=INK[ink], marker="s", linestyle="none", label=kind) for kind, ink in _inks(points).items()
     ]
     handles += [
-        Line2D([], [], color=INK["muted"], marker=_MARKERS[encoding], linestyle="none", label=encoding)
-        for encoding in dict.fromkeys(p["encoding"] for p in points)
+        Line2D([], [], color=INK["muted"], marker=_MARKERS[way], linestyle="none", label=way)
+        for way in dict.fromkeys(map(_way, points))
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, handlelength=1, columnspacing=1.2, fontsize=8)

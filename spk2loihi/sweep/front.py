@@ -24,7 +24,7 @@ def mark_front(points: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Which points lie on the front of their encoding, by `OBJECTIVES`.
 
     Encodings are not compared: a SynOp of a spike adds a weight, one of a graded message multiplies it first, and no
-    chip's price for the latter is published.
+    chip's price for the latter is published. Schedules are: windowed or settling, a spike adds a weight.
     """
     on_front = [False] * len(points)
     for encoding in {point["encoding"] for point in points}:

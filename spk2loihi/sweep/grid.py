@@ -10,7 +10,7 @@ from spk2loihi.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TrainingPoint:
-    """One network to train. Encodings are no part of it: they are two ways to run the same network."""
+    """One network to train. Schedules and encodings are no part of it: they are ways to run the same network."""
 
     timesteps: int
     bits: float

@@ -1,4 +1,4 @@
-"""One network in one encoding: run over held-out sentences, counted, and remembered."""
+"""One network in every way: run over held-out sentences, counted, and remembered."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
+from spk2loihi.errors import UserError
 from spk2loihi.export import Network, read_network
-from spk2loihi.export.network import Encoding
 from spk2loihi.files import sha256, write_json
 from spk2loihi.simulators import create_backend, encode, simulate, summary
+from spk2loihi.sweep.ways import Way
 from spk2loihi.versions import versions
+
+_NUMBERS = ("score", "samples", "latency_steps", "mean_latency_steps", "mean_rate")
 
 
 def measure(
     network_file: Path,
-    encodings: tuple[Encoding, ...],
+    ways: tuple[Way, ...],
     spec: TaskSpec | None,
     samples: int | None,
     folder: Path,
     advance: Callable[[int], None] = lambda n: None,
-) -> list[dict[str, Any]]:
-    """A record for each encoding, in the windowed schedule.
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A record for each way, and why there is none for others.
 
-    A record is kept in ``folder`` and taken from there when network, sentences and program are the same.
+    A record is kept in ``folder`` and taken from there when network, way, sentences and program are the same.
 
     Args:
         spec: whose held-out sentences are run; None: the task the network remembers.
@@ -33,7 +36,9 @@ def measure(
 
     Returns:
         records: ``key`` (what decides the rest), ``network`` (facts), ``metric``, ``score``, ``samples``,
-        ``latency_steps``, ``stages`` (counters over all samples), ``teacher_score`` (on the same sentences, or null).
+        ``latency_steps`` of the slowest sentence, ``mean_latency_steps``, ``stages`` (counters over all samples),
+        ``teacher_score`` (on the same sentences, or null).
+        refused: by the name of a way, why the network cannot be run so.
     """
     network = read_network(network_file)
     task = TaskSpec.from_dict(network.task) if spec is None else spec
@@ -48,24 +53,25 @@ def measure(
         "spk2loihi": versions().get("spk2loihi"),
     }
     training = network.provenance.get("training", {})
-    records = []
-    for encoding in encodings:
-        key = {**shared, "encoding": encoding}
-        kept = folder / f"{encoding}.json"
+    records, refused = [], {}
+    for way in ways:
+        key = {**shared, **_way_key(way, network)}
+        kept = folder / f"{way.name}.json"
         record = _kept(kept, key)
         if record is None:
-            backend = create_backend("emulator", network, "windowed", encoding)
+            try:
+                backend = create_backend("emulator", network, way.schedule, way.encoding)
+            except UserError as error:
+                refused[way.name] = str(error)
+                continue
             result = simulate(backend, encoded, advance=advance)
             numbers = summary(backend, result, task.metric, list(examples.labels))
             record = {
                 "key": key,
                 "network": _facts(network),
                 "metric": task.metric,
-                "score": numbers["score"],
-                "samples": numbers["samples"],
+                **{name: numbers[name] for name in _NUMBERS},
                 "truncated": truncated,
-                "latency_steps": numbers["latency_steps"],
-                "mean_rate": numbers["mean_rate"],
                 "stages": [stage.to_dict() for stage in result.stages],
                 # the teacher was scored on all held-out sentences of the network's own task
                 "teacher_score": training.get("teacher_score") if spec is None and samples is None else None,
@@ -75,7 +81,13 @@ def measure(
         else:
             advance(len(encoded))
         records.append({**record, "file": str(network_file)})
-    return records
+    return records, refused
+
+
+def _way_key(way: Way, network: Network) -> dict[str, Any]:
+    """What a record depends on beside network and sentences. The stagger decides a settling run alone."""
+    settling = {"schedule": way.schedule, "stagger": network.stagger} if way.schedule == "settling" else {}
+    return {"encoding": way.encoding, **settling}
 
 
 def _kept(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from spk2loihi.data import formatted
 from spk2loihi.energy import formatting as fmt
+from spk2loihi.energy.template import environment, page_style
 from spk2loihi.sweep import figures
 from spk2loihi.sweep.verdict import label
 
@@ -19,20 +18,16 @@ def render_html(data: Mapping[str, Any]) -> str:
 
     Every string of the dictionary is escaped; the page loads nothing and runs no script.
     """
-    environment = Environment(
-        loader=PackageLoader("spk2loihi", "sweep"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(energy=fmt.energy, count=fmt.count, significant=fmt.significant)
+    templates = environment("spk2loihi", "sweep")
+    templates.filters.update(energy=fmt.energy, count=fmt.count, significant=fmt.significant)
     chips = [name for name, s in data["coefficients"].items() if s["kind"] == "chip"]
-    return environment.get_template("sweep.html.jinja").render(
+    return templates.get_template("sweep.html.jinja").render(
+        style=page_style(),
         data=data,
         best=max(data["points"], key=lambda p: (p["score"], -p["synops_per_sample"])),
         score=lambda value: formatted(value, data["metric"]),
         label=label,
+        settling=any(p["schedule"] == "settling" for p in data["points"]),
         figures={
             "synops": figures.score_against_synops(data),
             "latency": figures.score_against_latency(data),

@@ -12,9 +12,9 @@ import torch
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.export import read_network
-from spk2loihi.export.network import Encoding
 from spk2loihi.files import sha256
 from spk2loihi.sweep.grid import TrainingPoint
+from spk2loihi.sweep.ways import Way
 from spk2loihi.sweep.work import Job
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.distillation import LossWeights
@@ -32,7 +32,7 @@ def plan_training(
     spec: TaskSpec,
     base: TrainSettings,
     points: Sequence[TrainingPoint],
-    encodings: tuple[Encoding, ...],
+    ways: tuple[Way, ...],
     samples: int | None,
     out: Path,
     report: Callable[[str], None],
@@ -76,7 +76,7 @@ def plan_training(
                 point.name,
                 network,
                 folder,
-                encodings,
+                ways,
                 samples,
                 None if exported else spec,
                 None if exported else settings,
@@ -89,13 +89,13 @@ def plan_training(
 def plan_networks(
     networks: Sequence[Path],
     specs: Sequence[TaskSpec | None],
-    encodings: tuple[Encoding, ...],
+    ways: tuple[Way, ...],
     samples: int | None,
     out: Path,
 ) -> list[Job]:
     """A job for each network that exists already; their records go to ``out/networks``, by checksum."""
     return [
-        Job(str(network), network, out / "networks" / sha256(network)[:16], encodings, samples, spec)
+        Job(str(network), network, out / "networks" / sha256(network)[:16], ways, samples, spec)
         for network, spec in zip(networks, specs, strict=True)
     ]
 

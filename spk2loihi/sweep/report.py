@@ -4,16 +4,17 @@ Layout of the dictionary::
 
     format        "spk2loihi-sweep/1"
     task, metric, samples, teacher_score (or null)
-    points        [{name, network, network_sha256, preset, layers, seed, timesteps, bits, encoding, rate_penalty, score,
-                    synops_per_sample, messages_per_sample, dense_per_sample, latency_steps, t_times_density, mean_rate,
-                    energy_per_sample_nJ: {set: total}, ann_energy_per_sample_nJ: {arithmetic set: total},
-                    on_front, on_joint_front, is_default}]
+    points        [{name, network, network_sha256, preset, layers, seed, timesteps, bits, encoding, rate_penalty,
+                    schedule, stagger (null unless settling), score, synops_per_sample, messages_per_sample,
+                    dense_per_sample, host_elements_per_sample, latency_steps (of the slowest sentence),
+                    mean_latency_steps, t_times_density, mean_rate, energy_per_sample_nJ: {set: total},
+                    ann_energy_per_sample_nJ: {arithmetic set: total}, on_front, on_joint_front, is_default}]
     front         {objectives: {name: "more" or "less"}, within: "encoding"}
-    default       {timesteps, bits, encoding, rate_penalty, preset, points: [index], on_front}; on_front is null
-                  where no point is the default configuration
+    default       {timesteps, bits, encoding, schedule, rate_penalty, preset, points: [index], on_front}; on_front is
+                  null where no point is the default configuration
     verdict       sentences
     caveats       sentences
-    refused       [{name, reason}]: networks that could not be trained, exported or run
+    refused       [{name, reason}]: networks that could not be trained, exported or run, or not so
     coefficients  {set: {kind, precision, scope, coefficients}}
     provenance    as given
 """
@@ -47,6 +48,7 @@ def default_configuration() -> dict[str, Any]:
         "timesteps": settings.timesteps,
         "bits": settings.bits,
         "encoding": Network.encoding,
+        "schedule": Network.schedule,
         "rate_penalty": settings.losses.rate,
         "preset": settings.preset,
     }
@@ -124,11 +126,16 @@ def _point(record: Mapping[str, Any], sets: Sequence[CoefficientSet], default: M
         **{key: network[key] for key in ("preset", "layers", "seed", "timesteps", "bits")},
         "encoding": encoding,
         "rate_penalty": network["rate_penalty"],
+        # a record of a windowed run says nothing of schedules
+        "schedule": record["key"].get("schedule", "windowed"),
+        "stagger": record["key"].get("stagger"),
         "score": record["score"],
         "synops_per_sample": synops(stages) / samples,
         "messages_per_sample": sum(ops.messages for ops in stages) / samples,
         "dense_per_sample": dense,
+        "host_elements_per_sample": sum(sum(ops.host.values()) for ops in stages) / samples,
         "latency_steps": record["latency_steps"],
+        "mean_latency_steps": record.get("mean_latency_steps", record["latency_steps"]),
         "t_times_density": t_times_density(stages),
         "mean_rate": record["mean_rate"],
         "energy_per_sample_nJ": {s.name: network_energy(stages, s, encoding).total / samples / 1e3 for s in sets},
@@ -141,8 +148,9 @@ def _point(record: Mapping[str, Any], sets: Sequence[CoefficientSet], default: M
 
 def _order(point: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
-        point["encoding"] != Network.encoding, point["preset"] != TrainSettings.preset, str(point["preset"]),
-        -point["bits"], -point["timesteps"], point["rate_penalty"], point["name"],
+        point["encoding"] != Network.encoding, point["schedule"] != Network.schedule,
+        point["preset"] != TrainSettings.preset, str(point["preset"]), -point["bits"], -point["timesteps"],
+        point["rate_penalty"], point["name"],
     )  # fmt: skip
 
 

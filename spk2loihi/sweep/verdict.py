@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spk2loihi.data import formatted
@@ -11,11 +11,18 @@ from spk2loihi.energy import formatting as fmt
 
 #: A score this far below the best is worth a saving to many users; a choice for the sentence, nothing else.
 _NEAR = 0.01
+_SETTLING_COSTS = {
+    "latency_steps": "steps (those of the slowest sentence)",
+    "synops_per_sample": "SynOps",
+    "host_elements_per_sample": "elements through host operations",
+}
 
 
 def label(point: Mapping[str, Any]) -> str:
     """``T = 8, 4 bits, graded, penalty 1``; what is the default of every sweep is left out."""
     parts = [f"T = {point['timesteps']}", f"{point['bits']:g} bits", point["encoding"]]
+    if point["schedule"] != "windowed":
+        parts.append(point["schedule"])
     if point["rate_penalty"]:
         parts.append(f"penalty {point['rate_penalty']:g}")
     if point["preset"] != "spikingbert":
@@ -43,7 +50,7 @@ def verdict(data: Mapping[str, Any]) -> list[str]:
                 f"{formatted(choice['score'], metric)}, "
                 f"{fmt.count(choice['synops_per_sample'])} SynOps, {choice['latency_steps']:,} steps."
             )
-    return [*sentences, *_energy_sentences(data)]
+    return [*sentences, *_settling_sentences(points), *_energy_sentences(data)]
 
 
 def caveats(data: Mapping[str, Any]) -> list[str]:
@@ -61,6 +68,12 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
         lines.append(
             "Presets differ in what they leave to a host: LayerNorm, softmax and GELU of spikingbert are counted, but "
             "neither SynOps nor priced by the built-in tables; neurocore has none."
+        )
+    if any(p["schedule"] == "settling" for p in data["points"]):
+        lines.append(
+            "Settling is in one front with windowed rate, because a SynOp adds a weight in both; its latency is that "
+            "of the slowest sentence. The front does not weigh what else it needs: spikes of -1 from every neuron, "
+            "somebody to notice the silence, and functions on a host computed anew whenever a drive has changed."
         )
     lines += [
         "Each network is one training run with one seed; its epoch was chosen on the held-out sentences that score it.",
@@ -92,6 +105,20 @@ def _default_sentence(data: Mapping[str, Any]) -> str:
     ]
     named = " and of ".join(f"({label(p)})" for p in better)
     return f"{what} does not lie on the front: that of {named} beats it, as good in everything and better in something."
+
+
+def _settling_sentences(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settling against windows of rate spikes, over networks that were run both ways."""
+    windowed = {p["network_sha256"]: p for p in points if (p["schedule"], p["encoding"]) == ("windowed", "rate")}
+    settling = [p for p in points if p["schedule"] == "settling" and p["network_sha256"] in windowed]
+    pairs = [(p, windowed[p["network_sha256"]]) for p in settling]
+    parts = []
+    for name, words in _SETTLING_COSTS.items():
+        ratios = [p[name] / w[name] for p, w in pairs if w[name]]  # a silent network has no SynOps
+        if ratios:
+            low, high = fmt.factor(min(ratios)), fmt.factor(max(ratios))
+            parts.append(f"{low if low == high else f'{low} to {high}'} times its {words}")
+    return [f"Settling, a network takes {', '.join(parts)} in windows of rate spikes."] if parts else []
 
 
 def _energy_sentences(data: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The work of a sweep, network by network: train and export it if need be, then run it in every encoding."""
+"""The work of a sweep, network by network: train and export it if need be, then run it in every way."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
-from spk2loihi.export.network import Encoding
 from spk2loihi.progress import progress_bar
 from spk2loihi.sweep.measure import measure
+from spk2loihi.sweep.ways import Way
 from spk2loihi.training.settings import TrainSettings
 
 _LOG = "log.txt"
@@ -37,7 +37,7 @@ class Job:
     name: str
     network: Path
     folder: Path
-    encodings: tuple[Encoding, ...]
+    ways: tuple[Way, ...]
     samples: int | None = None
     spec: TaskSpec | None = None
     settings: TrainSettings | None = None
@@ -46,11 +46,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Records of a job's network, one an encoding; or why there are none."""
+    """Records of a job's network, one a way.
+
+    Attributes:
+        refused: what is left out, the network or a way to run it, and why.
+    """
 
     job: Job
     records: list[dict[str, Any]] = field(default_factory=list)
-    refused: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def run_job(job: Job, report: Callable[[str], None] = lambda line: None) -> Outcome:
@@ -62,9 +66,10 @@ def run_job(job: Job, report: Callable[[str], None] = lambda line: None) -> Outc
         with progress_bar() as bar:
             task = bar.add_task(f"simulate {job.name}", total=None)
             spec = None if job.settings is not None else job.spec
-            return Outcome(job, measure(job.network, job.encodings, spec, job.samples, job.folder, _advance(bar, task)))
+            records, refused = measure(job.network, job.ways, spec, job.samples, job.folder, _advance(bar, task))
+            return Outcome(job, records, {f"{job.name}, {way}": reason for way, reason in refused.items()})
     except UserError as error:
-        return Outcome(job, refused=str(error))
+        return Outcome(job, refused={job.name: str(error)})
 
 
 def _advance(bar: Any, task: Any) -> Callable[[int], None]:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from spk2loihi.export.bounds import worst_drive
 from spk2loihi.export.network import Network, Stage, SynapseGroup
 from spk2loihi.simulators.lava.packing import Grid
-from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
+from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse
 from spk2loihi.simulators.lava.procs.settling import SettlingIF
+from spk2loihi.simulators.lava.procs.soft_reset import SoftResetIF
 from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing, neuron_shape
 
 MESSAGE_BITS = 8

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import gc
 import itertools
 import logging
 import os
-import selectors
 import shutil
-import signal
-import threading
-import time
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +15,13 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.export.network import Encoding, Network, Schedule, Stage
-from spk2loihi.export.soma import SYNAPTIC
-from spk2loihi.simulators.backend import Backend, Run, Trains, not_silent
-from spk2loihi.simulators.counters import Counts, Settled
+from spk2loihi.export.network import Encoding, Network, Schedule
+from spk2loihi.simulators.backend import Backend, Run, not_silent
+from spk2loihi.simulators.counters import Settled
 from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.lava.packing import Grid, Place, pack
+from spk2loihi.simulators.lava.result import Result
+from spk2loihi.simulators.lava.running import Running
 from spk2loihi.simulators.lava.shared import Timing
 
 if TYPE_CHECKING:
@@ -38,8 +32,6 @@ MOST_SLOTS = 256
 
 _WIDTH_STEP = 8  # lanes are this many tokens long or a multiple: batches of similar length share a compiled network
 _LARGEST_MESSAGE = 127  # spikes travel as int8
-_POLL_SECONDS = 0.002
-_OBITUARY_SECONDS = 2.0  # that a process which failed is given to say why
 _SHARED_MEMORY = "/dev/shm"
 
 
@@ -82,7 +74,7 @@ class LavaBackend(Backend):
         import_lava()
         self._slots = slots
         self._stock = stock_synapses
-        self._running: _Running | None = None
+        self._running: Running | None = None
 
     def __enter__(self) -> LavaBackend:
         return self
@@ -104,7 +96,7 @@ class LavaBackend(Backend):
                 "shorten it, or train with more --max-tokens"
             )
         running = self._ready(batch.lengths)
-        result = _Result(self.network, batch, record)
+        result = Result(self.network, batch, record)
         for places in pack(batch.lengths, running.graph.grid):
             self._load(running.graph, batch, places, record)
             running.begin()
@@ -129,7 +121,7 @@ class LavaBackend(Backend):
             settled,
         )
 
-    def _run_parts(self, running: _Running, result: _Result, places: list[Place]) -> None:
+    def _run_parts(self, running: Running, result: Result, places: list[Place]) -> None:
         """One part, the whole run; settling: as many as it takes until no neuron has spiked in the last step."""
         latency = running.graph.timing.latency
         if self.schedule != "settling":
@@ -145,7 +137,7 @@ class LavaBackend(Backend):
             if running.steps == self.steps:
                 raise not_silent(restless, self.network, self.steps)
 
-    def _ready(self, lengths: NDArray[np.int64]) -> _Running:
+    def _ready(self, lengths: NDArray[np.int64]) -> Running:
         """The compiled network, compiled again if it has no room for sentences of these lengths."""
         old = self._running.graph.grid if self._running is not None else None
         grid = self._grid(lengths, old)
@@ -170,14 +162,14 @@ class LavaBackend(Backend):
             lanes = max(lanes, min(most, old.lanes))
         return Grid(lanes, width)
 
-    def _compile(self, grid: Grid) -> _Running:
+    def _compile(self, grid: Grid) -> Running:
         from spk2loihi.simulators.lava.build import build
 
         timing = Timing.of(self.network, self.schedule, self.encoding, self.steps)
         with _quiet_root_logger():
             graph = build(self.network, grid, timing)
             _check_shared_memory(graph)
-            return _Running(graph, self._run_config(), self._stock)
+            return Running(graph, self._run_config(), self._stock)
 
     def _run_config(self) -> Any:
         from lava.magma.core.run_configs import Loihi2SimCfg
@@ -241,238 +233,6 @@ class Loihi2Backend(LavaBackend):
         return Loihi2HwCfg(select_tag="fixed_pt")
 
 
-class _Result:
-    """What the sentences of a batch did, unpacked to (B, L, d) or (B, H, L, L), padding 0."""
-
-    def __init__(self, network: Network, batch: TokenBatch, record: bool) -> None:
-        self.network = network
-        sentences, length = batch.input_ids.shape
-        shapes = {stage.name: _unpacked_shape(stage, sentences, length) for stage in network.stages if stage.fires}
-        self.logits = np.zeros((sentences, network.readout.channels), np.int64)
-        self.counts: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
-        self.events: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
-        self.last = np.zeros(sentences, np.int64)  # step with a spike; settling only
-        self.elements: dict[str, int] = {}
-        self._parts: list[Trains] | None = [] if record else None
-
-    def trains(self, steps: int) -> Trains | None:
-        if self._parts is None:
-            return None
-        return {name: np.concatenate([part[name] for part in self._parts])[:steps] for name in self.counts}
-
-    def take_trains(self, graph: Graph, places: list[Place], part: int) -> None:
-        """Copy what was recorded, in a settling run of one of its parts."""
-        if self._parts is None:
-            return
-        if part == len(self._parts):
-            shapes = {name: (len(graph.stages[name].train), *n.shape) for name, n in self.counts.items()}
-            self._parts.append({name: np.zeros(shape, np.int8) for name, shape in shapes.items()})
-        for place in places:
-            for name, train in self._parts[part].items():
-                stage = self.network[name]
-                rows = 1 if stage.tokens == "first" else place.length
-                self._copy(stage, place, graph.grid.width, rows, graph.stages[name].train, train)
-
-    def take(self, graph: Graph, places: list[Place]) -> None:
-        """Copy what one Lava run left in shared memory."""
-        width = graph.grid.width
-        for place in places:
-            self.logits[place.sentence] = graph.host.result[place.lane * width + place.start, 0]
-            for name in self.counts:
-                stage, memory = self.network[name], graph.stages[name]
-                rows = 1 if stage.tokens == "first" else place.length
-                for packed, unpacked in ((memory.counts, self.counts), (memory.events, self.events)):
-                    self._copy(stage, place, width, rows, packed[None], unpacked[name][None])
-                tokens = slice(place.start, place.start + rows)
-                slots = slice(place.lane * width + place.start, place.lane * width + place.start + rows)
-                last = memory.last[place.lane, :, tokens] if stage.is_scores else memory.last[slots]
-                self.last[place.sentence] = max(self.last[place.sentence], last.max())
-        for name in self.counts:
-            stage = self.network[name]
-            if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
-                self.elements[name] = self.elements.get(name, 0) + int(graph.stages[name].elements[0])
-
-    @staticmethod
-    def _copy(stage: Stage, place: Place, width: int, rows: int, packed: NDArray[Any], unpacked: NDArray[Any]) -> None:
-        """One sentence; both arrays have a leading axis of steps."""
-        at = slice(place.start, place.start + rows)
-        if stage.is_scores:
-            keys = slice(place.start, place.start + place.length)
-            unpacked[:, place.sentence, :, :rows, : place.length] = packed[:, place.lane, :, at, keys]
-        else:
-            slot = place.lane * width + place.start
-            unpacked[:, place.sentence, :rows] = packed[:, slot : slot + rows, 0]
-
-
-def _unpacked_shape(stage: Stage, sentences: int, length: int) -> tuple[int, ...]:
-    rows = 1 if stage.tokens == "first" else length
-    return (sentences, stage.channels, rows, length) if stage.is_scores else (sentences, rows, stage.channels)
-
-
-class _Running:
-    """A compiled network and the OS processes it runs in.
-
-    Lava waits for ever when one of its processes dies, because the others wait for its messages. So `run` waits for the
-    answer and for deaths at once, and ends every process after the first death.
-    """
-
-    def __init__(self, graph: Graph, run_config: Any, stock_channels: bool) -> None:
-        self.graph = graph
-        self._pid = os.getpid()
-        self._stopped = False
-        self._deaths = selectors.DefaultSelector()
-        self._runtime: Any = None  # lava.magma.runtime.runtime.Runtime
-        self._executed = 0  # time steps since Lava's runtime was started
-        gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
-        try:
-            with _inherited_by_children():
-                self._start(run_config, stock_channels)
-            self._watch()
-        except BaseException:
-            self._kill()
-            raise
-        _register(self)
-
-    def __del__(self) -> None:
-        self.stop()
-
-    def _start(self, run_config: Any, stock_channels: bool) -> None:
-        """What ``AbstractProcess.create_runtime`` does, by default with this project's channels."""
-        from lava.magma.core.process.message_interface_enum import ActorType
-        from lava.magma.runtime.runtime import Runtime
-
-        from spk2loihi.simulators.lava.build import CHANNEL_SIZE
-        from spk2loihi.simulators.lava.channels import DirectRuntime
-
-        runtime_class = Runtime if stock_channels else DirectRuntime
-        executable = self.graph.root.compile(run_config, {"pypy_channel_size": CHANNEL_SIZE})
-        self._runtime = runtime_class(executable, ActorType.MultiProcessing)
-        executable.assign_runtime_to_all_processes(self._runtime)
-        self._runtime.initialize()
-
-    def _watch(self) -> None:
-        """Hear of the death of any process."""
-        names = [process.name for process in self._runtime._executable.proc_builders]
-        for name, actor in zip([*names, "the runtime service"], self._actors, strict=True):
-            self._deaths.register(actor.sentinel, selectors.EVENT_READ, (name, actor))
-
-    @property
-    def _actors(self) -> list[Any]:
-        """Lava's OS processes: one a process model, in the order of the executable, then the runtime service."""
-        infrastructure = self._runtime._messaging_infrastructure
-        return [] if infrastructure is None else infrastructure.actors
-
-    def begin(self) -> None:
-        """A new run: with its first step every process model starts again."""
-        self.graph.timing.origin[0] = self._executed
-
-    @property
-    def steps(self) -> int:
-        """Time steps of this run."""
-        return self._executed - int(self.graph.timing.origin[0])
-
-    def restless(self) -> str | None:
-        """Settling: a stage that had a spike in the last step, or is yet to start; None if there is none."""
-        network, steps = self.graph.network, self.steps
-        stages = self.graph.stages
-        late = (stage.name for stage in network.stages if network.settling_start(stage) > steps)
-        return next((name for name, memory in stages.items() if memory.last.max() == steps), next(late, None))
-
-    def run(self, steps: int) -> None:
-        """Time steps of one run; what they did is in shared memory then.
-
-        Raises:
-            RuntimeError: a process died; all others were ended.
-        """
-        from lava.magma.core.run_conditions import RunSteps
-
-        try:
-            self._runtime.start(RunSteps(num_steps=steps, blocking=False))
-            self._wait()
-            self._executed += steps
-        except BaseException:
-            self._kill()
-            raise
-
-    def _wait(self) -> None:
-        from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
-
-        (answer,) = self._runtime.service_to_runtime
-        while not answer.probe():
-            if self._deaths.select(_POLL_SECONDS):
-                raise RuntimeError(self._obituary())
-        if not enum_equal(answer.peek(), MGMT_RESPONSE.DONE):
-            raise RuntimeError(self._obituary())
-        self._runtime.wait()
-
-    def _obituary(self) -> str:
-        """Which process died, and of what; after an exception in one Lava ends the others too, in good order."""
-        deadline = time.monotonic() + _OBITUARY_SECONDS
-        while time.monotonic() < deadline:
-            killed = ""
-            for key, _ in self._deaths.select(_POLL_SECONDS):
-                name, actor = key.data
-                if actor.exception is not None:
-                    return f"Lava process {name!r} failed:\n{actor.exception[1]}"
-                if actor.exitcode:
-                    killed = f"Lava process {name!r} died with exit code {actor.exitcode}"
-            if killed:
-                return killed
-            time.sleep(_POLL_SECONDS)
-        return "Lava's runtime service reported an error"
-
-    def stop(self) -> None:
-        """End all processes and forget them; again or in a forked process, nothing."""
-        if self._stopped or os.getpid() != self._pid:
-            return
-        if not self._runtime._is_started:  # Lava would wait for processes it does not ask to stop
-            self._kill()
-            return
-        try:
-            self._runtime.stop()
-        except RuntimeError:
-            self._kill()
-        self._forget()
-
-    def _kill(self) -> None:
-        if self._runtime is not None:
-            for actor in self._actors:
-                with contextlib.suppress(ValueError):  # closed already
-                    actor.kill()
-            self._runtime._is_started = False  # nobody is left to be asked to stop
-            if self._actors:
-                self._runtime.stop()
-        self._forget()
-
-    def _forget(self) -> None:
-        """Lava keeps every process it ever made, weights and all, in a global list."""
-        from lava.magma.core.process.process import ProcessServer
-
-        self._stopped = True
-        self._deaths.close()
-        mine, server = set(self.graph.processes), ProcessServer()
-        server.processes = [process for process in server.processes if process not in mine]
-
-
-_alive: weakref.WeakSet[_Running] = weakref.WeakSet()
-
-
-def _register(running: _Running) -> None:
-    """Stop ``running`` at interpreter exit, before multiprocessing's own handler, which would wait for its processes.
-
-    That handler was registered when Lava was imported, and handlers run in reverse.
-    """
-    if not _alive:
-        atexit.unregister(_stop_all)
-        atexit.register(_stop_all)
-    _alive.add(running)
-
-
-def _stop_all() -> None:
-    for running in list(_alive):
-        running.stop()
-
-
 def _check(graph: Graph) -> None:
     """Spikes outside a gate's window, or drive after it opened, would make counts meaningless."""
     for name, memory in graph.stages.items():
@@ -494,21 +254,6 @@ def _check_shared_memory(graph: Graph) -> None:
             f"but {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free: run fewer or shorter sentences at once, "
             "or enlarge it"
         )
-
-
-@contextlib.contextmanager
-def _inherited_by_children() -> Iterator[None]:
-    """Settings in force while Lava forks its processes: one BLAS thread each, and Ctrl-C is for the parent alone."""
-    from threadpoolctl import threadpool_limits
-
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

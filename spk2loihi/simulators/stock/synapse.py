@@ -57,10 +57,8 @@ class Synapse(Protocol):
 
 
 @dataclass(frozen=True)
-class DenseSynapse:
-    """All-to-all synapses: ``PyDenseModelBitAcc`` of lava/proc/dense/models.py.
-
-    A neuron receives ``sum_j mantissa_ij * s_j >> shift``, rounded down, of a sum of 32 bits.
+class _AllToAll:
+    """What dense synapses with and without delays share.
 
     Attributes:
         mantissa: weights as the synapse holds them, at most 8 bits and sign, (neurons, inputs).
@@ -78,19 +76,27 @@ class DenseSynapse:
     def output_shape(self) -> tuple[int, ...]:
         return (self.mantissa.shape[0],)
 
-    def drive(self, messages: Array, largest: int) -> Array:
-        if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
-            return self._matrix.sums(messages, largest)
-        wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
-        shifted: Array = wrapped >> np.int32(self.shift)
-        return shifted
-
     def operations(self, events: Array) -> IntArray:
         return events @ np.count_nonzero(self.mantissa, axis=0)
 
     @cached_property
     def _largest(self) -> int:
         return _largest_sum(self.mantissa)
+
+
+@dataclass(frozen=True)
+class DenseSynapse(_AllToAll):
+    """All-to-all synapses: ``PyDenseModelBitAcc`` of lava/proc/dense/models.py.
+
+    A neuron receives ``sum_j mantissa_ij * s_j >> shift``, rounded down, of a sum of 32 bits.
+    """
+
+    def drive(self, messages: Array, largest: int) -> Array:
+        if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
+            return self._matrix.sums(messages, largest)
+        wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
+        shifted: Array = wrapped >> np.int32(self.shift)
+        return shifted
 
     @cached_property
     def _matrix(self) -> _Matrix:
@@ -120,28 +126,17 @@ class ComplexDenseSynapse:
 
 
 @dataclass(frozen=True)
-class DelayedDenseSynapse:
+class DelayedDenseSynapse(_AllToAll):
     """Dense synapses with delays: ``PyDelayDenseModelBitAcc`` of lava/proc/dense/models.py.
 
     Synapses of the same delay are summed and shifted right on their own; the results are added when they arrive.
 
     Attributes:
-        mantissa, shift: as of `DenseSynapse`.
         delays: steps beyond the one every synapse takes, 0 to 62, (neurons, inputs).
     """
 
-    mantissa: IntArray
-    shift: int
     delays: IntArray
     label: str
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return (self.mantissa.shape[1],)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        return (self.mantissa.shape[0],)
 
     def drive(self, messages: Array, largest: int) -> Array:
         """Raises UserError where Lava's products pass 32 bits before they are summed in 64."""
@@ -152,7 +147,7 @@ class DelayedDenseSynapse:
             )
         batch, steps = messages.shape[:2]
         delays = np.unique(self.delays)
-        bound = (_largest_sum(self.mantissa) * largest >> self.shift) + len(delays)  # 1 each for rounding down
+        bound = (self._largest * largest >> self.shift) + len(delays)  # 1 each for rounding down
         total: Array = np.zeros((batch, steps, *self.output_shape), exact_dtype(bound))
         for delay in delays:
             here = self.delays == delay
@@ -161,9 +156,6 @@ class DelayedDenseSynapse:
                 matrix = _Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
                 total[:, delay:, rows] += matrix.sums(messages[:, : steps - delay], largest)
         return total
-
-    def operations(self, events: Array) -> IntArray:
-        return events @ np.count_nonzero(self.mantissa, axis=0)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""CPU process models: what the Processes of a Lava network compute in one time step. NumPy only, never torch.
+"""CPU process models of the synapses: what they compute in one time step. NumPy only, never torch.
 
 Every model runs in an OS process of its own (lava/magma/runtime/message_infrastructure/multiprocessing.py). Models
 keep Lava's order of a step: synapses send the accumulation of the step before, then receive; neurons receive, then
@@ -21,153 +21,14 @@ from lava.proc.conv import utils
 from lava.proc.conv.process import Conv
 from numpy.typing import NDArray
 
-from spk2loihi.export.limits import MEMBRANE_MAX
-from spk2loihi.export.network import Attention, Stage
+from spk2loihi.export.network import Attention
 from spk2loihi.simulators.lava.channels import DirectInPort
 from spk2loihi.simulators.lava.packing import Grid
-from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse, SoftResetIF
-from spk2loihi.simulators.lava.shared import HostMemory, StageMemory, Timing
-
-IntArray = NDArray[np.int64]
+from spk2loihi.simulators.lava.procs.process import BilinearSynapse, OneToOneSynapse
+from spk2loihi.simulators.lava.shared import Timing
 
 _FLOAT32_EXACT = 2**24  # sums of integers below this are exact in float32, whatever their order
 _SYNAPSE_BITS = 24  # lava.proc.conv.models.PyConvModelFixed.clamp_precision
-
-
-@implements(proc=SoftResetIF, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PySoftResetIFModel(PyLoihiProcessModel):
-    """Soft-reset integrate-and-fire, bit-exact; order and rounding are documented at `SoftResetIF`.
-
-    Only the rows of existing tokens are fired: padded slots never spike.
-    """
-
-    a_in: DirectInPort = LavaPyType(DirectInPort, np.int32, precision=24)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8, precision=8)
-    drive: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
-    u: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
-    bias: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
-    vth: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=17)
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._stage: Stage = proc_params["stage"]
-        self._timing: Timing = proc_params["timing"]
-        self._memory: StageMemory = proc_params["memory"]
-        self._host: HostMemory = proc_params["host"]
-        self._silence = np.zeros(self._memory.counts.shape, np.int8)
-        # Pipelined, the charge of a nonlinear population is a function of its drive's running mean.
-        self._by_mean = self._stage.soma is not None or self._stage.attention is not None or not self._stage.depth
-        self._rows: tuple[Any, ...] = ()
-        self._keys: NDArray[np.bool_] | None = None
-
-    def run_spk(self) -> None:
-        step = self._timing.step_of_run(self.time_step)
-        a_in = self.a_in.recv()
-        if step == 1:
-            self._reset()
-        tau = self._timing.local_step(self._stage, step)
-        spikes = self._windowed(tau, a_in) if self._timing.schedule == "windowed" else self._pipelined(tau, a_in)
-        self.s_out.send(spikes)
-        self._observe(tau, spikes)
-
-    def _reset(self) -> None:
-        self.drive[:] = 0
-        self.u[:] = 0
-        for array in self._memory.outcome:
-            array[:] = 0
-        self._rows, self._keys = self._host.rows(self._stage)
-        if not self._stage.depth:
-            self.drive[:] = self._host.drive
-
-    def _windowed(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
-        steps = self._timing.steps
-        if a_in.any():
-            if tau <= 1:
-                self.drive += a_in
-            else:
-                self._memory.violations[1] += 1
-        if self._stage.depth and 2 - steps <= tau <= 1:
-            self.drive += self.bias
-        if tau == 1:
-            if self._stage.fires:
-                self.u[self._rows] = self._soma(self.drive[self._rows]) + self.vth // 2
-            else:
-                self._host.result[:] = self.drive
-        if not (self._stage.fires and 1 <= tau <= steps):
-            return self._silence
-        u, vth = self.u[self._rows], int(self.vth[0])
-        if self._timing.encoding == "graded":
-            most = self._timing.timesteps
-            s = (u // vth).clip(-most if self._stage.signed else 0, most)
-        else:
-            s = self._compare(u, vth)
-        self.u[self._rows] = u - vth * s
-        return self._spikes(s)
-
-    def _pipelined(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
-        steps, window = self._timing.steps, self._timing.timesteps
-        if not 1 <= tau <= steps:
-            self._memory.violations[1] += int(a_in.any())
-            return self._silence
-        if self._stage.depth:
-            self.drive += a_in
-            self.drive += self.bias
-        if not self._stage.fires:
-            if tau == steps:
-                self._host.result[:] = self.drive * window // tau
-            return self._silence
-        vth = int(self.vth[0]) * (window if self._by_mean else 1)
-        u = self.u[self._rows] if tau > 1 else np.full_like(self.u[self._rows], vth // 2)
-        if self._by_mean:  # u holds half a threshold less what was sent; it is compared with the charge added to it
-            z = self._soma(self._mean(self.drive[self._rows], tau)).clip(-vth if self._stage.signed else 0, vth)
-            s = self._compare(u + z * tau, vth)
-        else:
-            u = (u + a_in[self._rows] + self.bias[self._rows]).clip(-MEMBRANE_MAX, MEMBRANE_MAX)
-            s = self._compare(u, vth)
-        self.u[self._rows] = u - vth * s
-        return self._spikes(s)
-
-    def _mean(self, drive: IntArray, tau: int) -> IntArray:
-        """Running mean of a drive, scaled to a window of T steps; an attention drive grows with the square of time."""
-        window = self._timing.timesteps
-        if not self._stage.depth:
-            return drive
-        if self._stage.attention is not None:
-            return drive * window**2 // tau**2
-        return drive * window // tau
-
-    def _soma(self, drive: IntArray) -> IntArray:
-        if self._stage.soma is None:
-            return drive
-        if self._keys is None:
-            return self._stage.soma(drive)
-        return self._stage.soma(drive[:, :, None], self._keys[:, :, None])[:, :, 0]  # scores are (..., H, L, L)
-
-    def _compare(self, u: IntArray, vth: int) -> IntArray:
-        s = (u >= vth).astype(np.int64)
-        if self._stage.signed:
-            s -= u < 0
-        return s
-
-    def _spikes(self, s: IntArray) -> NDArray[np.int8]:
-        """Spikes of the rows of existing tokens as spikes of the whole population."""
-        if self._keys is not None:
-            s = s * self._keys
-        spikes = np.zeros_like(self._silence)
-        spikes[self._rows] = s
-        return spikes
-
-    def _observe(self, tau: int, spikes: NDArray[np.int8]) -> None:
-        """Count and record what was sent, wherever in time that was."""
-        if not self._stage.fires or not 1 <= tau <= self._timing.steps:
-            self._memory.violations[0] += np.count_nonzero(spikes)
-            return
-        self._memory.counts[:] += spikes
-        self._memory.events[:] += spikes != 0
-        if self._host.record[0]:
-            self._memory.train[tau - 1] = spikes
 
 
 @implements(proc=Conv, protocol=LoihiProtocol)

@@ -1,4 +1,4 @@
-"""Lava Processes of this project: the neuron, and the two synapse types for which Lava has no Process.
+"""Lava Processes of this project: the two synapse types for which Lava has none.
 
 Ports and Vars only; behaviour is in `models`. Matrix synapses are Lava's own ``lava.proc.conv.process.Conv``, built by
 ``lava.lib.dl.netx.blocks.process.Conv``.
@@ -12,49 +12,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
-from spk2loihi.export.network import Attention, Stage
+from spk2loihi.export.network import Attention
 from spk2loihi.simulators.lava.packing import Grid
-from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing
-
-
-class SoftResetIF(AbstractProcess):
-    """A population of soft-reset integrate-and-fire neurons behind a fire gate (compare ``lava.proc.lif.process.LIF``).
-
-    In one time step, in this order (all integers, no leak)::
-
-        drive += a_in + bias          while the integration window is open
-        u      = soma(drive) + vth // 2   once, at the first step of the gate; ``//`` rounds down
-        s_out  = +1 if u >= vth, -1 if signed and u < 0, else 0
-        u     -= vth * s_out          reset by subtraction
-
-    A graded population sends one message instead, ``clip(floor(u / vth), -T if signed else 0, T)``. In the pipelined
-    schedule the gate opens with the integration window, and u starts at half a threshold. A linear population then has
-    ``u += a_in + bias`` each step, saturating at 24 bits; one with a soma function or an attention drive compares
-    ``u + t clip(soma(mean of drive))`` with ``vth * T`` at its step t, and ``u -= vth * T * s_out``.
-
-    Args:
-        shape: (slots, 1, d), or (lanes, heads, width, width) for attention scores.
-        stage: the population; its synapses are not used here.
-        bias: added on each step of the integration window, broadcast to ``shape``.
-    """
-
-    def __init__(
-        self,
-        *,
-        shape: Shape,
-        stage: Stage,
-        timing: Timing,
-        memory: StageMemory,
-        host: HostMemory,
-        bias: NDArray[np.int32] | int = 0,
-    ) -> None:
-        super().__init__(shape=shape, stage=stage, timing=timing, memory=memory, host=host, name=stage.name)
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
-        self.drive = Var(shape=shape, init=0)
-        self.u = Var(shape=shape, init=0)
-        self.bias = Var(shape=shape, init=bias)
-        self.vth = Var(shape=(1,), init=stage.threshold)
+from spk2loihi.simulators.lava.shared import Shape, Timing
 
 
 class OneToOneSynapse(AbstractProcess):

@@ -6,25 +6,16 @@ from typing import Any
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spk2loihi.export.network import Stage
 from spk2loihi.export.soma import SYNAPTIC
-from spk2loihi.simulators.lava.channels import DirectInPort
-from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing
-
-IntArray = NDArray[np.int64]
+from spk2loihi.simulators.lava.procs.population import IntArray, Population, PopulationModel
 
 
-class SettlingIF(AbstractProcess):
+class SettlingIF(Population):
     """A population of integrate-and-fire neurons that trace what they have sent and take it back (ST-BIF).
 
     In one time step, in this order (all integers, no leak)::
@@ -37,67 +28,34 @@ class SettlingIF(AbstractProcess):
         tracer += s_out
 
     The reset is the tracer's: a spike moves u by ``-vth * s_out``, and no other way. A row is what the soma function
-    acts on: a token, or a head and a query for scores.
-
-    Args:
-        shape: (slots, 1, d), or (lanes, heads, width, width) for attention scores.
-        stage: the population; its synapses are not used here.
-        bias: of a whole window, T times the network's; broadcast to ``shape``.
+    acts on: a token, or a head and a query for scores. The bias is that of a whole window, T times the network's.
     """
 
-    def __init__(
-        self,
-        *,
-        shape: Shape,
-        stage: Stage,
-        timing: Timing,
-        memory: StageMemory,
-        host: HostMemory,
-        bias: NDArray[np.int32] | int = 0,
-    ) -> None:
-        super().__init__(shape=shape, stage=stage, timing=timing, memory=memory, host=host, name=stage.name)
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
-        self.drive = Var(shape=shape, init=0)
-        self.target = Var(shape=shape, init=0)
-        self.tracer = Var(shape=shape, init=0)
-        self.bias = Var(shape=shape, init=bias)
-        self.vth = Var(shape=(1,), init=stage.threshold)
+    STATE = ("target", "tracer")
 
 
 @implements(proc=SettlingIF, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PySettlingIFModel(PyLoihiProcessModel):
-    """Bit-exact; order and rounding are documented at `SettlingIF`. Padded slots never spike."""
+class PySettlingIFModel(PopulationModel):
+    """Bit-exact; order and rounding are documented at `SettlingIF`."""
 
-    a_in: DirectInPort = LavaPyType(DirectInPort, np.int32, precision=24)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8, precision=8)
-    drive: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
     target: IntArray = LavaPyType(np.ndarray, np.int64, precision=24)
     tracer: IntArray = LavaPyType(np.ndarray, np.int64, precision=8)
-    bias: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=24)
-    vth: NDArray[np.int32] = LavaPyType(np.ndarray, np.int32, precision=17)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._stage: Stage = proc_params["stage"]
-        self._timing: Timing = proc_params["timing"]
-        self._memory: StageMemory = proc_params["memory"]
-        self._host: HostMemory = proc_params["host"]
         self._start = self._timing.start(self._stage)
         self._most = self._timing.timesteps
         self._low = -self._most if self._stage.signed else 0
-        self._silence = np.zeros(self._memory.counts.shape, np.int8)
-        self._rows: tuple[Any, ...] = ()
-        self._keys: NDArray[np.bool_] | None = None
         self._restless = True  # something may fire in this step: a drive has changed, or the step before had spikes
 
     def run_spk(self) -> None:
         step = self._timing.step_of_run(self.time_step)
         a_in = self.a_in.recv()
         if step == 1:
-            self._reset()
+            self._reset(self.target, self.tracer)
+            self._restless = False
         changed = self._integrate(step, a_in)
         spikes = self._silence
         if not self._stage.fires:
@@ -115,21 +73,10 @@ class PySettlingIFModel(PyLoihiProcessModel):
         if spikes is not self._silence:
             self._memory.last[spikes.any(-1)] = step
 
-    def _reset(self) -> None:
-        for array in (self.drive, self.target, self.tracer, *self._memory.outcome):
-            array[:] = 0
-        self._restless = False
-        self._rows, self._keys = self._host.rows(self._stage)
-        if not self._stage.depth:
-            self.drive[:] = self._host.drive
-
     def _integrate(self, step: int, a_in: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Rows of existing tokens the drive of which has changed, (n, 1) or (n, H)."""
         self.drive += a_in
-        news = a_in[self._rows]
-        if self._keys is not None:  # a lane has keys of other sentences too
-            news = news * self._keys
-        changed: NDArray[np.bool_] = news.any(-1)
+        changed: NDArray[np.bool_] = self._own(a_in[self._rows]).any(-1)
         if step == self._start:
             self.drive += self.bias
             changed[:] = True
@@ -154,13 +101,10 @@ class PySettlingIFModel(PyLoihiProcessModel):
         u = self.target[self._rows] - vth * tracer
         s = ((u >= vth) & (tracer < self._most)).astype(np.int64)
         s -= (u < 0) & (tracer > self._low)
-        if self._keys is not None:
-            s = s * self._keys
+        s = self._own(s)
         if not s.any():
             return self._silence
         self.tracer[self._rows] = tracer + s
-        spikes = np.zeros_like(self._silence)
-        spikes[self._rows] = s
-        self._memory.counts[:] += spikes
-        self._memory.events[:] += spikes != 0
+        spikes = self._spikes(s)
+        self._count(spikes)
         return spikes

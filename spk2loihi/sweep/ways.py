@@ -1,0 +1,49 @@
+"""The ways a sweep runs one network: schedules and encodings that go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spk2loihi.errors import UserError
+from spk2loihi.export.network import Encoding, Schedule
+
+ENCODINGS: tuple[Encoding, ...] = ("rate", "graded")
+SCHEDULES: tuple[Schedule, ...] = ("windowed", "settling")
+"""All that compute the quantised equilibrium, so that one score is that of each. Pipelined runs do not."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a network."""
+
+    schedule: Schedule = "windowed"
+    encoding: Encoding = "rate"
+
+    @property
+    def name(self) -> str:
+        """``rate``, ``graded`` or ``settling``."""
+        return self.encoding if self.schedule == "windowed" else self.schedule
+
+
+def ways_of(encodings: Sequence[str], schedules: Sequence[str]) -> tuple[Way, ...]:
+    """Every combination that exists, each once: settling takes rate alone.
+
+    Raises:
+        UserError: a name is unknown, or settling is wanted without rate.
+    """
+    for given, known, kind in ((encodings, ENCODINGS, "encoding"), (schedules, SCHEDULES, "schedule")):
+        unknown = next((name for name in given if name not in known), None)
+        if unknown is not None:
+            raise UserError(f"{kind} {unknown!r} is not known: choose {' or '.join(known)}, or both with a comma")
+    if "settling" in schedules and "rate" not in encodings:
+        raise UserError(
+            "schedule 'settling' sends spikes of +1 and -1, never graded messages, and --encoding is "
+            f"{','.join(encodings)!r}: add rate to --encoding, or leave settling out"
+        )
+    return tuple(
+        Way(schedule, encoding)
+        for schedule in SCHEDULES
+        for encoding in ENCODINGS
+        if schedule in schedules and encoding in encodings and (schedule, encoding) != ("settling", "graded")
+    )
