@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import random_batch, tiny_network
 from numpy.typing import NDArray
 
@@ -78,6 +79,15 @@ def test_sentences_take_turns_within_the_budget(network: Network, monkeypatch: p
     assert [part.lengths.tolist() for part in turns] == [[3, 4, 5], [9], [10]]
     assert all(part.input_ids.shape == part.mask.shape for part in turns)
     assert_reference(network, batch)
+    monkeypatch.setattr(counting, "_LEAST_TOKENS", 1)
+    assert [part.lengths.tolist() for part in counting.parts(batch, heads=2, threads=3)] == [[3, 4], [5], [9], [10]]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert_reference(network, batch)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
     monkeypatch.setattr(counting, "_TOKENS", 10**6)
     monkeypatch.setattr(counting, "_SCORES", 2 * 2 * 5**2)
     assert [part.lengths.tolist() for part in counting.parts(batch, heads=2)] == [[3, 4], [5], [9], [10]]

@@ -7,6 +7,7 @@ costs (`firing`, `attention`). `Emulator.equilibrium` is the same computation wi
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from spk2loihi.simulators.tally import tally, tally_rows
 
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
+_LEAST_TOKENS = 256  # of a turn, if it is only for the sake of another thread that turns are made smaller
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,21 @@ class CountEngine:
         self._last_use = {source: stage.name for stage in network.stages for source in stage.sources}
 
     def run(self, batch: TokenBatch, keep: bool) -> Counted:
-        """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch."""
+        """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch.
+
+        As many take a turn at once as torch has threads, each on one of them.
+        """
         if keep:
             return self._run(batch, keep)
-        heads = max(stage.heads for stage in self._network.stages)
-        return _joined([self._run(part, keep) for part in parts(batch, heads)])
+        threads = torch.get_num_threads()
+        turns = parts(batch, max(stage.heads for stage in self._network.stages), threads)
+        if len(turns) == 1 or threads == 1:
+            return _joined([self._run(part, keep) for part in turns])
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return _joined(list(pool.map(lambda part: self._run(part, keep), turns)))
+        finally:
+            torch.set_num_threads(threads)  # what the pool's threads set holds for those of later pools too
 
     def _run(self, batch: TokenBatch, keep: bool) -> Counted:
         packing = _Packing(batch)
@@ -126,13 +138,17 @@ def _channels(m: Bytes, plan: _Plan, graded: bool) -> Integers:
     return channels
 
 
-def parts(batch: TokenBatch, heads: int) -> list[TokenBatch]:
-    """Runs of sentences whose tokens and scores stay within the budget; at least one sentence each."""
+def parts(batch: TokenBatch, heads: int, threads: int = 1) -> list[TokenBatch]:
+    """Runs of sentences whose tokens and scores stay within the budget; at least one sentence each.
+
+    More of them, and smaller, where there would be fewer than ``threads``.
+    """
+    tokens = min(_TOKENS, max(_LEAST_TOKENS, -(-int(batch.lengths.sum()) // threads)))
     result, start, longest = [], 0, 0
     for end, length in enumerate(batch.lengths.tolist()):
         longest = max(longest, length)
         count = end + 1 - start
-        if count > 1 and (count * longest > _TOKENS or count * heads * longest**2 > _SCORES):
+        if count > 1 and (count * longest > tokens or count * heads * longest**2 > _SCORES):
             result.append(_part(batch, slice(start, end)))
             start, longest = end, length
     return [*result, _part(batch, slice(start, len(batch.lengths)))]
