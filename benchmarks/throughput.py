@@ -1,6 +1,6 @@
 """The count-based engine beside its limits and its rivals, on one network, as ratios measured in one run.
 
-    uv run python benchmarks/throughput.py model.net [--threads 1] [--sentences 64] [--lava 2]
+    uv run python benchmarks/throughput.py model.net [--threads 1] [--sentences 64] [--lava 2] [--stock-lava 1]
 
 One row each, in sentences a second and as a ratio:
 
@@ -8,10 +8,17 @@ One row each, in sentences a second and as a ratio:
 * its bare int8 matrix products: the very calls the engine makes, on the very bytes, and nothing else;
 * the engine's reference in float32 (`Emulator.equilibrium`);
 * a float32 torch loop over T (`stepped_loop.py`), whose answers are compared;
-* with --lava N, Lava on the CPU, N sentences in one batch (import and compilation excluded), logits compared.
+* with --lava N, Lava on the CPU as `simulate --backend cpu` runs it, with this project's model of token-wise
+  convolutions and its channels, N sentences in one batch;
+* with --stock-lava N, Lava on the CPU with its own convolutions and channels; what it lacks (soft-reset neurons,
+  attention, skips) is this project's there too.
+
+Import and compilation of Lava are excluded. A whole run of it is measured, and its logits compared, unless --lava-steps
+K says to measure K time steps after a first one; the time of a sentence is then K steps' times the steps of a run over
+K (a step costs the same whatever spikes there are: its convolutions are dense).
 
 Sentences are spread evenly over the lengths of the held-out set. Times are CPU times of this process unless --wall:
-on a shared machine those of others stay out. Lava works in processes of its own and is always timed by the clock.
+on a shared machine those of others stay out. Lava works in processes of its own; its times are CPU times of them all.
 """
 
 from __future__ import annotations
@@ -31,10 +38,12 @@ from stepped_loop import SteppedLoop
 from spk2loihi.data import Encoded, TaskSpec, TokenBatch, collate, load_held_out
 from spk2loihi.export import read_network
 from spk2loihi.export.network import Network
-from spk2loihi.simulators import create_backend, encode
+from spk2loihi.simulators import encode
 from spk2loihi.simulators.byte_products import ByteProduct
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.lava import LavaBackend
+from spk2loihi.simulators.lava.packing import pack
 from spk2loihi.simulators.simulate import pad_id
 
 BATCH = 64
@@ -49,6 +58,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--wall", action="store_true")
     parser.add_argument("--lava", type=int, default=0, metavar="N")
+    parser.add_argument("--stock-lava", type=int, default=0, metavar="N")
+    parser.add_argument("--lava-steps", type=int, default=0, metavar="K")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     clock = time.perf_counter if arguments.wall else time.process_time
@@ -90,26 +101,51 @@ def main() -> None:
     same = int((torch.cat(looped).argmax(1).numpy() == answers).sum())
     row(f"float32 torch loop over T, {same} of {few} answers the same", few / stepped, f"{stepped / own:.1f} x")
 
-    if arguments.lava:
-        lava_row(network, spread(chosen, arguments.lava), rate)
+    for count, stock in ((arguments.lava, False), (arguments.stock_lava, True)):
+        if count:
+            lava_row(network, spread(chosen, count), own_rate(emulator, network, spread(chosen, count), clock), stock,
+                     arguments.lava_steps, arguments.wall)  # fmt: skip
 
 
-def lava_row(network: Network, encoded: list[Encoded], rate: float) -> None:
-    backend = create_backend("cpu", network)
+def own_rate(emulator: Emulator, network: Network, encoded: list[Encoded], clock: Callable[[], float]) -> float:
+    """Sentences a second of the engine on the lengths given to Lava, as many of each as fill a batch."""
+    batch = collate([one for one in encoded for _ in range(BATCH // len(encoded))], pad_id(network))
+    return len(batch.lengths) / fastest(lambda: run_engine(emulator, batch), clock, 5)
+
+
+def lava_row(network: Network, encoded: list[Encoded], rate: float, stock: bool, steps: int, wall: bool) -> None:
     batch = collate(encoded, pad_id(network))
-    try:
-        backend.run(batch)  # compiles
-        started = time.perf_counter()
-        run = backend.run(batch)
-        lava = len(encoded) / (time.perf_counter() - started)
-    finally:
-        backend.close()
-    equal = np.array_equal(run.logits, Emulator(network).totals(batch).logits)
-    row(
-        f"Lava on the CPU, batch of {len(encoded)}, logits {'equal' if equal else 'DIFFER'}",
-        lava,
-        f"{rate / lava:,.0f} x",
-    )
+    with LavaBackend(network, stock_synapses=stock) as backend:
+        if steps:
+            running = backend._ready(batch.lengths)
+            (places,) = pack(batch.lengths, running.graph.grid)
+            backend._load(running.graph, batch, places, False)
+            running.begin()
+            running.run(1)
+            started = lava_seconds(running, wall)
+            running.run(steps)
+            share = steps / running.graph.timing.latency
+            seconds = (lava_seconds(running, wall) - started) / share
+            what = f"from {steps} of {running.graph.timing.latency} steps"
+        else:
+            backend.run(batch)  # compiles
+            running = backend._ready(batch.lengths)
+            started = lava_seconds(running, wall)
+            run = backend.run(batch)
+            seconds = lava_seconds(running, wall) - started
+            equal = np.array_equal(run.logits, Emulator(network).totals(batch).logits)
+            what = f"logits {'equal' if equal else 'DIFFER'}"
+    name = "stock Lava" if stock else "Lava"
+    lava = len(encoded) / seconds
+    row(f"{name} on the CPU, batch of {len(encoded)}, {what}", lava, f"{rate / lava:,.0f} x")
+
+
+def lava_seconds(running: Any, wall: bool) -> float:
+    """CPU seconds of the processes of a compiled Lava network so far, or the clock's."""
+    if wall:
+        return time.perf_counter()
+    stats = [Path(f"/proc/{actor.pid}/stat").read_text().rsplit(")")[-1].split() for actor in running._actors]
+    return sum(int(user) + int(system) for *_, user, system in (stat[:13] for stat in stats)) / os.sysconf("SC_CLK_TCK")
 
 
 def run_engine(emulator: Emulator, batch: TokenBatch) -> None:
@@ -141,8 +177,10 @@ def recorded_products(emulator: Emulator, data: list[TokenBatch]) -> tuple[list[
 
 
 def spread(encoded: list[Encoded], count: int) -> list[Encoded]:
-    """So many, evenly over the lengths."""
+    """So many, evenly over the lengths; the middle one alone."""
     ordered = sorted(encoded, key=len)
+    if count == 1:
+        return [ordered[len(ordered) // 2]]
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)]
 
 

@@ -3,7 +3,7 @@
 Counts travel as bytes ``m = n + zero``, zero being T for signed populations and 0 for others. The kernel is oneDNN's
 product of unsigned and signed bytes (`torch.ops.onednn.qlinear_pointwise`). Processors without VNNI instructions add
 pairs of products in 16 bits, which saturates where a byte passes 128; so bytes here never do (128 * 127 * 2 < 2**15).
-`torch._int_mm` has no fast kernel on such processors (2 against 150 Gop/s on AVX2).
+`torch._int_mm` has no fast kernel on such processors (2 against 150 Gop/s on AVX2), and is no faster on others.
 
 An axon's exponent goes where there is room: into its byte as far as 128 allows, the rest into its weights, whose
 excess over a signed byte is spread over copies of the axon.
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spk2loihi.export.network import SynapseGroup
+from spk2loihi.simulators.compiled import compiled
 
 # oneDNN keeps a kernel for each of the last 1,024 shapes, and every batch has another number of tokens: memory would
 # grow with the data set. It reads this when its first kernel is made.
@@ -30,12 +31,15 @@ _BYTE_MAX = 128  # see above
 _WEIGHT_MAX = 127
 _MOST_COPIES = 2  # beyond twice the axons the float32 product is as fast
 
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
 
 class Product(Protocol):
     """Dense synapses of one group."""
 
-    def drive(self, m: Tensor) -> Tensor:
-        """U of counts (rows, d_in): float32 integers, (rows, d_out)."""
+    def drive(self, m: Bytes) -> Floats:
+        """U of counts (rows, d_in): integers, (rows, d_out)."""
 
 
 def make_product(group: SynapseGroup, zero: int, most: int, bias: NDArray[np.float64]) -> Product:
@@ -94,35 +98,57 @@ class ByteProduct:
         self.weight = torch.from_numpy(weight)
         self._packed = torch.ops.onednn.qlinear_prepack(self.weight, None)
         self._scales, self._zeros = torch.ones(outputs), torch.zeros(outputs, dtype=torch.int64)
-        self._factor, self._offset = torch.from_numpy(factor), torch.from_numpy(offset)
-        self._plain = not offset.any() and bool((factor == 1).all())
-        self._repeated = torch.from_numpy(repeated) if len(repeated) else None
+        self._factor, self._offset, self._repeated = factor, offset, repeated
+        self._plain = not len(repeated) and not offset.any() and bool((factor == 1).all())
         self._zero = zero
         self._bias_float = torch.from_numpy(bias.astype(np.float32))
 
-    def bytes(self, m: Tensor) -> Tensor:
+    def bytes(self, m: Bytes) -> Bytes:
         """The kernel's left operand: exponents applied, repeated axons appended, (rows, axons)."""
-        x = m if self._plain else torch.addcmul(self._offset, m, self._factor)
-        return x if self._repeated is None else torch.cat([x, x.index_select(1, self._repeated)], 1)
+        if self._plain:
+            return m
+        x = np.empty((len(m), self.weight.shape[1]), np.uint8)
+        _axons(m, self._factor, self._offset, self._repeated, x)
+        return x
 
-    def drive(self, m: Tensor) -> Tensor:
-        return self._kernel(self.bytes(m), self._bias_float, 1.0, 0, torch.float32)
+    def drive(self, m: Bytes) -> Floats:
+        return self._kernel(torch.from_numpy(self.bytes(m)), self._bias_float, 1.0, 0, torch.float32).numpy()
 
-    def fire(self, m: Tensor, threshold: int, zero: int, most: int) -> Tensor:
+    def fire(self, m: Bytes, threshold: int, zero: int, most: int) -> Bytes:
         """``clip(floor((U + threshold // 2) / threshold)) + zero`` as bytes. The caller has asked `fires_exactly`.
 
         The kernel rounds U / threshold to the nearest integer, which for odd thresholds has no ties and for even ones
         has none after half a unit is added.
         """
         bias = self._bias_float if threshold % 2 else self._bias_float + 0.5
-        fired = self._kernel(self.bytes(m), bias, float(threshold), zero, torch.uint8)
-        return fired.clamp_(zero - most if zero else 0, zero + most)
+        fired = self._kernel(torch.from_numpy(self.bytes(m)), bias, float(threshold), zero, torch.uint8)
+        n: Bytes = fired.numpy()
+        _clip(n, zero - most if zero else 0, zero + most)
+        return n
 
     def _kernel(self, x: Tensor, bias: Tensor, scale: float, zero: int, dtype: torch.dtype) -> Tensor:
         result: Tensor = torch.ops.onednn.qlinear_pointwise(
             x, 1.0, self._zero, self._packed, self._scales, self._zeros, bias, scale, zero, dtype, "none", [], ""
         )
         return result
+
+
+@compiled
+def _axons(m: Bytes, factor: Bytes, offset: Bytes, repeated: NDArray[np.int64], x: Bytes) -> None:
+    d = m.shape[1]
+    for row in range(len(m)):
+        for c in range(d):
+            x[row, c] = np.uint8(m[row, c] * factor[c] + offset[c])
+        for copy in range(len(repeated)):
+            x[row, d + copy] = x[row, repeated[copy]]
+
+
+@compiled
+def _clip(m: Bytes, low: int, high: int) -> None:
+    least, largest = np.uint8(low), np.uint8(high)
+    for row in range(len(m)):
+        for c in range(m.shape[1]):
+            m[row, c] = min(max(m[row, c], least), largest)
 
 
 def fires_exactly(threshold: int, most: int) -> bool:
@@ -142,8 +168,8 @@ class FloatProduct:
         self._zero = float(zero)
         self._bias = torch.from_numpy(bias.astype(np.float32))
 
-    def drive(self, m: Tensor) -> Tensor:
-        return torch.addmm(self._bias, m.float().sub_(self._zero), self._weight)
+    def drive(self, m: Bytes) -> Floats:
+        return torch.addmm(self._bias, torch.from_numpy(m).float().sub_(self._zero), self._weight).numpy()
 
 
 @cache
@@ -157,8 +183,7 @@ def byte_kernel_is_exact() -> bool:
     ones, none = np.ones(axons, np.uint8), np.zeros(axons, np.uint8)
     try:
         product = ByteProduct(weight, ones, none, np.zeros(0, np.int64), 64, np.zeros(outputs))
-        u = product.drive(torch.from_numpy(m)).numpy()
-        fired = product.fire(torch.from_numpy(m), 1024, 16, 16).numpy()
+        u, fired = product.drive(m), product.fire(m, 1024, 16, 16)
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     expected = (m.astype(np.int64) - 64) @ weight.T.astype(np.int64)

@@ -2,27 +2,31 @@
 
 Only tokens that exist are computed: a batch is packed to (tokens, d), and padded for attention alone. Counts travel as
 bytes (`byte_products`), drives as float32 that hold integers, and a soma function costs about what reading its drive
-costs (`firing`). `Emulator.equilibrium` is the same computation without any of this, and the reference.
+costs (`firing`, `attention`). `Emulator.equilibrium` is the same computation without any of this, and the reference.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.export.network import Network, Stage
 from spk2loihi.export.soma import Gelu, LayerNorm, Softmax
+from spk2loihi.simulators.attention import AffineScoreFire, SoftmaxFire, fire_context, spread_heads
 from spk2loihi.simulators.byte_products import ByteProduct, Product, fires_exactly, make_product
 from spk2loihi.simulators.counters import Counts, EventSums
-from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire, SoftmaxFire
+from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire
+from spk2loihi.simulators.soma_kernels import Bytes, Floats, Integers, add_skip
+from spk2loihi.simulators.tally import tally, tally_rows
 
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
+_LEAST_TOKENS = 256  # of a turn, if it is only for the sake of another thread that turns are made smaller
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class CountEngine:
     def __init__(self, network: Network, graded: bool = False) -> None:
         self._network, self._graded = network, graded
         e = network.embedding
-        self._tables = [torch.from_numpy(t.astype(np.float32)) for t in (e.word, e.position, e.token_type)]
+        self._tables = [t.astype(np.float32) for t in (e.word, e.position, e.token_type)]
         self._plans = [_Plan(network, stage) for stage in network.stages]
         attentions = [stage.attention for stage in network.stages if stage.attention is not None]
         self._attended = {name for attention in attentions for name in (attention.left, attention.right)}
@@ -58,76 +62,93 @@ class CountEngine:
         self._last_use = {source: stage.name for stage in network.stages for source in stage.sources}
 
     def run(self, batch: TokenBatch, keep: bool) -> Counted:
-        """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch."""
-        with torch.inference_mode():
-            if keep:
-                return self._run(_Packing(batch), batch, keep)
-            heads = max(stage.heads for stage in self._network.stages)
-            return _joined([self._run(_Packing(part), part, keep) for part in parts(batch, heads)])
+        """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch.
 
-    def _run(self, packing: _Packing, batch: TokenBatch, keep: bool) -> Counted:
-        alive: dict[str, Tensor] = {}  # bytes (rows, d) of a stage, or counts (B, H, rows, L) in float32 of scores
+        As many take a turn at once as torch has threads, each on one of them.
+        """
+        if keep:
+            return self._run(batch, keep)
+        threads = torch.get_num_threads()
+        turns = parts(batch, max(stage.heads for stage in self._network.stages), threads)
+        if len(turns) == 1 or threads == 1:
+            return _joined([self._run(part, keep) for part in turns])
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return _joined(list(pool.map(lambda part: self._run(part, keep), turns)))
+        finally:
+            torch.set_num_threads(threads)  # what the pool's threads set holds for those of later pools too
+
+    def _run(self, batch: TokenBatch, keep: bool) -> Counted:
+        packing = _Packing(batch)
+        alive: dict[str, Bytes | Floats] = {}  # bytes (rows, d), or counts (B, H, rows, L) of scores
         sums: dict[str, EventSums] = {}
         counts: Counts = {}
         for plan in self._plans:
             stage = plan.stage
             if not stage.fires:
-                logits = plan.readout(alive, packing).numpy().astype(np.int64)
+                logits = plan.readout(alive, packing).astype(np.int64)
                 break
-            if stage.attention is not None:
-                m = plan.attend(alive, packing)
-            elif stage.depth:
-                m = plan.linear(alive, packing)
+            if stage.is_scores:
+                alive[stage.name], sums[stage.name] = plan.scores(alive, packing, self._graded)
             else:
-                m = plan.fire(self._embedding_drive(batch))
-            alive[stage.name] = m
-            sums[stage.name] = self._sums(plan, m, packing)
+                if stage.attention is not None:
+                    m = plan.context(alive, packing)
+                elif stage.depth:
+                    m = plan.linear(alive, packing)
+                else:
+                    m = plan.fire(self._embedding_drive(batch))
+                alive[stage.name], sums[stage.name] = m, self._sums(plan, m, packing)
             if keep:
-                counts[stage.name] = plan.padded(m, packing)
+                counts[stage.name] = plan.padded(alive[stage.name], packing)
             for source in stage.sources:
                 if self._last_use[source] == stage.name:
                     alive.pop(source, None)
         return Counted(logits, sums, counts)
 
-    def _embedding_drive(self, batch: TokenBatch) -> Tensor:
+    def _embedding_drive(self, batch: TokenBatch) -> Floats:
         mask = batch.mask
         positions = np.broadcast_to(np.arange(mask.shape[1]), mask.shape)
-        u: Tensor | None = None
-        for table, index in zip(self._tables, (batch.input_ids, positions, batch.token_type_ids), strict=True):
-            rows = table.index_select(0, torch.from_numpy(index[mask]))
-            u = rows if u is None else u.add_(rows)
-        assert u is not None
+        word, position, token_type = self._tables
+        u: Floats = word[batch.input_ids[mask]]
+        u += position[positions[mask]]
+        u += token_type[batch.token_type_ids[mask]]
         return u
 
-    def _sums(self, plan: _Plan, m: Tensor, packing: _Packing) -> EventSums:
+    def _sums(self, plan: _Plan, m: Bytes, packing: _Packing) -> EventSums:
         stage = plan.stage
-        if stage.is_scores:
-            rows = packing.row_mask(stage.tokens)
-            spiked = m.sum(-1).mul_(rows).sum((1, 2)).numpy().astype(np.int64)
-            sent = (m != 0).sum(-1).mul_(rows.long()).sum((1, 2)).numpy() if self._graded else spiked
-            return EventSums(int(spiked.sum()), int(sent.sum()), sentences=sent)
-        n = (m.sub(plan.zero).view(torch.int8).abs_().view(torch.uint8) if plan.zero else m).numpy()
-        events, most = ((n != 0).view(np.uint8), 1) if self._graded else (n, plan.most)
-        channels = _column_sums(events, most)
+        channels = _channels(m, plan, self._graded)
         total = int(channels.sum())
-        spikes = int(_column_sums(n, plan.most).sum()) if self._graded else total
-        starts = packing.starts if stage.tokens == "all" else np.arange(packing.sentences)
+        spikes = int(_channels(m, plan, False).sum()) if self._graded else total
+        starts = packing.starts_of(stage)
         sentences = first = first_channels = None
         if stage.name in self._attended:
-            sentences = np.add.reduceat(torch.from_numpy(events).sum(1).numpy(), starts)
+            sentences = np.empty(packing.sentences, np.int64)
+            tally_rows(m, plan.zero, self._graded, starts, sentences)
         if stage.name in self._first:
-            firsts = events[starts]
-            first, first_channels = firsts.sum(1, dtype=np.int64), _column_sums(firsts, most)
+            firsts, first = m[starts[:-1]], np.empty(packing.sentences, np.int64)
+            tally_rows(firsts, plan.zero, self._graded, packing.each, first)
+            first_channels = _channels(firsts, plan, self._graded)
         return EventSums(spikes, total, channels, first_channels, sentences, first)
 
 
-def parts(batch: TokenBatch, heads: int) -> list[TokenBatch]:
-    """Runs of sentences whose tokens and scores stay within the budget; at least one sentence each."""
+def _channels(m: Bytes, plan: _Plan, graded: bool) -> Integers:
+    """Spikes of each channel, or messages if ``graded``, (d,)."""
+    channels = np.zeros(m.shape[1], np.int64)
+    tally(m, plan.zero, plan.most, graded, channels)
+    return channels
+
+
+def parts(batch: TokenBatch, heads: int, threads: int = 1) -> list[TokenBatch]:
+    """Runs of sentences whose tokens and scores stay within the budget; at least one sentence each.
+
+    More of them, and smaller, where there would be fewer than ``threads``.
+    """
+    tokens = min(_TOKENS, max(_LEAST_TOKENS, -(-int(batch.lengths.sum()) // threads)))
     result, start, longest = [], 0, 0
     for end, length in enumerate(batch.lengths.tolist()):
         longest = max(longest, length)
         count = end + 1 - start
-        if count > 1 and (count * longest > _TOKENS or count * heads * longest**2 > _SCORES):
+        if count > 1 and (count * longest > tokens or count * heads * longest**2 > _SCORES):
             result.append(_part(batch, slice(start, end)))
             start, longest = end, length
     return [*result, _part(batch, slice(start, len(batch.lengths)))]
@@ -155,152 +176,130 @@ class _Plan:
         self.most = network.timesteps
         self.zero = self.most if stage.signed else 0
         self._network = network
-        self._softmax: SoftmaxFire | None = None
-        self.fire: Fire = AffineFire(stage, self.zero, self.most)
         self._dense: list[tuple[str, Product]] = []
-        self._skips: list[tuple[str, Tensor]] = []
-        if not stage.fires or isinstance(stage.soma, Softmax):
-            pass
+        self._skips: list[tuple[str, Floats]] = []
+        if stage.is_scores:
+            softmax = isinstance(stage.soma, Softmax)
+            self._fire_scores = SoftmaxFire(stage, self.most, network.max_tokens) if softmax else (
+                AffineScoreFire(stage, self.most)
+            )  # fmt: skip
         elif isinstance(stage.soma, LayerNorm):
-            self.fire = LayerNormFire(stage, self.zero, self.most)
+            self.fire: Fire = LayerNormFire(stage, self.zero, self.most)
         elif isinstance(stage.soma, Gelu):
             self.fire = GeluFire(stage, self.zero, self.most)
-        if isinstance(stage.soma, Softmax):
-            self._softmax = SoftmaxFire(stage, self.most, network.max_tokens)
+        else:
+            self._affine = AffineFire(stage, self.zero, self.most)
+            self.fire = self._affine
         if stage.bias is not None:
             self._plan_synapses(stage.bias * float(self.most))
 
     def _plan_synapses(self, bias: NDArray[np.float64]) -> None:
-        if isinstance(self.fire, GeluFire):
-            bias = bias + self.fire.offset
         for group in self.stage.synapses:
             zero = self.most if self._network[group.source].signed else 0
             if group.one_to_one:
                 weight = group.scaled
                 bias = bias - weight * float(zero)
-                self._skips.append((group.source, torch.from_numpy(weight.astype(np.float32))))
+                self._skips.append((group.source, weight.astype(np.float32)))
         for group in self.stage.synapses:
             if not group.one_to_one:
                 zero = self.most if self._network[group.source].signed else 0
                 self._dense.append((group.source, make_product(group, zero, self.most, bias)))
                 bias = np.zeros_like(bias)
-        self._bias = torch.from_numpy(bias.astype(np.float32))
+        self._bias = bias.astype(np.float32)
         only = self._dense[0][1] if len(self._dense) == 1 and not self._skips and self.stage.soma is None else None
         exact = self.stage.fires and fires_exactly(self.stage.threshold, self.most)
         self._fused = only if isinstance(only, ByteProduct) and exact else None
 
-    def linear(self, alive: dict[str, Tensor], packing: _Packing) -> Tensor:
+    def linear(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
         """Bytes of the counts."""
         if self._fused is not None:
             m = self._source(self._dense[0][0], alive, packing)
             return self._fused.fire(m, self.stage.threshold, self.zero, self.most)
         return self.fire(self.readout(alive, packing))
 
-    def readout(self, alive: dict[str, Tensor], packing: _Packing) -> Tensor:
-        """U in float32, (rows, d)."""
-        u: Tensor | None = None
+    def readout(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Floats:
+        """U, (rows, d)."""
+        u: Floats | None = None
         for source, product in self._dense:
             part = product.drive(self._source(source, alive, packing))
-            u = part if u is None else u.add_(part)
+            u = part if u is None else u + part
         if u is None:
-            u = self._bias
+            u = np.tile(self._bias, (packing.rows_of(self.stage), 1))
         for source, weight in self._skips:
-            u = torch.addcmul(u, self._source(source, alive, packing).float(), weight)
+            add_skip(u, self._source(source, alive, packing), weight)
         return u
 
-    def _source(self, name: str, alive: dict[str, Tensor], packing: _Packing) -> Tensor:
+    def _source(self, name: str, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
         m = alive[name]
         if self.stage.tokens == "first" and self._network[name].tokens == "all":
-            return m.index_select(0, packing.first)
-        return m
+            m = m[packing.starts[:-1]]
+        return m.view(np.uint8)
 
-    def attend(self, alive: dict[str, Tensor], packing: _Packing) -> Tensor:
-        attention, heads = self.stage.attention, self.stage.heads
-        assert attention is not None
-        right = packing.pad(self._signed(attention.right, alive), heads)  # (B, H, L, d_h)
-        batch = len(right)
-        if attention.kind == "context":
-            left = alive[attention.left]  # (B, H, rows, L)
-            u = torch.bmm(left.flatten(0, 1), right.flatten(0, 1))
-            u = u.unflatten(0, (batch, heads)).transpose(1, 2).flatten(2).flatten(0, 1)  # (B * rows, d)
-            return self.fire(u if self.stage.tokens == "first" else packing.pack(u))
-        signed = self._signed(attention.left, alive)
-        if self.stage.tokens == "first":
-            if self._network[attention.left].tokens == "all":
-                signed = signed.index_select(0, packing.first)
-            left = signed.float().unflatten(-1, (heads, -1))[:, :, None]  # (B, H, 1, d_h)
-        else:
-            left = packing.pad(signed, heads)
-        u = torch.bmm(left.flatten(0, 1), right.flatten(0, 1).transpose(1, 2)).unflatten(0, (batch, heads))
-        if self._softmax is not None:
-            return self._softmax(u, packing.key_mask(self._softmax.masked))
-        n = self.fire(u).float()
-        keys = packing.key_mask(0.0, 1.0)
-        return n if keys is None else n.mul_(keys)
+    def scores(self, alive: dict[str, Bytes | Floats], packing: _Packing, graded: bool) -> tuple[Floats, EventSums]:
+        """Counts (B, H, rows, L)."""
+        assert self.stage.attention is not None
+        left, right = (self._heads(n, alive, packing) for n in (self.stage.attention.left, self.stage.attention.right))
+        u = torch.matmul(torch.from_numpy(left), torch.from_numpy(right).transpose(2, 3)).numpy()
+        sums = np.empty((2, packing.sentences), np.int64)  # spikes, messages
+        self._fire_scores(u, packing.count_of(self.stage), packing.lengths, sums)
+        spikes, sent = sums[0], sums[1 if graded else 0]
+        return u, EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent)
 
-    def _signed(self, name: str, alive: dict[str, Tensor]) -> Tensor:
-        """Counts as signed bytes."""
-        zero = self.most if self._network[name].signed else 0
-        return alive[name].sub(zero).view(torch.int8)
+    def context(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
+        """Bytes of the counts."""
+        stage = self.stage
+        assert stage.attention is not None
+        right = self._heads(stage.attention.right, alive, packing)
+        u = torch.matmul(torch.from_numpy(alive[stage.attention.left]), torch.from_numpy(right)).numpy()
+        out = np.empty((packing.rows_of(stage), stage.channels), np.uint8)
+        fire_context(u, packing.count_of(stage), self._affine.scale, self._affine.offset, self.zero, self.most, out)
+        return out
 
-    def padded(self, m: Tensor, packing: _Packing) -> NDArray[np.int16]:
+    def _heads(self, name: str, alive: dict[str, Bytes | Floats], packing: _Packing) -> Floats:
+        """Counts of a source, (B, H, rows, d_h); of a score stage's left side, those of the stage's own rows."""
+        source, stage, m = self._network[name], self.stage, alive[name].view(np.uint8)
+        assert stage.attention is not None
+        starts, longest = packing.starts_of(source), packing.length if source.tokens == "all" else 1
+        if name == stage.attention.left and stage.tokens == "first":
+            m, starts, longest = m[starts[:-1]], packing.each, 1
+        out = np.empty((packing.sentences, stage.heads, longest, m.shape[1] // stage.heads), np.float32)
+        spread_heads(m, self.most if source.signed else 0, starts, out)
+        return out
+
+    def padded(self, m: Bytes | Floats, packing: _Packing) -> NDArray[np.int16]:
         """Counts as `Run` has them, (B, L, d) or (B, H, L, L)."""
         if self.stage.is_scores:
-            n: NDArray[np.int16] = (m * packing.row_mask(self.stage.tokens)[..., None]).numpy().astype(np.int16)
-            return n
-        rows = m.numpy().astype(np.int16) - np.int16(self.zero)
+            return m.astype(np.int16)
+        rows = m.astype(np.int16) - np.int16(self.zero)
         if self.stage.tokens == "first":
             return rows[:, None]
-        full = np.zeros((packing.sentences * packing.length, rows.shape[1]), np.int16)
-        full[packing.tokens.numpy()] = rows
-        return full.reshape(packing.sentences, packing.length, -1)
+        full = np.zeros((*packing.mask.shape, rows.shape[1]), np.int16)
+        full[packing.mask] = rows
+        return full
 
 
 class _Packing:
     """Where the tokens of a batch are: packed one after another, or padded to the longest sentence.
 
     Attributes:
-        starts: row of each sentence's first token, (B,); `first` is the same.
-        tokens: padded position of each packed row, (tokens,).
+        starts: row of each sentence's first token, and the number of rows, (B + 1,).
+        each: the same where a sentence has one row.
     """
 
     def __init__(self, batch: TokenBatch) -> None:
-        mask = batch.mask
-        self.sentences, self.length = mask.shape
-        self.starts = np.concatenate([[0], np.cumsum(batch.lengths)[:-1]]).astype(np.int64)
-        self.first = torch.from_numpy(self.starts)
-        self.tokens = torch.from_numpy(np.flatnonzero(mask))
-        self._mask = torch.from_numpy(mask)
-        self._full = bool(mask.all())
-        # Padding reads some row: what it holds meets a score of 0, or is never read.
-        self._rows = torch.from_numpy(np.where(mask, np.cumsum(mask).reshape(mask.shape) - 1, 0).reshape(-1))
+        self.mask = batch.mask
+        self.sentences, self.length = self.mask.shape
+        self.lengths = batch.lengths.astype(np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.each = np.arange(self.sentences + 1)
 
-    def pad(self, n: Tensor, heads: int) -> Tensor:
-        """Signed bytes (tokens, d) to float32 (B, H, L, d_h)."""
-        rows = n if self._full else n.index_select(0, self._rows)
-        split = rows.view(self.sentences, self.length, heads, -1).transpose(1, 2)
-        return split.to(torch.float32, memory_format=torch.contiguous_format)
+    def starts_of(self, stage: Stage) -> Integers:
+        return self.starts if stage.tokens == "all" else self.each
 
-    def pack(self, u: Tensor) -> Tensor:
-        """Padded rows (B * L, d) to (tokens, d)."""
-        return u if self._full else u.index_select(0, self.tokens)
+    def count_of(self, stage: Stage) -> Integers:
+        """Rows of each sentence, (B,)."""
+        return self.lengths if stage.tokens == "all" else np.ones_like(self.lengths)
 
-    def key_mask(self, absent: float, present: float = 0.0) -> Tensor | None:
-        """(B, 1, 1, L), float32; None if every key exists."""
-        if self._full:
-            return None
-        return torch.where(self._mask, present, absent)[:, None, None, :]
-
-    def row_mask(self, tokens: str) -> Tensor:
-        """1 where a query exists, (B, 1, rows), float32."""
-        rows = self._mask[:, :1] if tokens == "first" else self._mask
-        return rows[:, None].float()
-
-
-def _column_sums(x: NDArray[np.uint8], most: int) -> NDArray[np.int64]:
-    """Sum over rows of bytes of at most ``most``: first, as bytes, of as many as a byte holds."""
-    group = 255 // most
-    whole = len(x) // group * group
-    partial = np.add.reduce(x[:whole].reshape(-1, group, x.shape[1]), axis=1, dtype=np.uint8)
-    sums: NDArray[np.int64] = partial.sum(0, dtype=np.int64) + x[whole:].sum(0, dtype=np.int64)
-    return sums
+    def rows_of(self, stage: Stage) -> int:
+        """Rows of all sentences."""
+        return int(self.starts_of(stage)[-1])
