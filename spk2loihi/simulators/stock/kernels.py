@@ -1,7 +1,7 @@
 """Loops over neurons and steps, compiled: a neuron's state stays in the first-level cache for a whole run.
 
 numpy takes a pass over memory for every operation of a neuron's step; compiled, a step is one pass, in vector
-instructions. Machine code is kept on disk (numba's cache), so only the first run after an installation compiles.
+instructions.
 
 Integers are cast after every operation: numba works in 64 bits otherwise, half as many lanes to a vector register,
 and Lava's arithmetic wraps at 32.
@@ -9,15 +9,12 @@ and Lava's arithmetic wraps at 32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
+from spk2loihi.simulators.compiled import compiled
 from spk2loihi.simulators.stock.exact import Array
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 _I = np.int32
 _RANGE = _I(2**24)  # of the 24-bit u
@@ -30,11 +27,7 @@ _TURNED = 16  # steps of an input turned at a time, a cache line of each neuron
 _TURNED_WIDTH = 256  # neurons, likewise: wider rows would share places in the first-level cache
 
 
-def _compiled(function: _F) -> _F:
-    return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-
-@_compiled
+@compiled
 def _leak(state: Any, keep: Any) -> Any:
     """``state * keep / 4096`` rounded towards zero, for keep from 0 to 4096, without a product beyond 32 bits.
 
@@ -45,7 +38,7 @@ def _leak(state: Any, keep: Any) -> Any:
     return _I(-kept) if state < 0 else kept
 
 
-@_compiled
+@compiled
 def _step(
     drive: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any, u: Any, v: Any, sent: Any, sum_: Any
 ) -> None:
@@ -68,7 +61,7 @@ def _step(
         sum_[i] = _I(sum_[i] + _I(fired))
 
 
-@_compiled
+@compiled
 def _turn(values: Any, turned: Any) -> None:
     """16-bit bias mantissas (neurons, steps) to biases (steps, neurons); four neurons at a time, one store each."""
     neurons, steps = values.shape
@@ -85,7 +78,7 @@ def _turn(values: Any, turned: Any) -> None:
             turned[t, i] = _I(np.int16(values[i, t])) << _SHIFT
 
 
-@_compiled
+@compiled
 def lif_steps(
     drive: Array,
     late: int,
@@ -136,7 +129,7 @@ def lif_steps(
                     taped_v[b, row_of[t], first:end] = v_
 
 
-@_compiled
+@compiled
 def bias_driven_steps(
     values: Array,
     rest: Array,
@@ -172,7 +165,7 @@ def bias_driven_steps(
                         taped_v[b, row_of[t], first:end] = v_
 
 
-@_compiled
+@compiled
 def weighted_sums(counts: Array, weights: Array) -> Array:
     """``counts @ weights`` of int32 (B, n) and (n,), in 64 bits, which numpy does an element at a time."""
     sums = np.zeros(len(counts), np.int64)
