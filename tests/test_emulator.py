@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import random_batch, tiny_network, tiny_student
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
+from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.fold import fold
-from spk2loihi.export.limits import MEMBRANE_MAX
+from spk2loihi.export.limits import BIAS_MAX, MEMBRANE_MAX
 from spk2loihi.export.network import Network
 from spk2loihi.export.trace import integer_trace
 from spk2loihi.models.config import PRESETS
+from spk2loihi.models.neuron import MAX_BIAS
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.convergence import measure_convergence
 from spk2loihi.simulators.counters import count_operations
@@ -85,6 +88,21 @@ def test_torch_trace_is_the_emulator(preset: str, bits: float) -> None:
     assert count_operations(network, events, batch.lengths, "windowed", 8) == count_operations(
         network, run.events, batch.lengths, "windowed", 8
     )
+
+
+@pytest.mark.parametrize("bits", [1.58, 8])
+def test_a_large_bias_makes_weights_coarser(bits: float) -> None:
+    """A regression's mean passes 13 bits in units that just fit the weights; exported, it is the largest that fits."""
+    model, batch = tiny_student(weight_bits=bits), random_batch()
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([-1e5, 20.0]))
+    network = fold(model, "{}", {"labels": ["no", "yes"], "metric": "accuracy"}, {})
+    check_limits(network)
+    bias = network.readout.bias
+    assert bias is not None and bias.min() == -BIAS_MAX == -MAX_BIAS
+    _, readout = integer_trace(model, network, batch)
+    assert np.array_equal(readout, Emulator(network).run(batch).logits)
+    assert np.abs(readout[:, 0] * network.readout.unit + 1e5).max() < 20
 
 
 @pytest.mark.parametrize("encoding", ["rate", "graded"])

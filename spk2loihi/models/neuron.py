@@ -19,6 +19,8 @@ from torch import Tensor, nn
 MAX_WEIGHT_EXPONENT = 7
 #: Largest mantissa of mixed-sign netx weights (lava.lib.dl.netx.utils.optimize_weight_bits).
 _MAX_SKIP_MANTISSA = 254
+#: Largest bias a step: 13 signed bits (lava.proc.lif.models.AbstractPyLifModelFixed.bias_mant).
+MAX_BIAS = 4095
 #: From this many bits the largest weight sets a tensor's scale; with fewer that would waste the levels.
 _FULL_RANGE_BITS = 5
 
@@ -176,7 +178,8 @@ class SynapticLinear(nn.Linear):
     ``W_int = round(W / (s 2**e)) 2**e`` and ``b_int = round(b / (s * theta_in))``; one unit of U is
     ``s * theta_in / T``. The exponents (Loihi's wgtExp, shared by the synapses of an axon) are zero until
     `set_exponents` gives columns of large weights one of their own; s is one scalar a tensor. From 5 bits it just fits
-    the largest weight; below, it is the multiple of mean |W| that `set_exponents` found to lose least.
+    the largest weight; below, it is the multiple of mean |W| that `set_exponents` found to lose least. Where a bias
+    would pass 13 bits, as a regression's mean does, s is as much larger as that bias needs.
 
     ``bits`` 1 means weights of -1 and +1; 1.58 (log2 of 3; BitNet b1.58, arXiv 2402.17764) weights of -1, 0 and +1.
     """
@@ -252,6 +255,8 @@ class SynapticLinear(nn.Linear):
         if shift is not None:
             bias = bias + shift
         scale = self._scale(weight)
+        if self.quantised:
+            scale = torch.maximum(scale, bias.detach().abs().max() / (in_value.detach() * self.timesteps * MAX_BIAS))
         if skip_value is not None and gain is None and self.quantised:
             scale = _scale_for_skip(scale, in_value, skip_value)
         unit = scale * in_value
