@@ -7,7 +7,6 @@ costs (`firing`, `attention`). `Emulator.equilibrium` is the same computation wi
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ from spk2loihi.simulators.counters import Counts, EventSums
 from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire
 from spk2loihi.simulators.soma_kernels import Bytes, Floats, Integers, add_skip
 from spk2loihi.simulators.tally import tally, tally_rows
+from spk2loihi.simulators.turns import in_turns
 
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
@@ -68,15 +68,8 @@ class CountEngine:
         """
         if keep:
             return self._run(batch, keep)
-        threads = torch.get_num_threads()
-        turns = parts(batch, max(stage.heads for stage in self._network.stages), threads)
-        if len(turns) == 1 or threads == 1:
-            return _joined([self._run(part, keep) for part in turns])
-        try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return _joined(list(pool.map(lambda part: self._run(part, keep), turns)))
-        finally:
-            torch.set_num_threads(threads)  # what the pool's threads set holds for those of later pools too
+        turns = parts(batch, max(stage.heads for stage in self._network.stages), torch.get_num_threads())
+        return _joined(in_turns(lambda part: self._run(part, keep), turns))
 
     def _run(self, batch: TokenBatch, keep: bool) -> Counted:
         packing = _Packing(batch)

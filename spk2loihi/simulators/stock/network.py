@@ -25,6 +25,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
@@ -34,6 +35,7 @@ from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_
 from spk2loihi.simulators.stock.neuron import Int32Array, Population, Tape
 from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
+from spk2loihi.simulators.turns import in_turns
 
 _DRIVE_BUDGET = 2**22  # bytes of drive at a time, near a second-level cache
 _MEMORY_BUDGET = 2**25  # bytes of messages of one layer, near a third-level cache; more samples take turns
@@ -203,11 +205,9 @@ class StockNetwork:
                 f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it"
             )
         neurons = max(math.prod(layer.input_shape) + math.prod(layer.shape) for layer in self.layers)
-        chunk = max(1, _MEMORY_BUDGET // max(steps * neurons, 1))
-        parts = [
-            self._run_chunk(inputs[start : start + chunk], record, states, rows)
-            for start in range(0, max(len(inputs), 1), chunk)
-        ]
+        chunk = min(_MEMORY_BUDGET // max(steps * neurons, 1), -(-len(inputs) // torch.get_num_threads()))
+        turns = [inputs[start : start + max(chunk, 1)] for start in range(0, max(len(inputs), 1), max(chunk, 1))]
+        parts = in_turns(lambda turn: self._run_chunk(turn, record, states, rows), turns)
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
