@@ -259,8 +259,15 @@ def test_convergence_exponent_and_mean() -> None:
     exact = {"steps": np.array([1, 2, 4]), "mean_abs_error": {"a": np.array([0.4, 0.2, 0.1]), "b": [0.2, 0.1, 0.05]}}
     data = report(convergence=exact)["convergence"]
     assert data["overall"] == pytest.approx([0.3, 0.15, 0.075])
-    assert data["fitted_exponent"] == pytest.approx(-1.0)
+    assert (data["fitted_exponent"], data["fitted_from"]) == (pytest.approx(-1.0), 1)
     json.dumps(data)
+
+
+def test_convergence_is_fitted_where_it_is_one() -> None:
+    late = {"steps": [1, 2, 4, 8, 16], "mean_abs_error": {"a": [0.4, 0.4, 0.4, 0.2, 0.1]}}
+    data = report(convergence=late)
+    assert (data["convergence"]["fitted_exponent"], data["convergence"]["fitted_from"]) == (pytest.approx(-1.0), 4)
+    assert any("from step 4 on the error falls as T^-1.00" in sentence for sentence in data["verdict"])
 
 
 def test_convergence_without_error_or_with_ragged_curves() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from spk2loihi.energy.summary import plain
 
+_FITTED = 3  # steps, the last: the law is that of long runs, before which deep stages have not heard from shallow ones
+
 
 def convergence_data(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given curves with ``overall`` (mean over stages if not given) and ``fitted_exponent`` (theory: -1).
+    """The given curves with ``overall`` (mean over stages if not given), ``fitted_exponent`` (theory: -1) of the last
+    three steps, and ``fitted_from``, the first of them.
 
     Args:
         given: the ``convergence`` of `build_report`.
@@ -24,7 +27,13 @@ def convergence_data(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, curve in {**errors, "overall": overall, "score": data.get("score") or steps}.items():
         if len(curve) != len(steps) or not steps:
             raise ValueError(f"convergence curve {name} has {len(curve)} points for {len(steps)} steps")
-    return {**data, "overall": overall, "fitted_exponent": _exponent(steps, overall)}
+    last = slice(-_FITTED, None)
+    return {
+        **data,
+        "overall": overall,
+        "fitted_exponent": _exponent(steps[last], overall[last]),
+        "fitted_from": steps[last][0],
+    }
 
 
 def _exponent(steps: Sequence[float], errors: Sequence[float]) -> float | None:

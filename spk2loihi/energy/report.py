@@ -28,7 +28,7 @@ Layout of the dictionary (energies in nJ a sample unless the key says otherwise;
     references           [{system, workload, energy_mj, dynamic_mj, note, source}]: measurements of other networks
     neurobench           NeuroBench's metrics (`neurobench_metrics`), or null
     sentence             one recorded sentence (`spk2loihi.energy.sentence`), or null
-    convergence          the given curves with ``overall`` and ``fitted_exponent``, or null
+    convergence          the given curves with ``overall``, ``fitted_exponent`` and ``fitted_from``, or null
     provenance           as given
 """
 

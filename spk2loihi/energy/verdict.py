@@ -184,7 +184,10 @@ def _convergence(convergence: Mapping[str, Any] | None) -> list[str]:
     )
     if convergence["fitted_exponent"] is None:
         return [f"{text}."]
-    return [f"{text}; the error falls as T^{convergence['fitted_exponent']:.2f} (theory: T^-1)."]
+    return [
+        f"{text}; from step {convergence['fitted_from']} on the error falls as T^{convergence['fitted_exponent']:.2f} "
+        "(theory: T^-1)."
+    ]
 
 
 def _settling(report: Mapping[str, Any]) -> list[str]:
