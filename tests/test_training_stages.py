@@ -13,6 +13,7 @@ from tiny_task import NEGATIVE, NEUTRAL, POSITIVE, TinyTask, sentences, spk2loih
 
 from spk2loihi.data import task_spec
 from spk2loihi.errors import UserError
+from spk2loihi.models.config import PRESETS
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.distillation import LossWeights
 from spk2loihi.training.layer_map import layer_map
@@ -267,8 +268,9 @@ def test_progress_is_told_before_every_step(tiny_task: TinyTask, tmp_path: Path,
     assert seen[-1] == 1.0
 
 
-def test_bf16_trains(tiny_task: TinyTask, tmp_path: Path) -> None:
-    settings = replace(SMALL, teacher=str(tiny_task.tuned), precision="bf16")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_bf16_trains(preset: str, tiny_task: TinyTask, tmp_path: Path) -> None:
+    settings = replace(SMALL, teacher=str(tiny_task.tuned), precision="bf16", preset=preset)
     metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt")
     assert metrics["score"] > 0.8
     assert next(load_checkpoint(tmp_path / "model.pt").model.parameters()).dtype == torch.float32

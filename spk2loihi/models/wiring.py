@@ -141,7 +141,7 @@ class Wiring:
                 return y
             x = u * unit
             affine.fit(x, y, rows)
-            return torch.lerp(y, affine(x), self.mix)
+            return _between(y, affine(x), self.mix)
 
         return TorchStage(name, depth, self._linear(module, *sources), self.gates[name], soma, mask=rows)
 
@@ -159,7 +159,7 @@ class Wiring:
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             x = u * unit
-            y = ibert_gelu(x) if self.mix == 0 else torch.lerp(ibert_gelu(x), x, self.mix)  # the gate clips both at 0
+            y = ibert_gelu(x) if self.mix == 0 else _between(ibert_gelu(x), x, self.mix)  # the gate clips both at 0
             return y * torch.exp2(-gate.channel_exponent)
 
         return TorchStage(at + "ffn_in", depth, self._linear(layer.ffn_in, source), gate, soma, mask=rows)
@@ -183,7 +183,7 @@ class Wiring:
                 return p
             if self.model.fitting:
                 affine.fit(s, p, pairs)
-            return torch.lerp(p, affine(s) * pairs, self.mix)
+            return _between(p, affine(s) * pairs, self.mix)
 
         return TorchStage(name, depth, drive, self.gates[name], soma, order=2, mask=pairs)
 
@@ -200,3 +200,9 @@ class Wiring:
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, d) -> (B, H, L, d_h)
+
+
+def _between(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """From ``start`` (share 0) to ``end`` (1), in the wider of their types, which mixed precision makes differ."""
+    wide = torch.promote_types(start.dtype, end.dtype)
+    return torch.lerp(start.to(wide), end.to(wide), share)
