@@ -13,11 +13,10 @@ from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.fold import fold
-from spk2loihi.export.limits import BIAS_MAX, MEMBRANE_MAX
 from spk2loihi.export.network import Network
 from spk2loihi.export.trace import integer_trace
+from spk2loihi.limits import BIAS_MAX, MEMBRANE_MAX
 from spk2loihi.models.config import PRESETS
-from spk2loihi.models.neuron import MAX_BIAS
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.convergence import measure_convergence
 from spk2loihi.simulators.counters import count_operations
@@ -99,7 +98,7 @@ def test_a_large_bias_makes_weights_coarser(bits: float) -> None:
     network = fold(model, "{}", {"labels": ["no", "yes"], "metric": "accuracy"}, {})
     check_limits(network)
     bias = network.readout.bias
-    assert bias is not None and bias.min() == -BIAS_MAX == -MAX_BIAS
+    assert bias is not None and bias.min() == -BIAS_MAX
     _, readout = integer_trace(model, network, batch)
     assert np.array_equal(readout, Emulator(network).run(batch).logits)
     assert np.abs(readout[:, 0] * network.readout.unit + 1e5).max() < 20

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
+from spk2loihi import limits
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
-from spk2loihi.export import limits, read_network, write_network
+from spk2loihi.export import read_network, write_network
 from spk2loihi.export import writer as writer_module
 from spk2loihi.export.bounds import check_limits, worst_drive
 from spk2loihi.export.layout import CHECKSUM, EXTENSION

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from spk2loihi import limits
 from spk2loihi.errors import UserError
-from spk2loihi.export import limits
 from spk2loihi.export.network import Network, Stage
 from spk2loihi.export.soma import GAMMA_BITS, GELU_MAX, GELU_RESULT_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
 

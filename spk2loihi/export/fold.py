@@ -38,7 +38,7 @@ def fold(
     task: dict[str, Any],
     provenance: dict[str, Any] | None = None,
 ) -> Network:
-    """The integer network of ``model``, within every limit of `spk2loihi.export.limits`.
+    """The integer network of ``model``, within every limit of `spk2loihi.limits`.
 
     Raises:
         UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy. Or the model has leaky

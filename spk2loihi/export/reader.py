@@ -15,9 +15,9 @@ from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
 from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, soma_from_dict
-from spk2loihi.export.limits import WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.export.network import Attention, Embedding, Encoding, Network, Schedule, Stage, SynapseGroup
 from spk2loihi.export.writer import dataset_digest, list_digest
+from spk2loihi.limits import WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.models.config import WEIGHT_BITS
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.export.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, stage_to_dict
-from spk2loihi.export.limits import THRESHOLD_MAX
 from spk2loihi.export.network import Network, Stage
 from spk2loihi.files import write_atomically
+from spk2loihi.limits import THRESHOLD_MAX
 
 _NO_LEAK_CURRENT = 4096  # iDecay: the synaptic current lasts one step, so the membrane integrates it
 _NO_LEAK_VOLTAGE = 0  # vDecay

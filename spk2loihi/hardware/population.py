@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.export.limits import BIAS_BITS, MEMBRANE_BITS
 from spk2loihi.export.network import Network, Stage
+from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
 
 Kind = Literal["input", "linear", "scores", "context"]
 

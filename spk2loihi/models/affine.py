@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spk2loihi.models.neuron import MAX_BIAS, round_ste
+from spk2loihi.limits import BIAS_MAX
+from spk2loihi.models.neuron import round_ste
 
 _MOMENTUM = 0.05  # weight of a new batch in the running moments of a fit
 _RIDGE = 1e-6
@@ -77,7 +78,7 @@ class ScoreAffine(nn.Module):
     def integers(self, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weight m (H,), bias a step b (H,), and the float value of one unit of z; ``unit`` is that of U."""
         alpha, beta = self.alpha.detach().abs().max(), self.beta.detach().abs().max()
-        scale = torch.maximum(alpha / self.largest, beta / (unit.detach() * self.timesteps * MAX_BIAS))
+        scale = torch.maximum(alpha / self.largest, beta / (unit.detach() * self.timesteps * BIAS_MAX))
         scale = scale.clamp(min=1e-8)
         out = scale * unit
         weight, bias = self.alpha / scale, self.beta / (out * self.timesteps)

@@ -15,12 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-#: Largest exponent of a synapse's weight (Loihi's wgtExp is a signed 4-bit number).
-MAX_WEIGHT_EXPONENT = 7
-#: Largest mantissa of mixed-sign netx weights (lava.lib.dl.netx.utils.optimize_weight_bits).
-_MAX_SKIP_MANTISSA = 254
-#: Largest bias a step: 13 signed bits (lava.proc.lif.models.AbstractPyLifModelFixed.bias_mant).
-MAX_BIAS = 4095
+from spk2loihi.limits import BIAS_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_MAX
+
 #: From this many bits the largest weight sets a tensor's scale; with fewer that would waste the levels.
 _FULL_RANGE_BITS = 5
 
@@ -206,7 +202,7 @@ class SynapticLinear(nn.Linear):
         """
         column = self.weight.square().mean(0).sqrt() if self.low_bits else self.weight.abs().amax(0)
         excess = (column / column.median().clamp(min=1e-8)).clamp(min=1.0).log2()
-        self.column_exponent.copy_((excess.round() if self.low_bits else excess.ceil()).clamp(max=MAX_WEIGHT_EXPONENT))
+        self.column_exponent.copy_((excess.round() if self.low_bits else excess.ceil()).clamp(max=WEIGHT_EXPONENT_MAX))
         if self.low_bits:
             flat = self.weight / torch.exp2(self.column_exponent)
             ratios = torch.linspace(0.1, 2.0, 39, device=flat.device)
@@ -256,7 +252,7 @@ class SynapticLinear(nn.Linear):
             bias = bias + shift
         scale = self._scale(weight)
         if self.quantised:
-            scale = torch.maximum(scale, bias.detach().abs().max() / (in_value.detach() * self.timesteps * MAX_BIAS))
+            scale = torch.maximum(scale, bias.detach().abs().max() / (in_value.detach() * self.timesteps * BIAS_MAX))
         if skip_value is not None and gain is None and self.quantised:
             scale = _scale_for_skip(scale, in_value, skip_value)
         unit = scale * in_value
@@ -286,7 +282,7 @@ def _scale_for_skip(scale: Tensor, in_value: Tensor, skip_value: Tensor) -> Tens
     ratio = (skip_value.min() / in_value).detach()
     wanted = float(ratio / scale)
     exponent = _skip_exponent(torch.tensor(max(wanted, 1.0)))
-    mantissa = torch.floor(wanted / 2**exponent).clamp(1, _MAX_SKIP_MANTISSA)
+    mantissa = torch.floor(wanted / 2**exponent).clamp(1, WEIGHT_MAX)
     return ratio / (mantissa * 2**exponent)
 
 
@@ -299,7 +295,7 @@ def round_skip_ste(weight: Tensor) -> Tensor:
     """Nearest ``mantissa * 2**exponent`` a residual synapse can have; straight-through gradient 1."""
     value = weight.detach()
     power = torch.exp2(_skip_exponent(value))
-    rounded = (value / power).round().clamp(-_MAX_SKIP_MANTISSA, _MAX_SKIP_MANTISSA) * power
+    rounded = (value / power).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) * power
     return weight + (rounded - value)
 
 

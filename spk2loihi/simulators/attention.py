@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from spk2loihi.export import soma
 from spk2loihi.export.network import Stage
 from spk2loihi.export.soma import E_BITS, LN2, P_BITS, Softmax, exponential
-from spk2loihi.simulators.compiled import compiled
+from spk2loihi.simulators.compiled import Bytes, Floats, Integers, compiled
 from spk2loihi.simulators.firing import affine
-from spk2loihi.simulators.soma_kernels import Bytes, Doubles, Floats, Integers, Multipliers, fired
+from spk2loihi.simulators.soma_kernels import Doubles, Multipliers, fired
 
 _X_BITS = soma.X_BITS
 _EXP_A, _EXP_B, _EXP_C, _MAX_EXP_SHIFT = soma._EXP_A, soma._EXP_B, soma._EXP_C, soma._MAX_EXP_SHIFT

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spk2loihi.export.network import SynapseGroup
-from spk2loihi.simulators.compiled import compiled
+from spk2loihi.simulators.compiled import Bytes, Floats, compiled
 
 # oneDNN keeps a kernel for each of the last 1,024 shapes, and every batch has another number of tokens: memory would
 # grow with the data set. It reads this when its first kernel is made.
@@ -30,9 +30,6 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 _BYTE_MAX = 128  # see above
 _WEIGHT_MAX = 127
 _MOST_COPIES = 2  # beyond twice the axons the float32 product is as fast
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Product(Protocol):

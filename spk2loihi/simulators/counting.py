@@ -18,9 +18,10 @@ from spk2loihi.export.network import Network, Stage
 from spk2loihi.export.soma import Gelu, LayerNorm, Softmax
 from spk2loihi.simulators.attention import AffineScoreFire, SoftmaxFire, fire_context, spread_heads
 from spk2loihi.simulators.byte_products import ByteProduct, Product, fires_exactly, make_product
+from spk2loihi.simulators.compiled import Bytes, Floats, Integers
 from spk2loihi.simulators.counters import Counts, EventSums
 from spk2loihi.simulators.firing import AffineFire, Fire, GeluFire, LayerNormFire
-from spk2loihi.simulators.soma_kernels import Bytes, Floats, Integers, add_skip
+from spk2loihi.simulators.soma_kernels import add_skip
 from spk2loihi.simulators.tally import tally, tally_rows
 from spk2loihi.simulators.turns import in_turns
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.export.limits import MEMBRANE_MAX
 from spk2loihi.export.network import Encoding, Network, Schedule, Stage
 from spk2loihi.export.soma import Scale
+from spk2loihi.limits import MEMBRANE_MAX
 from spk2loihi.simulators.backend import Backend, Run, Totals, Trains
 from spk2loihi.simulators.counters import Counts
 from spk2loihi.simulators.counting import CountEngine

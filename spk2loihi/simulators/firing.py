@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from spk2loihi.export.network import Stage
 from spk2loihi.export.soma import GAMMA_BITS, X_BITS, Gelu, HeadAffine, LayerNorm, Scale
+from spk2loihi.simulators.compiled import Bytes, Floats
 from spk2loihi.simulators.soma_kernels import (
     MEAN_MAX,
-    Bytes,
-    Floats,
     fire_affine,
     fire_gelu,
     fire_layer_norm,

@@ -13,12 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.export import soma
-from spk2loihi.simulators.compiled import compiled
+from spk2loihi.simulators.compiled import Bytes, Floats, Integers, compiled
 
-Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
-Integers = NDArray[np.int64]
 Integer = int | np.int64
 Multipliers = tuple[int, int, int, int]
 """Mantissa and shift of a soma function's scale, mantissa and shift of its gain."""
@@ -190,6 +187,7 @@ def _gelu(x: np.float32) -> np.float32:
 
 @compiled
 def _exact_gelu(u: np.int64, multipliers: Multipliers, exponent: np.int64) -> Integer:
+    """Without its saturation, which changes no count."""
     scale, scale_shift, gain, gain_shift = multipliers
     x = (u * scale + (1 << scale_shift >> 1)) >> scale_shift
     t = min((abs(x) * _SQRT_HALF) >> _X_BITS, -_ERF_B) + _ERF_B

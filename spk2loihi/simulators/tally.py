@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spk2loihi.simulators.compiled import compiled
+from spk2loihi.simulators.compiled import Bytes, Integers, compiled
 
 
 @compiled
-def tally(m: NDArray[np.uint8], zero: int, most: int, graded: bool, channels: NDArray[np.int64]) -> None:
+def tally(m: Bytes, zero: int, most: int, graded: bool, channels: Integers) -> None:
     """Adds the events of every channel to ``channels`` (d,): |n|, or if ``graded`` whether n is not 0.
 
     First, as bytes, of as many rows as a byte can hold.
@@ -36,9 +35,7 @@ def tally(m: NDArray[np.uint8], zero: int, most: int, graded: bool, channels: ND
 
 
 @compiled
-def tally_rows(
-    m: NDArray[np.uint8], zero: int, graded: bool, starts: NDArray[np.int64], sums: NDArray[np.int64]
-) -> None:
+def tally_rows(m: Bytes, zero: int, graded: bool, starts: Integers, sums: Integers) -> None:
     """Events of every sentence to ``sums`` (B,); sentence i has the rows from ``starts[i]`` to ``starts[i + 1]``."""
     d = m.shape[1]
     middle = np.uint8(zero)

@@ -15,13 +15,13 @@ import numpy as np
 
 from spk2loihi.simulators.compiled import compiled
 from spk2loihi.simulators.stock.exact import Array
+from spk2loihi.simulators.stock.lif import SHIFT, STATE_LIMIT, UNITY
 
 _I = np.int32
-_RANGE = _I(2**24)  # of the 24-bit u
-_HALF = _I(2**23)
-_V_MIN, _V_MAX = _I(1 - 2**23), _I(2**23 - 1)
-_SHIFT = _I(6)  # act_shift: drive and bias to units of state
-_HIGH, _LOW = _I(12), _I(2**12 - 1)  # decays are of 4096
+_RANGE, _HALF = _I(2 * STATE_LIMIT), _I(STATE_LIMIT)
+_V_MIN, _V_MAX = _I(1 - STATE_LIMIT), _I(STATE_LIMIT - 1)
+_SHIFT = _I(SHIFT)
+_HIGH, _LOW = _I(UNITY.bit_length() - 1), _I(UNITY - 1)
 _WIDTH = 1024  # neurons stepped together: seven rows of 4 bytes each fit into the first-level cache
 _TURNED = 16  # steps of an input turned at a time, a cache line of each neuron
 _TURNED_WIDTH = 256  # neurons, likewise: wider rows would share places in the first-level cache

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from spk2loihi.simulators.stock.exact import Array, wrap_int32
 from spk2loihi.simulators.stock.neuron import Int32Array, Start, SteppedPopulation, Tape, per_neuron
 
-_STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
-_UNITY = 2**12  # decay_unity
-_SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
+STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
+UNITY = 2**12  # decay_unity
+SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class Parameters:
 
     @classmethod
     def of(cls, neuron: HardResetLif) -> Parameters:
-        parameters = (_UNITY - neuron.current_decay, _UNITY - neuron.voltage_decay, neuron.threshold, neuron.bias)
+        parameters = (UNITY - neuron.current_decay, UNITY - neuron.voltage_decay, neuron.threshold, neuron.bias)
         keep_u, keep_v, threshold, bias = (per_neuron(p.astype(np.int64), neuron.shape) for p in parameters)
-        threshold = np.clip(threshold << _SHIFT, -_STATE_LIMIT, _STATE_LIMIT)  # beyond its limits v is on neither side
-        ordinary = min(keep_u.min(), keep_v.min()) >= 0 and max(keep_u.max(), keep_v.max()) <= _UNITY
+        threshold = np.clip(threshold << SHIFT, -STATE_LIMIT, STATE_LIMIT)  # beyond its limits v is on neither side
+        ordinary = min(keep_u.min(), keep_v.min()) >= 0 and max(keep_u.max(), keep_v.max()) <= UNITY
         if ordinary:
             keep_u, keep_v = keep_u.astype(np.int32), keep_v.astype(np.int32)
-        bias = (bias << _SHIFT).astype(np.int32)
+        bias = (bias << SHIFT).astype(np.int32)
         return cls(keep_u, keep_v, threshold.astype(np.int32), bias, bool(ordinary), not keep_u.any())
 
 
@@ -105,8 +105,7 @@ class LifPopulation:
     def __init__(self, parameters: Parameters, batch: int) -> None:
         self._keep_u, self._keep_v = None if parameters.forgets else parameters.keep_u, parameters.keep_v
         self._threshold, self._bias = parameters.threshold, parameters.bias
-        self._u, self._v = (np.empty((batch, len(self._keep_v)), np.int32) for _ in range(2))
-        self._fresh = True
+        self._u, self._v = (np.zeros((batch, len(self._keep_v)), np.int32) for _ in range(2))
 
     def run(
         self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
@@ -114,7 +113,6 @@ class LifPopulation:
         from spk2loihi.simulators.stock.kernels import lif_steps  # takes a while, and not every command needs it
 
         drive = np.ascontiguousarray(drive) if drive.dtype == np.float32 else np.ascontiguousarray(wrap_int32(drive))
-        rest, self._fresh = _begun(rest, self._fresh), False
         recorded = (tape.arrays.get(name, np.zeros((0, 0, 0), np.int32)) for name in ("u", "v"))
         lif_steps(
             drive, late, rest, self._keep_u, self._keep_v, self._threshold, self._bias, self._u, self._v, sent, counts,
@@ -127,8 +125,7 @@ class BiasDrivenPopulation:
 
     def __init__(self, parameters: Parameters, batch: int) -> None:
         self._keep_v, self._threshold = parameters.keep_v, parameters.threshold
-        self._v = np.empty((batch, len(self._keep_v)), np.int32)
-        self._fresh = True
+        self._v = np.zeros((batch, len(self._keep_v)), np.int32)
 
     def run(
         self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
@@ -137,7 +134,6 @@ class BiasDrivenPopulation:
 
         assert not late
         values = np.ascontiguousarray(wrap_int32(drive.swapaxes(1, 2)))
-        rest, self._fresh = _begun(rest, self._fresh), False
         recorded = tape.arrays.get("v", np.zeros((0, 0, 0), np.int32))
         bias_driven_steps(values, rest, self._keep_v, self._threshold, self._v, sent, counts, tape.row_of, recorded)
 
@@ -150,11 +146,11 @@ class IntegerPopulation(SteppedPopulation):
         self._u, self._v = (np.zeros((batch, len(parameters.bias)), np.int32) for _ in range(2))
 
     def step(self, drive: Array, out: Array) -> None:
-        u = _leak(self._u, self._parameters.keep_u) + (wrap_int32(drive) << _SHIFT)
-        u -= np.where(u > _STATE_LIMIT, np.int32(2 * _STATE_LIMIT), np.int32(0))
-        u += np.where(u <= -_STATE_LIMIT, np.int32(2 * _STATE_LIMIT), np.int32(0))
+        u = _leak(self._u, self._parameters.keep_u) + (wrap_int32(drive) << SHIFT)
+        u -= np.where(u > STATE_LIMIT, np.int32(2 * STATE_LIMIT), np.int32(0))
+        u += np.where(u <= -STATE_LIMIT, np.int32(2 * STATE_LIMIT), np.int32(0))
         v = _leak(self._v, self._parameters.keep_v) + u + self._bias
-        np.clip(v, -_STATE_LIMIT + 1, _STATE_LIMIT - 1, out=v)
+        np.clip(v, -STATE_LIMIT + 1, STATE_LIMIT - 1, out=v)
         fired = v > self._parameters.threshold
         v[fired] = 0
         self._u, self._v = u, v
@@ -171,17 +167,8 @@ class IntegerBiasDrivenPopulation(IntegerPopulation):
     """Neurons of an input layer: what arrives is the bias mantissa of the step, of which Lava keeps 16 bits."""
 
     def step(self, drive: Array, out: Array) -> None:
-        self._bias = wrap_int32(drive).astype(np.int16).astype(np.int32) << _SHIFT
+        self._bias = wrap_int32(drive).astype(np.int16).astype(np.int32) << SHIFT
         super().step(np.zeros_like(self._u), out)
-
-
-def _begun(rest: NDArray[np.bool_], fresh: bool) -> NDArray[np.bool_]:
-    """With a rest before the first step of a fresh population: the state it comes with is whatever memory held."""
-    if not fresh or not len(rest):
-        return rest
-    begun = rest.copy()
-    begun[0] = True
-    return begun
 
 
 def _leak(state: Array, keep: Array) -> Array:

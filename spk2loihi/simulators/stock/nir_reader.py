@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.export.limits import DELAY_MAX
 from spk2loihi.files import write_atomically
+from spk2loihi.limits import DELAY_MAX
 
 Values = NDArray[Any]
 Layer = dict[str, Any]

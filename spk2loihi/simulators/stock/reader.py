@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from spk2loihi.errors import UserError
-from spk2loihi.export.limits import DELAY_MAX
+from spk2loihi.limits import DELAY_MAX
 from spk2loihi.simulators.stock.layer import StockLayer
 from spk2loihi.simulators.stock.netx import (
     IntArray,

@@ -11,7 +11,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spk2loihi.export.limits import MEMBRANE_MAX
+from spk2loihi.limits import MEMBRANE_MAX
 from spk2loihi.simulators.lava.procs.population import IntArray, Population, PopulationModel
 
 
