@@ -64,7 +64,7 @@ def command(
     json_file: Path | None,
     **options: Any,
 ) -> None:
-    """Score against T, bits, encoding and rate penalty, with SynOps, latency and energy: the Pareto front.
+    """Score against T, bits, encoding, schedule and rate penalty, with its cost: the Pareto front.
 
     Trains and exports a network for every T, bits and rate penalty, or takes the NETWORKS you name, and runs each in
     every encoding and schedule. Writes sweep.json and sweep.html into the folder; run again, it goes on where it was
