@@ -29,5 +29,10 @@ def wrap_int32(values: Array) -> NDArray[np.int32]:
     return values.astype(np.int32, copy=False)
 
 
+def is_still(messages: Array) -> bool:
+    """Whether all steps of (B, steps, ...) are the same memory, as `numpy.broadcast_to` makes them."""
+    return messages.shape[1] > 0 and messages.strides[1] == 0
+
+
 def largest_magnitude(values: Array) -> int:
     return max(int(values.max(initial=0)), -int(values.min(initial=0)))

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.simulators.lava.importing import import_lava
-from spk2loihi.simulators.stock.network import LayerRecord, StockNetwork
+from spk2loihi.simulators.stock.network import StockNetwork
 from spk2loihi.simulators.stock.neuron import Int32Array
+from spk2loihi.simulators.stock.run import LayerRecord
 
 _CHANNEL_SIZE = 2  # messages a Lava channel holds; the default of 64 takes 64 copies of every array in /dev/shm
 

@@ -21,15 +21,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.simulators.stock.exact import Array, wrap_int32
+from spk2loihi.simulators.stock.exact import INT32_MAX, Array, is_still, wrap_int32
 from spk2loihi.simulators.stock.neuron import Int32Array, Start, SteppedPopulation, Tape, per_neuron
+from spk2loihi.simulators.stock.table_convolution import TableConvolution
 
 STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
 UNITY = 2**12  # decay_unity
+_BIAS_LIMIT = 2**15  # bits of a bias mantissa that count
 SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
 
 
@@ -58,10 +61,16 @@ class HardResetLif:
     resets = True
     states = ("u", "v")
 
-    def prepare(self) -> Start:
+    def prepare(self, largest: int | None = None) -> Start:
         parameters = self._parameters
         if parameters.ordinary:
-            return partial(BiasDrivenPopulation if self.bias_driven else LifPopulation, parameters)
+            drive, bias = (
+                (0, largest and min(largest, _BIAS_LIMIT))
+                if self.bias_driven
+                else (largest, int(np.abs(self.bias.astype(int)).max()))
+            )
+            wide = None if parameters.confined(drive, bias) else True
+            return partial(BiasDrivenPopulation if self.bias_driven else LifPopulation, parameters, wide)
         return partial(IntegerBiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
 
     @cached_property
@@ -98,33 +107,76 @@ class Parameters:
         bias = (bias << SHIFT).astype(np.int32)
         return cls(keep_u, keep_v, threshold.astype(np.int32), bias, bool(ordinary), not keep_u.any())
 
+    def confined(self, drive: int | None, bias: int | None) -> bool:
+        """Whether u and v stay so small that they never wrap or saturate, and their products with ``keep`` fit 32 bits.
+
+        Where ``|v'| <= |v| * keep / 4096 + more``, v stays within ``more * 4096 / (4096 - keep)``.
+
+        Args:
+            drive, bias: magnitudes that they never pass, in units of 2**6; None if not known.
+        """
+        if drive is None or bias is None:
+            return False
+        more = 0
+        for keep, arriving in ((int(self.keep_u.max()), drive), (int(self.keep_v.max()), bias)):
+            more += arriving << SHIFT
+            if more and keep == UNITY:
+                return False
+            more = -(-more * UNITY // max(UNITY - keep, 1))
+            if more >= STATE_LIMIT or more * keep + UNITY > INT32_MAX:
+                return False
+        return True
+
 
 class LifPopulation:
     """Neurons of ordinary decays, in the compiled loop of `kernels`."""
 
-    def __init__(self, parameters: Parameters, batch: int) -> None:
+    def __init__(self, parameters: Parameters, wide: bool | None, batch: int) -> None:
         self._keep_u, self._keep_v = None if parameters.forgets else parameters.keep_u, parameters.keep_v
+        self._wide = wide
         self._threshold, self._bias = parameters.threshold, parameters.bias
-        self._u, self._v = (np.zeros((batch, len(self._keep_v)), np.int32) for _ in range(2))
+        self._v = np.zeros((batch, len(self._keep_v)), np.int32)
+        self._u = None if parameters.forgets else np.zeros_like(self._v)
 
     def run(
         self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
     ) -> None:
         from spk2loihi.simulators.stock.kernels import lif_steps  # takes a while, and not every command needs it
 
-        drive = np.ascontiguousarray(drive) if drive.dtype == np.float32 else np.ascontiguousarray(wrap_int32(drive))
-        recorded = (tape.arrays.get(name, np.zeros((0, 0, 0), np.int32)) for name in ("u", "v"))
-        lif_steps(
-            drive, late, rest, self._keep_u, self._keep_v, self._threshold, self._bias, self._u, self._v, sent, counts,
-            tape.row_of, *recorded,
+        drive = np.ascontiguousarray(drive if drive.dtype in (np.float32, np.int16) else wrap_int32(drive))
+        lif_steps(drive, late, 0, rest, *self._arrays(tape), sent, counts, *self._taped(tape))
+
+    def run_convolution(
+        self,
+        tables: TableConvolution,
+        planes: Array,
+        rest: NDArray[np.bool_],
+        sent: Array,
+        counts: Int32Array,
+        tape: Tape,
+    ) -> None:
+        """From rest, as `run` of the drive that the tables make of planes, (B, steps, x, y, channel)."""
+        from spk2loihi.simulators.stock.table_kernels import convolve_and_fire
+
+        convolve_and_fire(
+            tables.padded(planes), tables.layout, tables.offsets, tables.table, np.empty(0, tables.dtype), rest,
+            *self._arrays(tape), sent, counts, *self._taped(tape),
         )  # fmt: skip
+
+    def _arrays(self, tape: Tape) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
+        u = np.zeros_like(self._v) if self._u is None and "u" in tape.arrays else self._u
+        return self._keep_u, self._keep_v, self._threshold, self._bias, u, self._v, self._wide
+
+    def _taped(self, tape: Tape) -> tuple[Any, Any, Any]:
+        blank = np.zeros((len(self._v), 0, 0), np.int32)
+        return tape.row_of, tape.arrays.get("u", blank), tape.arrays.get("v", blank)
 
 
 class BiasDrivenPopulation:
     """Input neurons of ordinary decays, likewise. Their u stays 0."""
 
-    def __init__(self, parameters: Parameters, batch: int) -> None:
-        self._keep_v, self._threshold = parameters.keep_v, parameters.threshold
+    def __init__(self, parameters: Parameters, wide: bool | None, batch: int) -> None:
+        self._keep_v, self._threshold, self._wide = parameters.keep_v, parameters.threshold, wide
         self._v = np.zeros((batch, len(self._keep_v)), np.int32)
 
     def run(
@@ -133,9 +185,14 @@ class BiasDrivenPopulation:
         from spk2loihi.simulators.stock.kernels import bias_driven_steps
 
         assert not late
-        values = np.ascontiguousarray(wrap_int32(drive.swapaxes(1, 2)))
+        values = drive.swapaxes(1, 2)
+        if is_still(drive):
+            values = values[..., :1]
+        values = np.ascontiguousarray(values if values.dtype in (np.int8, np.uint8, np.int16) else wrap_int32(values))
         recorded = tape.arrays.get("v", np.zeros((0, 0, 0), np.int32))
-        bias_driven_steps(values, rest, self._keep_v, self._threshold, self._v, sent, counts, tape.row_of, recorded)
+        bias_driven_steps(
+            values, rest, self._keep_v, self._threshold, self._v, self._wide, sent, counts, tape.row_of, recorded
+        )
 
 
 class IntegerPopulation(SteppedPopulation):

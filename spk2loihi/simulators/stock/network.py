@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,47 +28,18 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.simulators.stock.exact import INT32_MAX, Array, largest_magnitude, wrap_int32
+from spk2loihi.simulators.stock.exact import INT32_MAX, Array, largest_magnitude
 from spk2loihi.simulators.stock.layer import StockLayer
-from spk2loihi.simulators.stock.netx import IntArray, Shape, layer_groups, open_netx
-from spk2loihi.simulators.stock.neuron import Int32Array, Population, Tape
+from spk2loihi.simulators.stock.layer_run import run_layer
+from spk2loihi.simulators.stock.memory import arrays
+from spk2loihi.simulators.stock.netx import Shape, layer_groups, open_netx
+from spk2loihi.simulators.stock.neuron import Int32Array, Tape
 from spk2loihi.simulators.stock.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
+from spk2loihi.simulators.stock.run import StockRun
 from spk2loihi.simulators.turns import in_turns
 
-_DRIVE_BUDGET = 2**22  # bytes of drive at a time, near a second-level cache
-_MEMORY_BUDGET = 2**25  # bytes of messages of one layer, near a third-level cache; more samples take turns
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """What one layer did.
-
-    Attributes:
-        s: messages its neurons sent in each recorded step, (B, *shape, steps): 1 for a spike, or a payload.
-        states: state variables after each step, likewise, by Lava's names: u and v of CUBA and LOIHI neurons; sigma,
-            act and residue of SDNN; real and imag of RF.
-    """
-
-    s: Int32Array
-    states: dict[str, Int32Array]
-
-
-@dataclass(frozen=True)
-class StockRun:
-    """What one batch did.
-
-    Attributes:
-        output: messages of the last layer, what ``hdf5.Network.out`` sends, (B, *output_shape, steps).
-        layers: recorded layers, by their number in the file.
-        counts: messages each neuron sent, by number of the layer, (B, *shape).
-        synops: synaptic operations of each layer, by number, (B,): a message arriving at a synapse that is not 0.
-    """
-
-    output: Int32Array
-    layers: dict[int, LayerRecord]
-    counts: dict[int, Array]
-    synops: dict[int, IntArray]
+_MEMORY_BUDGET = 2**25  # messages of all layers at a time, a byte each if they are spikes
 
 
 class StockNetwork:
@@ -204,38 +174,48 @@ class StockNetwork:
             raise UserError(
                 f"steps {min(rows)} to {max(rows)} cannot be recorded in a run of {steps}: choose within it"
             )
-        neurons = max(math.prod(layer.input_shape) + math.prod(layer.shape) for layer in self.layers)
-        chunk = min(_MEMORY_BUDGET // max(steps * neurons, 1), -(-len(inputs) // torch.get_num_threads()))
-        turns = [inputs[start : start + max(chunk, 1)] for start in range(0, max(len(inputs), 1), max(chunk, 1))]
-        parts = in_turns(lambda turn: self._run_chunk(turn, record, states, rows), turns)
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        result = StockRun.blank(self.layers, len(inputs), steps, record, states, len(rows))
+        share = -(-len(inputs) // torch.get_num_threads()) or 1
+        shares = [slice(start, start + share) for start in range(0, len(inputs), share)]
+        in_turns(lambda samples: self._run_share(inputs[samples], rows, result.of(samples)), shares)
+        return result
 
-    def _run_chunk(self, inputs: NDArray[Any], record: Collection[int], states: bool, rows: list[int]) -> StockRun:
+    def _run_share(self, inputs: NDArray[Any], rows: list[int], result: StockRun) -> None:
+        """A thread's share of a batch, some samples at a time."""
+        steps, neurons = inputs.shape[-1], sum(math.prod(layer.shape) for layer in self.layers)
+        together = min(len(inputs), max(1, _MEMORY_BUDGET // max(steps * neurons, 1)))
+        memory = arrays(
+            [(together, steps, math.prod(layer.shape)) for layer in self.layers],
+            [np.int32 if layer.neuron.graded else np.uint8 for layer in self.layers],
+        )
+        for start in range(0, len(inputs), together):
+            samples = slice(start, start + together)
+            sent = [array[: len(inputs[samples])] for array in memory]
+            self._run_chunk(inputs[samples], sent, rows, result.of(samples))
+
+    def _run_chunk(self, inputs: NDArray[Any], sent: list[Array], rows: list[int], result: StockRun) -> None:
         messages: Array = np.moveaxis(inputs, -1, 1)  # (B, steps, *shape), until the end
         if (first := self.layers[0]).synapse is not None:
             messages = np.ascontiguousarray(messages, np.int32) if first.graded else _spikes(messages)
         events: Array = np.count_nonzero(messages, axis=1) if first.synapse is not None else np.zeros(len(messages))
-        layers: dict[int, LayerRecord] = {}
-        counts: dict[int, Array] = {}
-        synops: dict[int, IntArray] = {}
         batch, steps = messages.shape[:2]
         for index, layer in enumerate(self.layers):
             if layer.flatten:
                 messages, events = (a.swapaxes(-1, -3).reshape(*a.shape[:-3], -1) for a in (messages, events))
             if layer.synapse is not None and not layer.graded and messages.dtype != np.uint8:
                 messages = _spikes(messages)
-            arriving = events
-            names = layer.neuron.states if states and layer.number in record else ()
-            tape = Tape.blank(names, rows, batch, steps, math.prod(layer.shape))
-            messages, events = _run_layer(layer, messages, self._rests(layer, index, steps), tape)
-            counts[layer.number] = events
-            synops[layer.number] = layer.operations(arriving, events)
-            if layer.number in record:
-                layers[layer.number] = LayerRecord(
-                    _last_axis_time(messages[:, rows]),
-                    {name: _last_axis_time(a.reshape(*a.shape[:2], *layer.shape)) for name, a in tape.arrays.items()},
-                )
-        return StockRun(_last_axis_time(messages), layers, counts, synops)
+            arriving, events = events, result.counts[layer.number]
+            record = result.layers.get(layer.number)
+            tape = Tape.blank(tuple(record.states) if record else (), rows, batch, steps, math.prod(layer.shape))
+            rests = self._rests(layer, index, steps)
+            run_layer(layer, messages, rests, sent[index], events.reshape(batch, -1), tape)
+            messages = sent[index].reshape(batch, steps, *layer.shape)
+            result.synops[layer.number][:] = layer.operations(arriving, events)
+            if record is not None:
+                record.s[:] = np.moveaxis(messages[:, rows], 1, -1)
+                for name, state in tape.arrays.items():
+                    record.states[name][:] = np.moveaxis(state.reshape(batch, -1, *layer.shape), 1, -1)
+        result.output[:] = np.moveaxis(messages, 1, -1)
 
     def _rests(self, layer: StockLayer, index: int, steps: int) -> NDArray[np.bool_]:
         """Before which steps a layer is reset, (steps,)."""
@@ -257,74 +237,6 @@ class StockNetwork:
             raise UserError(f"input is {inputs.dtype}, but spikes are integers of at most 32 bits: convert it first")
 
 
-def _run_layer(layer: StockLayer, messages: Array, rests: NDArray[np.bool_], tape: Tape) -> tuple[Array, Array]:
-    """Messages of every step, (B, steps, *shape), and how many of each neuron are not 0, (B, *shape)."""
-    batch, steps = messages.shape[:2]
-    neurons, late = math.prod(layer.shape), int(layer.synapse is not None)
-    largest = largest_magnitude(messages) if layer.graded and late else 1
-    sent = np.empty((batch, steps, neurons), np.int32 if layer.neuron.graded else np.uint8)
-    counts = np.zeros((batch, neurons), np.int32)
-    start = layer.neuron.prepare()
-    together = max(1, _DRIVE_BUDGET // max(4 * steps * neurons, 1))
-    for first in range(0, max(batch, 1), together):
-        samples = slice(first, first + together)
-        drive = messages[samples]
-        if layer.synapse is not None:
-            drive = layer.synapse.drive(drive[:, : max(steps - 1, 0)], largest)
-        drive = drive.reshape(*drive.shape[:2], neurons)
-        population, part = start(len(drive)), tape.part(samples, slice(None))
-        if layer.recurrent is None:
-            population.run(drive, late, rests, sent[samples], counts[samples], part)
-        else:
-            _run_recurrent(layer, population, drive, rests, sent[samples], counts[samples], part)
-    return sent.reshape(batch, steps, *layer.shape), counts.reshape(batch, *layer.shape)
-
-
-def _run_recurrent(
-    layer: StockLayer,
-    population: Population,
-    drive: Array,
-    rests: NDArray[np.bool_],
-    sent: Array,
-    counts: Int32Array,
-    tape: Tape,
-) -> None:
-    """Step by step: what neurons send comes back in the next. Drive is one step late."""
-    batch, steps, neurons = sent.shape
-    forward = np.concatenate([np.zeros((batch, min(steps, 1), neurons), np.int32), wrap_int32(drive)], axis=1)
-    out, of_step = np.zeros((batch, 1, neurons), sent.dtype), np.zeros_like(counts)
-    for step in range(steps):
-        here = slice(step, step + 1)
-        now = forward[:, here] + wrap_int32(layer.feedback(out)) if step else forward[:, here]
-        population.run(now, 0, rests[here], out, of_step, tape.part(slice(None), here))
-        sent[:, here] = out
-        counts += of_step
-
-
 def _spikes(messages: Array) -> NDArray[np.uint8]:
     """1 for any message but 0."""
     return np.not_equal(messages, 0, order="C").view(np.uint8)
-
-
-def _last_axis_time(array: Array) -> Int32Array:
-    return np.ascontiguousarray(np.moveaxis(array, 1, -1), np.int32)
-
-
-def _joined(parts: list[StockRun]) -> StockRun:
-    """Runs of the chunks of a batch as one."""
-
-    def join(dicts: list[dict[Any, Array]]) -> dict[Any, Array]:
-        return {key: np.concatenate([each[key] for each in dicts]) for key in dicts[0]}
-
-    return StockRun(
-        np.concatenate([part.output for part in parts]),
-        {
-            number: LayerRecord(
-                np.concatenate([part.layers[number].s for part in parts]),
-                join([part.layers[number].states for part in parts]),
-            )
-            for number in parts[0].layers
-        },
-        join([part.counts for part in parts]),
-        join([part.synops for part in parts]),
-    )

@@ -112,8 +112,12 @@ class Neuron(Protocol):
     @property
     def states(self) -> tuple[str, ...]: ...
 
-    def prepare(self) -> Start:
-        """How to start populations."""
+    def prepare(self, largest: int | None = None) -> Start:
+        """How to start populations.
+
+        Args:
+            largest: magnitude of the drive, which it never passes; None if that is not known.
+        """
 
 
 def per_neuron(parameter: Array, shape: tuple[int, ...]) -> Array:

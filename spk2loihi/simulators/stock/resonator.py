@@ -51,7 +51,7 @@ class Resonator:
     resets = False
     states = ("real", "imag")
 
-    def prepare(self) -> Start:
+    def prepare(self, largest: int | None = None) -> Start:
         return partial(ResonatorPopulation, self)
 
 

@@ -39,7 +39,7 @@ class SigmaDelta:
     resets = False
     states = ("sigma", "act", "residue")
 
-    def prepare(self) -> Start:
+    def prepare(self, largest: int | None = None) -> Start:
         return partial(SigmaDeltaPopulation, self)
 
 
@@ -59,7 +59,7 @@ class Delta:
     resets = False
     states = ("act", "residue")
 
-    def prepare(self) -> Start:
+    def prepare(self, largest: int | None = None) -> Start:
         return partial(DeltaPopulation, self)
 
 
@@ -73,7 +73,7 @@ class Sigma:
     resets = False
     states = ("sigma",)
 
-    def prepare(self) -> Start:
+    def prepare(self, largest: int | None = None) -> Start:
         return partial(SigmaPopulation, self.shape)
 
 

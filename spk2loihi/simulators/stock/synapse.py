@@ -19,7 +19,10 @@ from spk2loihi.errors import UserError
 from spk2loihi.simulators.stock.byte_convolution import ByteConvolution, byte_convolution
 from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, wrap_int32
 from spk2loihi.simulators.stock.netx import IntArray
+from spk2loihi.simulators.stock.table_convolution import TableConvolution, table_convolution
 
+_SMALL = 2**19  # weights of 16 bits that stay in a second-level cache
+_FEW = 4  # at most one input in so many spikes: then adding their rows is faster than a matrix product
 _CONV_BITS = 24  # PyConvModelFixed.clamp_precision
 
 
@@ -44,6 +47,9 @@ class Synapse(Protocol):
         Raises:
             UserError: a sum could pass what Lava defines.
         """
+
+    def reach(self, largest: int) -> int | None:
+        """What a drive never passes in magnitude, with messages of at most ``largest``; None if not known."""
 
     def operations(self, events: Array) -> IntArray:
         """Synaptic operations: messages times the weights of their neuron that are not 0.
@@ -93,10 +99,17 @@ class DenseSynapse(_AllToAll):
 
     def drive(self, messages: Array, largest: int) -> Array:
         if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
-            return self._matrix.sums(messages, largest)
+            few = messages.dtype == np.uint8 and np.count_nonzero(messages) * _FEW <= messages.size
+            return (
+                self._matrix.row_sums(messages) if few and self._matrix.small else self._matrix.sums(messages, largest)
+            )
         wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
         shifted: Array = wrapped >> np.int32(self.shift)
         return shifted
+
+    def reach(self, largest: int) -> int | None:
+        bound = self._largest * largest
+        return (bound >> self.shift) + 1 if bound <= INT32_MAX else None
 
     @cached_property
     def _matrix(self) -> _Matrix:
@@ -120,6 +133,9 @@ class ComplexDenseSynapse:
 
     def drive(self, messages: Array, largest: int) -> Array:
         return self.real.drive(messages, largest) + 1j * self.imag.drive(messages, largest).astype(np.float64)
+
+    def reach(self, largest: int) -> int | None:
+        return None
 
     def operations(self, events: Array) -> IntArray:
         return self.real.operations(events) + self.imag.operations(events)
@@ -147,8 +163,7 @@ class DelayedDenseSynapse(_AllToAll):
             )
         batch, steps = messages.shape[:2]
         delays = np.unique(self.delays)
-        bound = (self._largest * largest >> self.shift) + len(delays)  # 1 each for rounding down
-        total: Array = np.zeros((batch, steps, *self.output_shape), exact_dtype(bound))
+        total: Array = np.zeros((batch, steps, *self.output_shape), exact_dtype(self.reach(largest)))
         for delay in delays:
             here = self.delays == delay
             rows = here.any(1)
@@ -156,6 +171,9 @@ class DelayedDenseSynapse(_AllToAll):
                 matrix = _Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
                 total[:, delay:, rows] += matrix.sums(messages[:, : steps - delay], largest)
         return total
+
+    def reach(self, largest: int) -> int:
+        return (self._largest * largest >> self.shift) + len(np.unique(self.delays))  # 1 each for rounding down
 
 
 @dataclass(frozen=True)
@@ -192,20 +210,31 @@ class ConvSynapse:
         batch, steps = messages.shape[:2]
         if not steps * batch:
             return np.zeros((batch, steps, *self.output_shape), np.float32)
+        if messages.dtype == np.uint8 and self.in_tables is not None:
+            return self.in_tables.sums(messages)
         planes = messages.reshape(-1, *self.input_shape)
-        if messages.dtype == np.uint8 and self._on_bytes is not None:
-            sums: Array = self._on_bytes.sums(planes)
-        else:
-            sums = self._convolve(planes, bound)
+        on_bytes = self._on_bytes if messages.dtype == np.uint8 else None
+        sums: Array = self._convolve(planes, bound) if on_bytes is None else on_bytes.sums(planes)
         if bound >= half:
             sums = (sums + half) % (2 * half) - half
         return sums.reshape(batch, steps, *self.output_shape)
+
+    def reach(self, largest: int) -> int:
+        return min(self._sum_bound(largest), 1 << (_CONV_BITS - 1))
 
     def operations(self, events: Array) -> IntArray:
         from spk2loihi.simulators.stock.kernels import weighted_sums  # numba takes a while to import
 
         met: IntArray = weighted_sums(np.ascontiguousarray(events, np.int32).reshape(len(events), -1), self._fan_out)
         return met
+
+    @cached_property
+    def in_tables(self) -> TableConvolution | None:
+        if self.groups > 1:
+            return None
+        return table_convolution(
+            self.kernel, self.input_shape, self.output_shape, self.stride, self.padding, self.dilation
+        )
 
     @cached_property
     def _on_bytes(self) -> ByteConvolution | None:
@@ -258,6 +287,22 @@ class _Matrix:
     weight: IntArray
     shift: int
     bound: int
+
+    @property
+    def small(self) -> bool:
+        return self.weight.size <= _SMALL
+
+    def row_sums(self, spikes: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """As `sums`, a row at a time."""
+        from spk2loihi.simulators.stock.kernels import spike_sums  # numba takes a while to import
+
+        sums = np.empty((*spikes.shape[:2], len(self.weight)), np.int32)
+        spike_sums(np.ascontiguousarray(spikes), self._rows, sums)
+        return sums >> np.int32(self.shift) if self.shift else sums
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int16]:
+        return np.ascontiguousarray(self.weight.T, np.int16)  # of 8 bits and sign
 
     @classmethod
     def of(cls, mantissa: IntArray, shift: int) -> _Matrix:
