@@ -39,6 +39,7 @@ from spk2loihi.simulators.stock.lif import (
     Parameters,
 )
 from spk2loihi.simulators.stock.neuron import Tape
+from spk2loihi.simulators.stock.synapse import DenseSynapse
 
 STEPS = 12
 
@@ -326,23 +327,26 @@ def blank_tape(steps: int, neurons: int) -> Tape:
 
 
 @pytest.mark.parametrize("bias_driven", [False, True])
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(80))
 def test_compiled_neurons_are_those_in_integers(seed: int, bias_driven: bool) -> None:
     """The compiled loop against the plain transcription of Lava's model, to the ends of 32 bits and across blocks."""
     rng, steps = np.random.default_rng(seed), 20
     neurons = int(rng.choice([1, 7, 257, 1030]))
+    low = 0 if seed % 4 else 1000  # with strong leaks, states are small: neurons that need no wrap
     decays = [
-        rng.choice([0, 1, 1024, 4095, 4096, *rng.integers(0, 4097, 3)], neurons if seed % 3 else 1) for _ in range(2)
+        rng.choice([low, 1024, 4095, 4096, *rng.integers(low, 4097, 3)], neurons if seed % 3 else 1) for _ in range(2)
     ]
     threshold = rng.choice([-(1 << 20), -5, 0, 3, 500, 131_071, 1 << 18, 1 << 30], neurons if seed % 5 else 1)
     bias = (rng.integers(-(2**15), 2**15, neurons) * (seed % 2)).astype(np.int16)
     lif = HardResetLif((neurons,), decays[0], decays[1], threshold, bias, bias_driven)
     bound = int(rng.choice([1, 300, 20_000, 2**24, 2**31 - 1]))
     drive = rng.integers(-bound, bound + 1, (2, steps, neurons))
-    drive = drive.astype(rng.choice(["f4", "f8"] if bound <= 2**24 else ["f8", "i8"]))
+    drive[0, 5:15] = bound  # as far as it goes
+    drive[1, 5:15] = -bound
+    drive = drive.astype(rng.choice(["f4", "f8", *["i2"] * (bound < 2**15)] if bound <= 2**24 else ["f8", "i8"]))
     rests, late = rng.random(steps) < 0.1, 0 if bias_driven else int(rng.integers(0, 3))
     fast, plain = (
-        lif.prepare()(2),
+        lif.prepare(bound)(2),
         (IntegerBiasDrivenPopulation if bias_driven else IntegerPopulation)(Parameters.of(lif), 2),
     )
     assert type(fast) is (BiasDrivenPopulation if bias_driven else LifPopulation)
@@ -359,6 +363,22 @@ def test_compiled_neurons_are_those_in_integers(seed: int, bias_driven: bool) ->
         np.testing.assert_array_equal(states[name], state, err_msg=name)
 
 
+def test_which_neurons_need_no_wrap() -> None:
+    def confined(current_decay: int, voltage_decay: int, bias: int, largest: int, bias_driven: bool = False) -> bool:
+        decays = np.array(current_decay), np.array(voltage_decay)
+        lif = HardResetLif((1,), *decays, np.array(5), np.array([bias], np.int16), bias_driven)
+        return Parameters.of(lif).confined(largest, bias_driven)
+
+    assert confined(4096, 1024, -60, 634)  # PilotNet's
+    assert confined(4096, 4096, 0, 2**17 - 1) and not confined(4096, 4096, 0, 2**17)  # u of 24 bits
+    assert confined(4096, 4096, 1, 2**17 - 2) and not confined(4096, 4096, 1, 2**17 - 1)  # v, with the bias
+    assert confined(4096, 2048, 0, 2**13 - 1) and not confined(4096, 2048, 0, 2**13)  # v * 2048 of 32 bits
+    assert confined(2048, 4096, 0, 2**13 - 1) and not confined(2048, 4096, 0, 2**13)  # u * 2048
+    assert not confined(0, 4096, 0, 1) and not confined(4096, 0, 0, 1)  # without a leak they grow and grow
+    assert confined(0, 1024, 99, 2000, bias_driven=True)  # whatever the unused u and bias
+    assert confined(0, 4096, 0, 2**31, bias_driven=True)  # of which 16 bits count
+
+
 def test_compiled_neurons_go_on_where_they_stopped() -> None:
     rng = np.random.default_rng(0)
     lif = HardResetLif((9,), np.array(700), np.array(90), np.array(300), np.zeros(9, np.int16))
@@ -372,6 +392,44 @@ def test_compiled_neurons_go_on_where_they_stopped() -> None:
         parts[:, steps] = part
     assert whole.any()
     np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "i8"])
+def test_held_inputs_are_those_of_every_step(tmp_path: Path, dtype: str) -> None:
+    """`numpy.broadcast_to` over the steps, which are then read once; input of every integer type."""
+    rng = np.random.default_rng(0)
+    path = write_netx(
+        tmp_path / "held.net",
+        {**inputs(300), "neuron": neuron(4096, 500, 70)},
+        dense(rng.integers(-60, 70, (5, 300)), neuron=neuron(4096, 900, 40)),
+    )
+    network = StockNetwork.from_file(path, reset_interval=7)
+    image = rng.integers(0, 100, (3, 300)).astype(dtype)
+    held = network.run(np.broadcast_to(image[..., None], (3, 300, 40)), (0, 1))
+    written = network.run(np.repeat(image.astype(np.int64)[..., None], 40, axis=-1), (0, 1))
+    for number in (0, 1):
+        assert written.layers[number].s.any()
+        np.testing.assert_array_equal(held.layers[number].s, written.layers[number].s)
+        np.testing.assert_array_equal(held.layers[number].states["v"], written.layers[number].states["v"])
+        np.testing.assert_array_equal(held.counts[number], held.layers[number].s.sum(-1))
+
+
+def test_counts_beyond_a_byte(tmp_path: Path) -> None:
+    path = write_netx(tmp_path / "busy.net", {**inputs(40), "neuron": neuron(4096, 500, 70)}, dense(np.eye(3, 40) * 99))
+    run = StockNetwork.from_file(path).run(np.broadcast_to(np.full((1, 40, 1), 100), (1, 40, 700)), (1,))
+    assert run.counts[0].tolist() == [[700] * 40]
+    assert run.counts[1].tolist() == run.layers[1].s.sum(-1).tolist()
+    assert run.counts[1].min() > 600
+
+
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.5])  # rows of the weights, or a matrix product
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_dense_sums_are_those_of_integers(density: float, shift: int) -> None:
+    rng = np.random.default_rng(shift)
+    mantissa = rng.integers(-255, 256, (33, 211))
+    spikes = (rng.random((2, 9, 211)) < density).astype(np.uint8)
+    got = DenseSynapse(mantissa, shift).drive(spikes[:, :8], 1)
+    np.testing.assert_array_equal(got, spikes[:, :8].astype(np.int64) @ mantissa.T >> shift)
 
 
 def test_decays_beyond_12_bits_take_the_plain_way() -> None:

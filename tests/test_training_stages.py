@@ -239,7 +239,7 @@ def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, mo
     given, seen = iter((1.0, 0.5, 0.9, 0.9, 0.1)), []  # the teacher's, then the student's after 5, 10, 15 and 20 steps
 
     def scores(self: _Run, model: torch.nn.Module) -> dict[str, float]:
-        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        seen.append({name: tensor.cpu().clone() for name, tensor in model.state_dict().items()})
         return {"accuracy": next(given)}
 
     monkeypatch.setattr(_Run, "scores_of", scores)

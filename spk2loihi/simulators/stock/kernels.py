@@ -186,7 +186,7 @@ def bias_driven_steps(
             v_ = v[b, first:end]
             for start in range(0, steps, together):
                 stop = min(start + together, steps)
-                _turn(values[b, first:end, start : 1 if still else stop], turned)
+                _turn(values[b, first:end, start:stop], turned)
                 for t in range(start, stop):
                     if rest[t]:
                         v_[:] = 0

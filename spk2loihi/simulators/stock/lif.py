@@ -64,12 +64,7 @@ class HardResetLif:
     def prepare(self, largest: int | None = None) -> Start:
         parameters = self._parameters
         if parameters.ordinary:
-            drive, bias = (
-                (0, largest and min(largest, _BIAS_LIMIT))
-                if self.bias_driven
-                else (largest, int(np.abs(self.bias.astype(int)).max()))
-            )
-            wide = None if parameters.confined(drive, bias) else True
+            wide = None if largest is not None and parameters.confined(largest, self.bias_driven) else True
             return partial(BiasDrivenPopulation if self.bias_driven else LifPopulation, parameters, wide)
         return partial(IntegerBiasDrivenPopulation if self.bias_driven else IntegerPopulation, parameters)
 
@@ -107,25 +102,30 @@ class Parameters:
         bias = (bias << SHIFT).astype(np.int32)
         return cls(keep_u, keep_v, threshold.astype(np.int32), bias, bool(ordinary), not keep_u.any())
 
-    def confined(self, drive: int | None, bias: int | None) -> bool:
+    def confined(self, largest: int, bias_driven: bool) -> bool:
         """Whether u and v stay so small that they never wrap or saturate, and their products with ``keep`` fit 32 bits.
 
         Where ``|v'| <= |v| * keep / 4096 + more``, v stays within ``more * 4096 / (4096 - keep)``.
 
         Args:
-            drive, bias: magnitudes that they never pass, in units of 2**6; None if not known.
+            largest: magnitude that the drive never passes, in units of 2**6.
+            bias_driven: the drive is the bias.
         """
-        if drive is None or bias is None:
-            return False
+        keep_u, keep_v, bias = self._largest
+        drive, bias = (0, min(largest, _BIAS_LIMIT) << SHIFT) if bias_driven else (largest, bias)
         more = 0
-        for keep, arriving in ((int(self.keep_u.max()), drive), (int(self.keep_v.max()), bias)):
-            more += arriving << SHIFT
+        for keep, arriving in ((keep_u, drive << SHIFT), (keep_v, bias)):
+            more += arriving
             if more and keep == UNITY:
                 return False
             more = -(-more * UNITY // max(UNITY - keep, 1))
             if more >= STATE_LIMIT or more * keep + UNITY > INT32_MAX:
                 return False
         return True
+
+    @cached_property
+    def _largest(self) -> tuple[int, int, int]:
+        return int(self.keep_u.max()), int(self.keep_v.max()), int(np.abs(self.bias).max())
 
 
 class LifPopulation:

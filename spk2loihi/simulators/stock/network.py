@@ -39,7 +39,7 @@ from spk2loihi.simulators.stock.reader import ReaderOptions, read_layers
 from spk2loihi.simulators.stock.run import StockRun
 from spk2loihi.simulators.turns import in_turns
 
-_MEMORY_BUDGET = 2**25  # messages of all layers at a time, a byte each if they are spikes
+_MEMORY_BUDGET = 2**24  # messages of all layers at a time, a byte each if they are spikes
 
 
 class StockNetwork:

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from spk2loihi.errors import UserError
 from spk2loihi.simulators.stock.byte_convolution import ByteConvolution, byte_convolution
 from spk2loihi.simulators.stock.exact import INT32_MAX, Array, exact_dtype, wrap_int32
+from spk2loihi.simulators.stock.matrix import Matrix, largest_sum
 from spk2loihi.simulators.stock.netx import IntArray
 from spk2loihi.simulators.stock.table_convolution import TableConvolution, table_convolution
 
-_SMALL = 2**19  # weights of 16 bits that stay in a second-level cache
-_FEW = 4  # at most one input in so many spikes: then adding their rows is faster than a matrix product
 _CONV_BITS = 24  # PyConvModelFixed.clamp_precision
 
 
@@ -87,7 +86,7 @@ class _AllToAll:
 
     @cached_property
     def _largest(self) -> int:
-        return _largest_sum(self.mantissa)
+        return largest_sum(self.mantissa)
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,8 @@ class DenseSynapse(_AllToAll):
 
     def drive(self, messages: Array, largest: int) -> Array:
         if self._largest * largest <= INT32_MAX:  # before the shift: that is where Lava wraps
-            few = messages.dtype == np.uint8 and np.count_nonzero(messages) * _FEW <= messages.size
-            return (
-                self._matrix.row_sums(messages) if few and self._matrix.small else self._matrix.sums(messages, largest)
-            )
-        wrapped = wrap_int32(_Matrix.of(self.mantissa, 0).sums(messages, largest))
+            return self._matrix.sums(messages, largest)
+        wrapped = wrap_int32(Matrix.of(self.mantissa, 0).sums(messages, largest))
         shifted: Array = wrapped >> np.int32(self.shift)
         return shifted
 
@@ -112,8 +108,8 @@ class DenseSynapse(_AllToAll):
         return (bound >> self.shift) + 1 if bound <= INT32_MAX else None
 
     @cached_property
-    def _matrix(self) -> _Matrix:
-        return _Matrix.of(self.mantissa, self.shift)
+    def _matrix(self) -> Matrix:
+        return Matrix.of(self.mantissa, self.shift)
 
 
 @dataclass(frozen=True)
@@ -168,7 +164,7 @@ class DelayedDenseSynapse(_AllToAll):
             here = self.delays == delay
             rows = here.any(1)
             if delay < steps:
-                matrix = _Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
+                matrix = Matrix.of(np.where(here, self.mantissa, 0)[rows], self.shift)
                 total[:, delay:, rows] += matrix.sums(messages[:, : steps - delay], largest)
         return total
 
@@ -201,7 +197,7 @@ class ConvSynapse:
 
     def drive(self, messages: Array, largest: int) -> Array:
         """Raises UserError when a sum could pass 32 bits: what Lava makes of it then depends on the processor."""
-        bound, half = self._sum_bound(largest), 1 << (_CONV_BITS - 1)
+        bound, half = self._largest * largest, 1 << (_CONV_BITS - 1)
         if bound > INT32_MAX:
             raise UserError(
                 f"{self.label}: sums can reach {bound} with spikes up to {largest}, beyond the {INT32_MAX} of "
@@ -220,13 +216,17 @@ class ConvSynapse:
         return sums.reshape(batch, steps, *self.output_shape)
 
     def reach(self, largest: int) -> int:
-        return min(self._sum_bound(largest), 1 << (_CONV_BITS - 1))
+        return min(self._largest * largest, 1 << (_CONV_BITS - 1))
 
     def operations(self, events: Array) -> IntArray:
         from spk2loihi.simulators.stock.kernels import weighted_sums  # numba takes a while to import
 
         met: IntArray = weighted_sums(np.ascontiguousarray(events, np.int32).reshape(len(events), -1), self._fan_out)
         return met
+
+    @cached_property
+    def _largest(self) -> int:
+        return largest_sum(self.kernel.reshape(len(self.kernel), -1))
 
     @cached_property
     def in_tables(self) -> TableConvolution | None:
@@ -259,9 +259,6 @@ class ConvSynapse:
         )  # fmt: skip
         return met[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.int32)
 
-    def _sum_bound(self, largest: int) -> int:
-        return int(np.abs(self.kernel).sum((1, 2, 3)).max()) * largest
-
     def _convolve(self, planes: Array, bound: int) -> Array:
         """(N, *input_shape) to (N, *output_shape), in floats, exact while no sum passes ``bound``."""
         dtype = exact_dtype(bound)
@@ -273,51 +270,3 @@ class ConvSynapse:
             sums = torch.conv2d(channels_first, weight, None, self.stride, self.padding, self.dilation, self.groups)
             last: Array = sums.permute(0, 2, 3, 1).contiguous().numpy()  # (N, x, y, c)
         return last
-
-
-@dataclass(frozen=True)
-class _Matrix:
-    """Computes ``weight @ message >> shift``.
-
-    Attributes:
-        weight: (neurons, inputs).
-        bound: the largest sum of messages of 1, before the shift.
-    """
-
-    weight: IntArray
-    shift: int
-    bound: int
-
-    @property
-    def small(self) -> bool:
-        return self.weight.size <= _SMALL
-
-    def row_sums(self, spikes: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """As `sums`, a row at a time."""
-        from spk2loihi.simulators.stock.kernels import spike_sums  # numba takes a while to import
-
-        sums = np.empty((*spikes.shape[:2], len(self.weight)), np.int32)
-        spike_sums(np.ascontiguousarray(spikes), self._rows, sums)
-        return sums >> np.int32(self.shift) if self.shift else sums
-
-    @cached_property
-    def _rows(self) -> NDArray[np.int16]:
-        return np.ascontiguousarray(self.weight.T, np.int16)  # of 8 bits and sign
-
-    @classmethod
-    def of(cls, mantissa: IntArray, shift: int) -> _Matrix:
-        if not (mantissa % (1 << shift)).any():  # nothing is lost in the shift, so shift the weights
-            mantissa, shift = mantissa >> shift, 0
-        return cls(mantissa, shift, _largest_sum(mantissa))
-
-    def sums(self, messages: Array, largest: int) -> Array:
-        """Of messages (B, steps, inputs) of at most ``largest`` in magnitude, (B, steps, neurons)."""
-        dtype = exact_dtype(self.bound * largest)
-        sums: Array = messages.reshape(-1, self.weight.shape[1]).astype(dtype, copy=False) @ self.weight.T.astype(dtype)
-        if self.shift:
-            sums = sums >> self.shift if dtype is np.int64 else np.floor(sums / dtype(1 << self.shift))
-        return sums.reshape(*messages.shape[:2], len(self.weight))
-
-
-def _largest_sum(weight: IntArray) -> int:
-    return int(np.abs(weight).sum(1).max())

@@ -109,10 +109,21 @@ def table_convolution(
     row, along = (input_shape[1] + 2 * padding[1]) * groups, np.arange(weights.shape[1])
     of_row = along // groups * merged * dilation[1] * groups + along % groups
     offsets = np.add.outer(np.arange(taps_x) * dilation[0] * row, of_row).reshape(-1)
-    span = dilation[0] * (taps_x - 1) + 1
     layout = Layout(
-        *output_shape, *stride, *padding, span, groups, merged, dilation[1], lanes, blocks, factor
-    )  # fmt: skip
-    return TableConvolution(
-        layout, offsets, table.reshape(-1), np.int16 if total <= np.iinfo(np.int16).max else np.int32
+        outputs_x=output_shape[0],
+        outputs_y=output_shape[1],
+        channels=outputs,
+        stride_x=stride[0],
+        stride_y=stride[1],
+        padding_x=padding[0],
+        padding_y=padding[1],
+        span=dilation[0] * (taps_x - 1) + 1,
+        groups=groups,
+        merged=merged,
+        apart=dilation[1],
+        lanes=lanes,
+        blocks=blocks,
+        factor=factor,
     )
+    dtype = np.int16 if total <= np.iinfo(np.int16).max else np.int32
+    return TableConvolution(layout, offsets, table.reshape(-1), dtype)

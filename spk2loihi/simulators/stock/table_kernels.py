@@ -246,17 +246,17 @@ def convolve_and_fire(
 
     So neurons take up their drive while it is in the cache. Arguments as there; ``sums_like`` has the type of sums.
     """
-    batch, steps = sent.shape[:2]
+    batch, steps = len(sent), max(sent.shape[1] - 1, 0)  # what arrives in the last step answers nothing
     of_row = layout.outputs_y * layout.channels
-    together = min(max(_DRIVE_BUDGET // (steps * of_row * sums_like.itemsize), 1), layout.outputs_x)
+    together = min(max(_DRIVE_BUDGET // (max(steps, 1) * of_row * sums_like.itemsize), 1), layout.outputs_x)
     of_codes, of_sums = room(layout, steps, planes.shape[3], together)
     codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, sums_like.dtype)
     for b in range(batch):
         one = slice(b, b + 1)
         for begin in range(0, layout.outputs_x, together):
             rows = min(together, layout.outputs_x - begin)
-            table_sums(planes[b : b + 1], steps - 1, begin, rows, layout, offsets, table, codes, sums)
-            drive = sums[: (steps - 1) * rows * of_row].reshape(1, steps - 1, rows * of_row)
+            table_sums(planes[b : b + 1], steps, begin, rows, layout, offsets, table, codes, sums)
+            drive = sums[: steps * rows * of_row].reshape(1, steps, rows * of_row)
             lif_steps(
                 drive, 1, begin * of_row, rest, keep_u, keep_v, threshold, bias, None if u is None else u[one], v[one],
                 wide, sent[one], counts[one], row_of, taped_u[one], taped_v[one],
