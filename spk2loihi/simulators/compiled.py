@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -23,4 +26,21 @@ def compiled(function: F) -> F:
     treated as IEEE 754 has it. Integers divide towards minus infinity. The interpreter lock is not held meanwhile.
     """
     compiler = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-    return cast(F, compiler(function))
+    made = compiler(function)
+    if (cache := getattr(made, "_cache", None)) is not None:  # none with NUMBA_DISABLE_JIT
+        index = cache._cache_file
+        index._source_stamp = (index._source_stamp, _sources())
+    return cast(F, made)
+
+
+@lru_cache
+def _sources() -> str:
+    """Changes with any file of this package.
+
+    numba forgets a compiled function when its own file changes. What it calls, and constants it takes, from other files
+    are part of it, too: after an update it would go on with the old ones.
+    """
+    root = Path(__file__).parents[1]
+    stats = ((str(path.relative_to(root)), path.stat()) for path in root.rglob("*.py"))
+    listed = sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+    return sha256(repr(listed).encode()).hexdigest()
