@@ -8,7 +8,7 @@ and multiplies nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,43 @@ from spk2loihi.simulators.stock.exact import Array
 from spk2loihi.simulators.stock.memory import arrays
 from spk2loihi.simulators.stock.netx import IntArray
 
-if TYPE_CHECKING:
-    from spk2loihi.simulators.stock.table_kernels import Layout
-
-_BITS = 4  # inputs of a look-up: channels, or
+BITS = 4  # inputs of a look-up: channels, or
 _MERGED_BITS = 6  # if there are fewer channels, those of neighbours along y, too
+TOGETHER = 6  # rows added in the tables' type before they are widened
+_LANES = (16, 32, 64)  # output channels that are added at once
 _TABLE_BUDGET = 2**20  # bytes: larger tables leave the second-level cache, and matrix units win
 _SUM_MAX = 2**23 - 1  # beyond, Lava's convolutions wrap
 
 Pair = tuple[int, int]
+
+
+class Layout(NamedTuple):
+    """Where the inputs and outputs of a `TableConvolution` lie, and what its tables are.
+
+    Attributes:
+        outputs_x, outputs_y, channels: of a plane of outputs.
+        stride_x, stride_y, padding_x, padding_y: of the convolution.
+        span: rows of inputs along x that an output spans.
+        groups: look-ups of an input.
+        merged, apart: how many neighbours along y a look-up merges, and how far apart they are.
+        lanes, blocks: output channels that are added at once, and how often that covers all.
+        factor: of all sums.
+    """
+
+    outputs_x: int
+    outputs_y: int
+    channels: int
+    stride_x: int
+    stride_y: int
+    padding_x: int
+    padding_y: int
+    span: int
+    groups: int
+    merged: int
+    apart: int
+    lanes: int
+    blocks: int
+    factor: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,7 @@ class TableConvolution:
 
     def sums(self, planes: NDArray[np.uint8]) -> Array:
         """0 and 1, (B, steps, x, y, channel), to whole numbers, (B, steps, x, y, channel out)."""
-        from spk2loihi.simulators.stock.table_kernels import room, table_sums
+        from spk2loihi.simulators.stock.table_kernels import room, table_sums  # numba takes a while to import
 
         planes, (batch, steps) = self.padded(planes), planes.shape[:2]
         rows = self.layout.outputs_x
@@ -58,7 +86,7 @@ class TableConvolution:
 
     def padded(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """With channels to a multiple of what a look-up takes."""
-        missing = -planes.shape[-1] % _BITS if planes.shape[-1] > _BITS else 0
+        missing = -planes.shape[-1] % BITS if planes.shape[-1] > BITS else 0
         return np.ascontiguousarray(np.pad(planes, ((0, 0),) * 4 + ((0, missing),)) if missing else planes)
 
 
@@ -76,18 +104,16 @@ def table_convolution(
         kernel: (channels out, channels in, x, y).
         input_shape, output_shape, stride, padding, dilation: of `synapse.ConvSynapse`.
     """
-    from spk2loihi.simulators.stock.table_kernels import LANES, TOGETHER, Layout  # numba takes a while to import
-
     factor = int(np.gcd.reduce(kernel, axis=None)) or 1
     weights = (kernel // factor).transpose(2, 3, 1, 0)  # (x, y, channel, channel out)
     taps_x, taps_y, channels, outputs = weights.shape
-    few = channels < _BITS
-    merged, groups = max(1, min(taps_y, _MERGED_BITS // channels)) if few else 1, -(-channels // _BITS)
-    bits = merged * channels if few else _BITS
-    weights = np.pad(weights, ((0, 0), (0, -taps_y % merged), (0, 0 if few else -channels % _BITS), (0, 0)))
+    few = channels < BITS
+    merged, groups = max(1, min(taps_y, _MERGED_BITS // channels)) if few else 1, -(-channels // BITS)
+    bits = merged * channels if few else BITS
+    weights = np.pad(weights, ((0, 0), (0, -taps_y % merged), (0, 0 if few else -channels % BITS), (0, 0)))
     weights = weights.reshape(taps_x, -1, bits, outputs)  # (x, look-ups, bits, channel out)
 
-    lanes = next((lanes for lanes in LANES if outputs <= lanes), LANES[-1])
+    lanes = next((lanes for lanes in _LANES if outputs <= lanes), _LANES[-1])
     blocks, look_ups = -(-outputs // lanes), taps_x * weights.shape[1]
     entries = blocks * look_ups * (2**bits + 1) * lanes
     if entries > _TABLE_BUDGET:

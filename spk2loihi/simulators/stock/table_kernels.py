@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -13,10 +13,9 @@ from numba.extending import intrinsic
 from spk2loihi.simulators.compiled import compiled
 from spk2loihi.simulators.stock.exact import Array
 from spk2loihi.simulators.stock.kernels import lif_steps
+from spk2loihi.simulators.stock.table_convolution import BITS, TOGETHER, Layout
 
-LANES = (16, 32, 64)  # outputs that are added at once
-TOGETHER = 6  # rows added in the tables' type before they are widened
-_DRIVE_BUDGET = 2**18  # bytes of drive at a time: a part of a second-level cache
+_BAND_BUDGET = 2**18  # bytes of drive at a time: a part of a second-level cache
 
 _I64 = ir.IntType(64)
 
@@ -73,35 +72,6 @@ def _add_rows(
     return types.void(lanes, table, whole, whole, codes, whole, offsets, whole, sums, whole), generate
 
 
-class Layout(NamedTuple):
-    """Where the inputs and outputs of a `table_convolution.TableConvolution` lie, and what its tables are.
-
-    Attributes:
-        outputs_x, outputs_y, channels: of a plane of outputs.
-        stride_x, stride_y, padding_x, padding_y: of the convolution.
-        span: rows of inputs along x that an output spans.
-        groups: look-ups of an input.
-        merged, apart: how many neighbours along y a look-up merges, and how far apart they are.
-        lanes, blocks: output channels that are added at once, and how often that covers all.
-        factor: of all sums.
-    """
-
-    outputs_x: int
-    outputs_y: int
-    channels: int
-    stride_x: int
-    stride_y: int
-    padding_x: int
-    padding_y: int
-    span: int
-    groups: int
-    merged: int
-    apart: int
-    lanes: int
-    blocks: int
-    factor: int
-
-
 @compiled
 def room(layout: Layout, planes: int, height: int, rows: int) -> tuple[int, int]:
     """Codes and sums that ``rows`` rows of outputs along x of some planes of inputs, ``height`` along y, take."""
@@ -130,7 +100,7 @@ def table_sums(
     count = len(planes) * steps
     shaped = codes[: count * of_plane].reshape(len(planes), steps, across, of_x)
     first = begin * layout.stride_x - layout.padding_x
-    if layout.groups == 1 and planes.shape[4] < 4:
+    if planes.shape[4] < BITS:
         _merged_codes(planes, first, layout, shaped)
     else:
         _group_codes(planes, first, layout, shaped)
@@ -248,7 +218,7 @@ def convolve_and_fire(
     """
     batch, steps = len(sent), max(sent.shape[1] - 1, 0)  # what arrives in the last step answers nothing
     of_row = layout.outputs_y * layout.channels
-    together = min(max(_DRIVE_BUDGET // (max(steps, 1) * of_row * sums_like.itemsize), 1), layout.outputs_x)
+    together = min(max(_BAND_BUDGET // (max(steps, 1) * of_row * sums_like.itemsize), 1), layout.outputs_x)
     of_codes, of_sums = room(layout, steps, planes.shape[3], together)
     codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, sums_like.dtype)
     for b in range(batch):
