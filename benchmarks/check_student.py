@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from spk2loihi.data import TaskSpec, collate, load_held_out
-from spk2loihi.export import read_network
-from spk2loihi.export.network import Network
 from spk2loihi.export.trace import integer_trace
+from spk2loihi.network import read_network
+from spk2loihi.network.network import Network
+from spk2loihi.netx import StockNetwork, segment_file, segments
 from spk2loihi.simulators import create_backend, encode
 from spk2loihi.simulators.counters import StageOps, count_operations
 from spk2loihi.simulators.simulate import pad_id
-from spk2loihi.simulators.stock import StockNetwork, segment_file, segments
 from spk2loihi.training.checkpoint import load_checkpoint
 
 _SEGMENT_STEPS = 4

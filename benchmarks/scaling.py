@@ -21,10 +21,10 @@ import torch
 
 from spk2loihi.data import Encoded, TokenBatch
 from spk2loihi.export.fold import fold
-from spk2loihi.export.network import Network
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.network.network import Network
 from spk2loihi.simulators import simulate
-from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.emulator.emulator import Emulator
 
 BASE = {"T": 16, "tokens": 32, "width": 256, "layers": 2, "batch": 32}
 TABLES = {

@@ -24,8 +24,8 @@ from spk2loihi.cli.common import held_out
 from spk2loihi.data import Encoded, collate, length_sorted_batches
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
 from spk2loihi.energy.estimate import network_energy, synops
-from spk2loihi.export import Network, read_network
-from spk2loihi.export.network import Encoding, Schedule
+from spk2loihi.network import Network, read_network
+from spk2loihi.network.network import Encoding, Schedule
 from spk2loihi.simulators import create_backend, encode, verify
 from spk2loihi.simulators.backend import Backend, Run
 from spk2loihi.simulators.counters import StageOps, count_operations

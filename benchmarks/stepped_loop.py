@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spk2loihi.data import TokenBatch
-from spk2loihi.export.network import Network, Stage
-from spk2loihi.export.soma import GAMMA_BITS, P_BITS, X_BITS, Gelu, HeadAffine, LayerNorm, Scale, Softmax
+from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.soma import GAMMA_BITS, P_BITS, X_BITS, Gelu, HeadAffine, LayerNorm, Scale, Softmax
 
 
 class SteppedLoop:

@@ -23,7 +23,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.io.sink import RingBuffer as Sink
 from threadpoolctl import threadpool_limits
 
-from spk2loihi.simulators.stock import StockNetwork
+from spk2loihi.netx import StockNetwork
 
 INTERVAL = 16  # steps an image lasts
 RUNS = 4  # of the emulator in a round

@@ -36,12 +36,12 @@ import torch
 from stepped_loop import SteppedLoop
 
 from spk2loihi.data import Encoded, TaskSpec, TokenBatch, collate, load_held_out
-from spk2loihi.export import read_network
-from spk2loihi.export.network import Network
+from spk2loihi.network import read_network
+from spk2loihi.network.network import Network
 from spk2loihi.simulators import encode
-from spk2loihi.simulators.byte_products import ByteProduct
 from spk2loihi.simulators.counters import count_operations
-from spk2loihi.simulators.emulator import Emulator
+from spk2loihi.simulators.emulator.byte_products import ByteProduct
+from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.lava import LavaBackend
 from spk2loihi.simulators.lava.packing import pack
 from spk2loihi.simulators.simulate import pad_id

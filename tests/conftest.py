@@ -1,59 +1,15 @@
-"""Small random students, networks and batches: everything is generated, nothing is downloaded."""
+"""Fixtures of all tests: everything is generated, nothing is downloaded."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
 
 from spk2loihi.data import TokenBatch
-from spk2loihi.export.fold import fold
-from spk2loihi.export.network import Network
-from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.models.config import PRESETS
-from spk2loihi.models.equalise import channel_amplitudes, equalise
-
-VOCABULARY = 50
-
-
-def tiny_student(seed: int = 0, **changes: object) -> SpikingBertForSequenceClassification:
-    """2 layers, 16 wide, 2 heads, random weights with outlier channels, equalised and calibrated like a real one."""
-    torch.manual_seed(seed)
-    settings: dict[str, object] = {
-        "vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 32, "max_position_embeddings": 32, "max_tokens": 16, "timesteps": 8,
-    }  # fmt: skip
-    model = SpikingBertForSequenceClassification(SpikingBertConfig(**{**settings, **changes})).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim == 2:
-                parameter.normal_(std=0.3)
-                parameter[:, 0] *= 5  # an outlier channel, as BERT has
-            elif name.endswith("bias"):
-                parameter.normal_(std=0.1)
-    batch = random_batch(seed)
-    ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.mask).long()
-    if model.config.quantised:
-        with model.unclipped():
-            seen = model.equilibrium(ids, mask)
-        names = [name for name, gate in model.gates().items() if gate.channel_scale is not None]
-        equalise(model, channel_amplitudes({name: seen.hidden(name) for name in names}, mask))
-    with model.calibration():
-        model(ids, mask)
-    return model
-
-
-def tiny_network(seed: int = 0, **changes: object) -> Network:
-    task = {"labels": ["no", "yes"], "metric": "accuracy", "name": "tiny"}
-    return fold(tiny_student(seed, **changes), "{}", task, {})
-
-
-def random_batch(seed: int = 0, lengths: tuple[int, ...] = (10, 6, 3, 10)) -> TokenBatch:
-    rng = np.random.default_rng(seed)
-    mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
-    ids = np.where(mask, rng.integers(1, VOCABULARY, mask.shape), 0)
-    types = np.where(mask, rng.integers(0, 2, mask.shape), 0)
-    return TokenBatch(ids, types, np.array(lengths))
+from spk2loihi.network import Network
+from support.networks import random_batch, tiny_network, tiny_student
+from support.tiny_task import TinyTask, make_tiny_task
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +25,8 @@ def network(request: pytest.FixtureRequest) -> Network:
 @pytest.fixture
 def batch() -> TokenBatch:
     return random_batch()
+
+
+@pytest.fixture(scope="session")
+def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> TinyTask:
+    return make_tiny_task(tmp_path_factory.mktemp("tiny-task"))

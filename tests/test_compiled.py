@@ -8,10 +8,10 @@ from pathlib import Path
 import numba
 import pytest
 
-from spk2loihi.simulators import compiled as module
+from spk2loihi import compiled as module
 
 LOOP = """
-from spk2loihi.simulators.compiled import compiled
+from spk2loihi.compiled import compiled
 
 @compiled
 def one_more(n):

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from netx_files import dense, inputs, write_netx
-from tiny_task import POSITIONS, TinyTask, make_tiny_task, sentences, spk2loihi, write_csv
 
 from spk2loihi.data import Examples
+from support.netx_files import dense, inputs, write_netx
+from support.tiny_task import POSITIONS, TinyTask, make_tiny_task, sentences, spk2loihi, write_csv
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -11,8 +11,8 @@ import click
 
 from spk2loihi.data import Examples, TaskSpec, load_held_out, task_spec
 from spk2loihi.errors import UserError
-from spk2loihi.export import Network
 from spk2loihi.files import write_json
+from spk2loihi.network import Network
 
 DATA_OPTIONS = (
     "task", "data_dir", "train_file", "dev_file", "dataset", "text_column", "text_pair_column", "label_column",

@@ -23,7 +23,7 @@ from spk2loihi.cli.common import (
 )
 from spk2loihi.data import Examples
 from spk2loihi.errors import UserError
-from spk2loihi.export import read_network, staggered
+from spk2loihi.network import read_network, staggered
 from spk2loihi.progress import progress_bar
 
 _CONVERGENCE_SENTENCES = 8
@@ -72,13 +72,15 @@ def run(
     if out.suffix == ".json":
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file with -o")
     check_writable(out, out.with_suffix(".json"), json_file, inputs=[network_file])
-    from spk2loihi.energy import build_report, load_coefficients, summarise_network, write_report
-    from spk2loihi.energy.neurobench import neurobench_metrics
-    from spk2loihi.energy.sentence import choose_sentence, record_sentence
-    from spk2loihi.energy.teacher import teacher_macs
+    from spk2loihi.analysis.convergence import measure_convergence
+    from spk2loihi.analysis.network_summary import summarise_network
+    from spk2loihi.analysis.neurobench import neurobench_metrics
+    from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
+    from spk2loihi.energy import build_report, load_coefficients
+    from spk2loihi.energy.teacher_macs import teacher_macs
     from spk2loihi.files import sha256
+    from spk2loihi.reporting.energy_page import write_report
     from spk2loihi.simulators import create_backend, encode, simulate, summary
-    from spk2loihi.simulators.convergence import measure_convergence
     from spk2loihi.versions import versions
 
     sets = [load_coefficients(name) for name in coefficients]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from spk2loihi.cli.common import DEFAULT_NETWORK, check_writable, json_option, save_numbers
 from spk2loihi.errors import UserError
-from spk2loihi.hardware import BOARDS, DEFAULT_BOARD, Population, check_fit, find_board, populations
+from spk2loihi.fit import BOARDS, DEFAULT_BOARD, Population, check_fit, find_board, populations
 
 
 @click.command("fit")
@@ -51,10 +51,10 @@ def run(network_file: Path | None, board_name: str, json_file: Path | None, shap
 
 def _given(path: Path, shape: dict[str, Any]) -> list[Population]:
     if shape:
-        from spk2loihi.hardware.shape import StudentShape, shape_populations
+        from spk2loihi.fit.student_shape import StudentShape, shape_populations
 
         return shape_populations(StudentShape(**shape))
-    from spk2loihi.export import read_network
+    from spk2loihi.network import read_network
 
     return populations(read_network(path))
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spk2loihi.cli.common import json_option, network_argument, save_numbers
-from spk2loihi.export import Network, Stage, read_network
+from spk2loihi.network import Network, Stage, read_network
 
 
 @click.command("inspect")

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from spk2loihi.cli.common import check_writable, json_option, save_numbers
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.export.layout import EXTENSION
 from spk2loihi.files import write_atomically
+from spk2loihi.network.layout import EXTENSION
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,7 +55,7 @@ def command(
 
     The input is (*shape, steps), or (samples, *shape, steps) for a batch.
     """
-    from spk2loihi.simulators.stock import StockNetwork
+    from spk2loihi.netx import StockNetwork
 
     check_writable(out_file, json_file, inputs=(network_file, input_file))
     with _netx_file(network_file) as path:
@@ -110,7 +110,7 @@ def _netx_file(path: Path) -> Iterator[Path]:
     if kind != "nir":
         yield path
         return
-    from spk2loihi.simulators.stock.nir_reader import nir_to_netx
+    from spk2loihi.netx.nir_reader import nir_to_netx
 
     with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
         netx = Path(folder) / "network.net"
@@ -193,7 +193,7 @@ def _in_lava(
     path: Path, network: Any, inputs: NDArray[Any], chosen: list[int], rows: list[int], options: dict[str, Any]
 ) -> Arrays:
     """Samples one after another through stock Lava."""
-    from spk2loihi.simulators.stock.lava import run_in_lava
+    from spk2loihi.simulators.lava.stock_lava import run_in_lava
 
     each: list[Arrays] = []
     for sample in inputs:

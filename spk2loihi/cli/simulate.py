@@ -22,7 +22,7 @@ from spk2loihi.cli.common import (
     timesteps_option,
 )
 from spk2loihi.data import REGRESSION_METRICS, Examples, formatted, predictions, score
-from spk2loihi.export import Network, read_network, staggered
+from spk2loihi.network import Network, read_network, staggered
 from spk2loihi.progress import progress_bar
 
 #: Lava needs tens of milliseconds a step whatever the batch: a few sentences by default, the emulator takes them all.
@@ -73,7 +73,7 @@ def run(
 ) -> None:
     """The command without its parser."""
     from spk2loihi.simulators import create_backend, encode, summary
-    from spk2loihi.simulators.processes import is_main_process, simulate_together
+    from spk2loihi.simulators.launched import is_main_process, simulate_together
     from spk2loihi.versions import versions
 
     check_writable(json_file, inputs=[network_file])

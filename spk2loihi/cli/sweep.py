@@ -16,8 +16,8 @@ from click.core import ParameterSource
 from spk2loihi.cli import train
 from spk2loihi.cli.common import DATA_OPTIONS, check_writable, data_options, held_out_task, json_option
 from spk2loihi.errors import UserError
-from spk2loihi.export import read_network
 from spk2loihi.files import write_json
+from spk2loihi.network import read_network
 from spk2loihi.sweep.ways import Way, ways_of
 
 #: Options of `train` that a sweep hands on; T, bits and rate penalty are its own.
@@ -85,8 +85,9 @@ def command(
     if json_file is not None and json_file.resolve().parent == out.resolve() and json_file.stem == "sweep":
         raise UserError(f"--json {json_file} is a file that the sweep itself writes: name another")
     from spk2loihi.energy import load_coefficients
-    from spk2loihi.sweep.report import build_sweep, write_sweep
-    from spk2loihi.sweep.work import run_jobs
+    from spk2loihi.reporting.sweep_page import write_sweep
+    from spk2loihi.sweep.jobs import run_jobs
+    from spk2loihi.sweep.sweep_report import build_sweep
     from spk2loihi.versions import versions
 
     sets = [load_coefficients(name) for name in coefficients]
@@ -213,8 +214,8 @@ def _print(sweep: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from spk2loihi import formatting as fmt
     from spk2loihi.data import formatted
-    from spk2loihi.energy import formatting as fmt
 
     console = Console(width=None if Console().is_terminal else _TABLE_WIDTH)
     table = Table()

@@ -23,7 +23,7 @@ from spk2loihi.cli.common import (
     timesteps_option,
 )
 from spk2loihi.errors import UserError
-from spk2loihi.export import read_network, staggered
+from spk2loihi.network import read_network, staggered
 from spk2loihi.progress import progress_bar
 
 _SAMPLES = 8

@@ -8,6 +8,7 @@ from spk2loihi.energy.coefficient_registry import (
     load_coefficients,
 )
 from spk2loihi.energy.coefficients import Coefficient, CoefficientSet
+from spk2loihi.energy.energy_report import build_report
 from spk2loihi.energy.estimate import (
     Energy,
     ann_energy_pj,
@@ -17,9 +18,6 @@ from spk2loihi.energy.estimate import (
     stage_energy,
     t_times_density,
 )
-from spk2loihi.energy.page import render_html
-from spk2loihi.energy.report import build_report, write_report
-from spk2loihi.energy.summary import summarise_network
 
 __all__ = [
     "BUILTIN_SETS",
@@ -35,9 +33,6 @@ __all__ = [
     "load_coefficients",
     "network_energy",
     "not_included",
-    "render_html",
     "stage_energy",
-    "summarise_network",
     "t_times_density",
-    "write_report",
 ]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spk2loihi.export.network import Encoding
-from spk2loihi.export.soma import Gelu, LayerNorm, Softmax
+from spk2loihi.network.network import Encoding
+from spk2loihi.network.soma import Gelu, LayerNorm, Softmax
 
 SetKind = Literal["chip", "arithmetic"]
 

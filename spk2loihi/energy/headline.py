@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spk2loihi.energy import formatting as fmt
+from spk2loihi import formatting as fmt
 from spk2loihi.energy.coefficients import CoefficientSet
 
 

@@ -1,7 +1,1 @@
-"""The integer network, its file, and the way there from a trained student."""
-
-from spk2loihi.export.network import Network, Stage, staggered
-from spk2loihi.export.reader import read_network
-from spk2loihi.export.writer import write_network
-
-__all__ = ["Network", "Stage", "read_network", "staggered", "write_network"]
+"""From a trained student to its integer network."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spk2loihi.export.bounds import check_limits
 from spk2loihi.export.fold import fold
-from spk2loihi.export.network import Encoding, Network, Schedule, staggered
-from spk2loihi.export.writer import write_network
 from spk2loihi.files import sha256
+from spk2loihi.network.bounds import check_limits
+from spk2loihi.network.network import Encoding, Network, Schedule, staggered
+from spk2loihi.network.writer import write_network
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.versions import versions
 

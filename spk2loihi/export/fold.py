@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spk2loihi.errors import UserError
-from spk2loihi.export.bounds import check_limits
-from spk2loihi.export.network import Attention, Embedding, Network, Stage, SynapseGroup
-from spk2loihi.export.soma import (
+from spk2loihi.models import SpikingBertForSequenceClassification
+from spk2loihi.models.affine import FoldableAffine, ScoreAffine
+from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, Synapses, SynapticLinear, skip_parts
+from spk2loihi.models.spiking_bert import SpikingLayer
+from spk2loihi.network.bounds import check_limits
+from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.soma import (
     GAMMA_BITS,
     P_BITS,
     X_BITS,
@@ -25,10 +29,6 @@ from spk2loihi.export.soma import (
     Softmax,
     Soma,
 )
-from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.affine import FoldableAffine, ScoreAffine
-from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, Synapses, SynapticLinear, skip_parts
-from spk2loihi.models.spiking_bert import SpikingLayer
 
 
 @torch.no_grad()

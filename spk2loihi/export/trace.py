@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
-from spk2loihi.export.network import Network
-from spk2loihi.export.soma import Scale
 from spk2loihi.models import SpikingBertForSequenceClassification
+from spk2loihi.network.network import Network
+from spk2loihi.network.soma import Scale
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
-from spk2loihi.models.stage import Counts, TorchStage
+from spk2loihi.models.torch_stage import Counts, TorchStage
 
 Trains = dict[str, Tensor]
 """Spikes by stage, (steps, B, L, d), in each stage's local time: all groups of synapses are delay-aligned."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spk2loihi.models.implicit import fixed_point
 from spk2loihi.models.solvers import SolverStat
-from spk2loihi.models.stage import Counts, TorchStage
+from spk2loihi.models.torch_stage import Counts, TorchStage
 
 _GRAM_ITERATIONS = 5
 

@@ -1,6 +1,6 @@
 """GELU and softmax with I-BERT's polynomials (Kim et al. 2021, arXiv 2101.01321, table 1), in floats.
 
-The student trains with the functions its integer network computes (`spk2loihi.export.soma`), not with those of its
+The student trains with the functions its integer network computes (`spk2loihi.network.soma`), not with those of its
 teacher: GELU differs by up to 0.018, the exponential by up to 0.3 %.
 """
 

@@ -23,7 +23,7 @@ from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.solvers import SolverStat
-from spk2loihi.models.stage import Counts, TorchStage
+from spk2loihi.models.torch_stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
 #: Embedding tables are read on the host, not from synapses: 16 bits.

@@ -19,7 +19,7 @@ from spk2loihi.models.affine import FoldableAffine
 from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import SynapticLinear
-from spk2loihi.models.stage import Counts, Drive, TorchStage
+from spk2loihi.models.torch_stage import Counts, Drive, TorchStage
 
 if TYPE_CHECKING:
     from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification, SpikingLayer

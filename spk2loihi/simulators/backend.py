@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.export.bounds import check_settling, worst_step
-from spk2loihi.export.network import Encoding, Network, Schedule
 from spk2loihi.limits import MEMBRANE_MAX
+from spk2loihi.network.bounds import check_settling, worst_step
+from spk2loihi.network.network import Encoding, Network, Schedule
 from spk2loihi.simulators.counters import Counts, EventSums, Settled
 
 Trains = dict[str, NDArray[np.int8]]

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.export.network import Network, Schedule, Stage
-from spk2loihi.export.soma import SYNAPTIC
+from spk2loihi.network.network import Network, Schedule, Stage
+from spk2loihi.network.soma import SYNAPTIC
 
 Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spk2loihi.errors import UserError
-from spk2loihi.export.network import Encoding, Network, Schedule
+from spk2loihi.network.network import Encoding, Network, Schedule
 from spk2loihi.simulators.backend import Backend
 
 
 def _emulator(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
-    from spk2loihi.simulators.emulator import Emulator
-    from spk2loihi.simulators.settling import SettlingEmulator
+    from spk2loihi.simulators.emulator.emulator import Emulator
+    from spk2loihi.simulators.emulator.settling_emulator import SettlingEmulator
 
     if schedule == "settling":
         return SettlingEmulator(network, schedule, encoding, steps)
@@ -19,7 +19,7 @@ def _emulator(network: Network, schedule: Schedule, encoding: Encoding, steps: i
 
 
 def _stepped(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
-    from spk2loihi.simulators.emulator import Emulator
+    from spk2loihi.simulators.emulator.emulator import Emulator
 
     if schedule == "settling":  # is always stepped
         return _emulator(network, schedule, encoding, steps)

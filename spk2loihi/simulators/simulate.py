@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from spk2loihi.data import Encoded, Examples, collate, length_sorted_batches, predictions, score, tokenise
 from spk2loihi.errors import UserError
-from spk2loihi.export.network import Network
+from spk2loihi.network.network import Network
 from spk2loihi.simulators.backend import Backend
 from spk2loihi.simulators.counters import StageOps, count_operations
 

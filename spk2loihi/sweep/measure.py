@@ -9,8 +9,8 @@ from typing import Any
 
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
 from spk2loihi.errors import UserError
-from spk2loihi.export import Network, read_network
 from spk2loihi.files import sha256, write_json
+from spk2loihi.network import Network, read_network
 from spk2loihi.simulators import create_backend, encode, simulate, summary
 from spk2loihi.sweep.ways import Way
 from spk2loihi.versions import versions

@@ -15,7 +15,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.training.evaluation import LabelledData
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings
 from spk2loihi.training.objective import FineTuning
-from spk2loihi.training.state import RunState
+from spk2loihi.training.run_state import RunState
 from spk2loihi.training.teacher import Teacher
 
 

@@ -19,7 +19,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.progress import progress_bar
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.processes import process_mean, process_sum, share
-from spk2loihi.training.state import Interval, RunState
+from spk2loihi.training.run_state import Interval, RunState
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
 _MAX_GRADIENT_NORM = 1.0

@@ -21,9 +21,9 @@ from spk2loihi.data import (
     tokenise_corpus,
 )
 from spk2loihi.errors import UserError
+from spk2loihi.training.distillation_stages import Stage
 from spk2loihi.training.evaluation import LabelledData
 from spk2loihi.training.settings import TrainSettings
-from spk2loihi.training.stages import Stage
 from spk2loihi.training.teacher import Teacher
 
 #: One text of a corpus in so many is held out, and at most so many are.

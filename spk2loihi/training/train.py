@@ -16,6 +16,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import fine_tune
 from spk2loihi.training.layer_map import layer_map
@@ -23,10 +24,9 @@ from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
 from spk2loihi.training.objective import Distillation
 from spk2loihi.training.processes import accelerator as make_accelerator
+from spk2loihi.training.run_state import Interval, RunState, remove_leftovers
 from spk2loihi.training.sentences import Sentences
 from spk2loihi.training.settings import TrainSettings
-from spk2loihi.training.stages import Stage, stages
-from spk2loihi.training.state import Interval, RunState, remove_leftovers
 from spk2loihi.training.student import (
     build_student,
     copy_outputs,

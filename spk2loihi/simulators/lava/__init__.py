@@ -3,6 +3,6 @@
 Importing this package needs no Lava; making a backend does.
 """
 
-from spk2loihi.simulators.lava.runtime import LavaBackend, Loihi2Backend
+from spk2loihi.simulators.lava.lava_backend import LavaBackend, Loihi2Backend
 
 __all__ = ["LavaBackend", "Loihi2Backend"]

@@ -13,9 +13,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
-from spk2loihi.export.network import Stage
+from spk2loihi.network.network import Stage
 from spk2loihi.simulators.lava.channels import DirectInPort
-from spk2loihi.simulators.lava.shared import HostMemory, Shape, StageMemory, Timing
+from spk2loihi.simulators.lava.shared_memory import HostMemory, Shape, StageMemory, Timing
 
 IntArray = NDArray[np.int64]
 

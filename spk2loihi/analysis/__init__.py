@@ -1,0 +1,1 @@
+"""Analyses: a network and its runs in, numbers out."""

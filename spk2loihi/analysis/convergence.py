@@ -1,0 +1,91 @@
+"""How fast average spiking rates (ASR) of a pipelined run approach the equilibrium as T grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spk2loihi.data import Encoded, collate, predictions, score
+from spk2loihi.files import plain
+from spk2loihi.network.network import Network
+from spk2loihi.simulators.backend import pipelined_overflow
+from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.simulate import pad_id
+
+STEPS = (1, 2, 4, 8, 16, 32, 64)
+_FITTED = 3  # steps, the last: the law is that of long runs, before which deep stages have not heard from shallow ones
+_RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): finer than any run above
+
+
+def measure_convergence(
+    network: Network, encoded: list[Encoded], labels: Sequence[float], steps: tuple[int, ...] = STEPS
+) -> dict[str, Any]:
+    """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
+
+    One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
+    which a pipelined run would be refused are left out.
+    """
+    steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
+    batch = collate(encoded, pad_id(network))
+    reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
+    run = Emulator(network, "pipelined", steps=max(steps)).run(batch, record=True)
+    assert run.trains is not None
+    most = network.timesteps * _RESOLUTION
+    errors: dict[str, list[float]] = {}
+    for name, train in run.trains.items():
+        equilibrium = reference[name].numpy() / most
+        alive = max(1, np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape)))
+        errors[name] = []
+        spikes = np.zeros_like(equilibrium)
+        for before, t in zip((0, *steps), steps, strict=False):
+            spikes += train[before:t].sum(0)
+            errors[name].append(float(np.abs(spikes / t - equilibrium).sum() / alive))
+    scores = []
+    for t in steps:
+        logits = Emulator(network, "pipelined", steps=t).logits(run.trains, batch)
+        scores.append(score(network.task["metric"], predictions(logits), np.array(labels)))
+    return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
+
+
+def _alive(network: Network, name: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+    stage = network[name]
+    rows = mask[:, :1] if stage.tokens == "first" else mask
+    return rows[:, None, :, None] & mask[:, None, None, :] if stage.is_scores else rows[..., None]
+
+
+def convergence_data(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given curves with ``overall`` (mean over stages if not given), ``fitted_exponent`` (theory: -1) of the last
+    three steps, and ``fitted_from``, the first of them.
+
+    Args:
+        given: the ``convergence`` of `build_report`.
+
+    Raises:
+        ValueError: a curve has not one point per step.
+    """
+    data: dict[str, Any] = plain(dict(given))
+    steps, errors = data["steps"], data["mean_abs_error"]
+    overall = data.get("overall") or [sum(column) / len(column) for column in zip(*errors.values(), strict=True)]
+    for name, curve in {**errors, "overall": overall, "score": data.get("score") or steps}.items():
+        if len(curve) != len(steps) or not steps:
+            raise ValueError(f"convergence curve {name} has {len(curve)} points for {len(steps)} steps")
+    last = slice(-_FITTED, None)
+    return {
+        **data,
+        "overall": overall,
+        "fitted_exponent": _exponent(steps[last], overall[last]),
+        "fitted_from": steps[last][0],
+    }
+
+
+def _exponent(steps: Sequence[float], errors: Sequence[float]) -> float | None:
+    """Least-squares slope of log error against log steps; None with fewer than two positive errors."""
+    points = [(math.log(t), math.log(e)) for t, e in zip(steps, errors, strict=True) if e > 0]
+    if len(points) < 2:
+        return None
+    mean_t, mean_e = (sum(axis) / len(points) for axis in zip(*points, strict=True))
+    spread = sum((t - mean_t) ** 2 for t, _ in points)
+    return sum((t - mean_t) * (e - mean_e) for t, e in points) / spread if spread else None

@@ -1,0 +1,194 @@
+"""The integer network: what `model.net` holds and what every backend runs. Pure data, integers only.
+
+A network is a directed acyclic graph of *stages*. A stage is a population of soft-reset integrate-and-fire neurons
+behind a fire gate; its drive comes from synapse groups (linear) or from an attention product (bilinear), passes an
+optional integer soma function, and is fired against one integer threshold.
+
+Spike counts ``n`` of a stage, given its summed drive ``U`` over a window of ``T`` steps (``z`` is the soma function or
+the identity)::
+
+    n = clip(floor((z(U) + threshold // 2) / threshold), -T if signed else 0, T)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.errors import UserError
+from spk2loihi.network.soma import Soma
+
+Schedule = Literal["windowed", "pipelined", "settling"]
+Encoding = Literal["rate", "graded"]
+
+
+@dataclass(frozen=True)
+class SynapseGroup:
+    """Token-wise linear synapses: a spike of value s on input j adds ``s * weight[i, j] << exponent[j]`` to neuron i.
+
+    The exponent is shared by the synapses of an axon (Loihi's wgtExp). ``delay`` is in steps beyond the one step every
+    synapse takes; it aligns groups of unequal depth.
+    """
+
+    source: str
+    weight: NDArray[np.int64]  # mantissas: (d_out, d_in), or (d,) for the one-to-one synapses of a skip connection
+    exponent: NDArray[np.int64]  # (d_in,)
+    delay: int = 0
+
+    @cached_property
+    def scaled(self) -> NDArray[np.int64]:
+        """Weights with their exponents applied, shaped as ``weight``."""
+        return self.weight << self.exponent
+
+    @property
+    def one_to_one(self) -> bool:
+        return self.weight.ndim == 1
+
+    @cached_property
+    def fan_out(self) -> NDArray[np.int64]:
+        """Existing synapses (non-zero weights) per input channel, (d_in,)."""
+        nonzero = self.weight != 0
+        return (nonzero if self.one_to_one else nonzero.sum(0)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Bilinear drive from two spiking populations, kept in fast weights (the counts of either side).
+
+    ``scores``:  U[h, i, j] = sum_c left[i, h, c] * right[j, h, c]   (left = query, right = key)
+    ``context``: U[i, h, c] = sum_j left[h, i, j] * right[j, h, c]   (left = score spikes, right = value)
+    """
+
+    kind: Literal["scores", "context"]
+    left: str
+    right: str
+    left_delay: int = 0
+    right_delay: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One population. Neurons are (tokens, channels), or (heads, tokens, tokens) for attention scores."""
+
+    name: str  # e.g. "layer.0.query"
+    depth: int  # window index: the stage fires in steps depth*T+1 ... (depth+1)*T
+    channels: int  # d; for scores the number of heads
+    threshold: int
+    synapses: tuple[SynapseGroup, ...] = ()
+    attention: Attention | None = None
+    heads: int = 1  # of an attention drive
+    bias: NDArray[np.int64] | None = None  # (d,), added on each of the T steps of the integration window
+    soma: Soma | None = None
+    signed: bool = True  # spikes of -1 as well as +1
+    tokens: Literal["all", "first"] = "all"  # "first": exists for the [CLS] token only
+    fires: bool = True  # False: a readout, whose membrane is the result
+    unit: float = 1.0  # float value of one spike (of one unit of U for a readout)
+    unit_exponent: NDArray[np.int64] | None = None  # (d,): the value of channel c is unit * 2**unit_exponent[c]
+    max_drive: int = 0  # proven bound on |U| and |membrane|
+
+    @property
+    def is_scores(self) -> bool:
+        return self.attention is not None and self.attention.kind == "scores"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        if self.attention is not None:
+            return (self.attention.left, self.attention.right)
+        return tuple(g.source for g in self.synapses)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Host-side lookup: U = word[id] + position[p] + token_type[t], then the first stage's soma function."""
+
+    word: NDArray[np.int64]  # (vocabulary, d)
+    position: NDArray[np.int64]  # (positions, d)
+    token_type: NDArray[np.int64]  # (types, d)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything needed to run: no sidecar, no checkpoint. ``stages`` are in topological order, embedding first."""
+
+    timesteps: int  # T
+    max_tokens: int  # L: the token axis of the file, padding included
+    stages: tuple[Stage, ...]
+    embedding: Embedding
+    tokenizer: str  # tokenizer.json of Hugging Face `tokenizers`
+    task: dict[str, Any]  # spk2loihi.data TaskSpec, plus labels and metric
+    config: dict[str, Any]  # SpikingBertConfig
+    weight_bits: float = 8
+    schedule: Schedule = "windowed"
+    encoding: Encoding = "rate"
+    stagger: int = 1  # settling: steps by which a stage starts after those of the depth before it, 0 to T
+    provenance: dict[str, Any] = field(default_factory=dict)  # seed, versions, checksums, scores of model and teacher
+
+    def __getitem__(self, name: str) -> Stage:
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Stage]:
+        return {s.name: s for s in self.stages}
+
+    @property
+    def input(self) -> Stage:
+        return self.stages[0]
+
+    @property
+    def readout(self) -> Stage:
+        return self.stages[-1]
+
+    def latency_steps(self, schedule: Schedule, steps: int) -> int:
+        """Time steps until the readout holds the answer, for a window (or a pipelined run) of ``steps``.
+
+        Settling: ``steps`` themselves, those until the network is silent.
+        """
+        depth = self.readout.depth
+        if schedule == "settling":
+            return steps
+        return depth * steps + 1 if schedule == "windowed" else depth + steps
+
+    def settling_start(self, stage: Stage) -> int:
+        """Settling: the step at which a stage gets its bias and may fire for the first time."""
+        return stage.depth * self.stagger + 1
+
+    def settled_steps(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Settling: steps after which the readout holds the answer, for the last steps with a spike."""
+        return np.maximum(last + 1, self.settling_start(self.readout))
+
+    def settling_bound(self) -> int:
+        """Settling: steps after which the network is silent and the readout holds the answer, whatever the input.
+
+        A tracer moves by at most T - low after the sources have fallen silent, and by at most T if it starts then.
+        """
+        last: dict[str, int] = {}
+        for stage in self.stages:
+            if stage.fires:
+                sources = max((last[source] for source in stage.sources), default=0)
+                span = self.timesteps * (2 if stage.signed and stage.depth else 1)
+                last[stage.name] = max(sources + span, self.settling_start(stage) - 1 + self.timesteps)
+        return max(*last.values(), self.settling_start(self.readout) - 1) + 1
+
+
+def staggered(network: Network, schedule: str, stagger: int | None) -> Network:
+    """``network`` with another stagger of its settling schedule, if one is given.
+
+    Raises:
+        UserError: it is out of range, or the schedule has none.
+    """
+    if stagger is None:
+        return network
+    if schedule != "settling":
+        raise UserError(
+            f"--stagger is {stagger}, but the {schedule} schedule has none: use it with --schedule settling"
+        )
+    if not 0 <= stagger <= network.timesteps:
+        raise UserError(
+            f"--stagger is {stagger}, but stages start 0 to T = {network.timesteps} steps after one another: choose a "
+            "number between"
+        )
+    return replace(network, stagger=stagger)

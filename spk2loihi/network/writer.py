@@ -1,0 +1,141 @@
+"""Write `model.net`: netx HDF5 with this project's extension."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.files import write_atomically
+from spk2loihi.limits import THRESHOLD_MAX
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, stage_to_dict
+from spk2loihi.network.network import Network, Stage
+
+_NO_LEAK_CURRENT = 4096  # iDecay: the synaptic current lasts one step, so the membrane integrates it
+_NO_LEAK_VOLTAGE = 0  # vDecay
+
+
+def write_network(network: Network, path: Path) -> None:
+    """Write atomically: the file is complete or it is not there."""
+    write_atomically(path, lambda temporary: _write(network, temporary))
+
+
+def _write(network: Network, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        extension = file.create_group(EXTENSION)
+        meta = {
+            "format": FORMAT,
+            "version": VERSION,
+            "timesteps": network.timesteps,
+            "max_tokens": network.max_tokens,
+            "schedule": network.schedule,
+            "encoding": network.encoding,
+            "stagger": network.stagger,
+            "weight_bits": network.weight_bits,
+            "neuron": NEURON_RULES,
+            "task": network.task,
+            "config": network.config,
+            "provenance": network.provenance,
+        }
+        extension["meta"] = _text(json.dumps(meta))
+        extension["tokenizer"] = _text(network.tokenizer)
+        for name in ("word", "position", "token_type"):
+            _array(extension, f"embedding/{name}", getattr(network.embedding, name))
+        layers = _Layers(file, network)
+        for stage in network.stages:
+            layers.write(stage)
+        extension.attrs[CHECKSUM] = seal(file)
+
+
+class _Layers:
+    """Writes stages as netx layers, numbered from 0; a stage with two sources is preceded by a `concat` layer."""
+
+    def __init__(self, file: h5py.File, network: Network) -> None:
+        self.root = file.create_group("layer")
+        self.network = network
+        self.number: dict[str, int] = {}
+
+    def write(self, stage: Stage) -> None:
+        if stage.attention is not None:
+            group = self._layer("attention", stage.channels)
+            group["layers"] = np.array([self.number[stage.attention.left], self.number[stage.attention.right]])
+        elif not stage.synapses:
+            group = self._layer("input", stage.channels)
+        else:
+            group = self._conv(stage)
+        if stage.synapses or stage.attention is not None:
+            self._neuron(group, stage)
+        group[f"{EXTENSION}/meta"] = _text(json.dumps(stage_to_dict(stage)))
+        self.number[stage.name] = int(group.name.rsplit("/", 1)[-1])
+
+    def _layer(self, kind: str, channels: int) -> h5py.Group:
+        group = self.root.create_group(str(len(self.root)))
+        group["type"] = np.array([kind.encode()], dtype="S10")
+        group["shape"] = np.array([channels, 1, self.network.max_tokens])  # (z, y, x): netx reverses it
+        return group
+
+    def _conv(self, stage: Stage) -> h5py.Group:
+        sources = [self.number[g.source] for g in stage.synapses]
+        weight = np.concatenate([np.diag(g.weight) if g.one_to_one else g.weight for g in stage.synapses], axis=1)
+        if len(sources) > 1:
+            concat = self._layer("concat", weight.shape[1])
+            concat["layers"] = np.array(sources)
+        group = self._layer("conv", stage.channels)
+        if len(sources) == 1:
+            group["layers"] = np.array(sources)
+        _array(group, "weight", weight[:, :, None, None])  # (d_out, d_in, 1, 1)
+        _array(group, "bias", stage.bias)
+        group["inChannels"], group["outChannels"] = weight.shape[1], weight.shape[0]
+        group["kernelSize"] = group["stride"] = group["dilation"] = np.array([1, 1])
+        group["padding"] = np.array([0, 0])
+        group["groups"] = 1
+        return group
+
+    def _neuron(self, group: h5py.Group, stage: Stage) -> None:
+        neuron = group.create_group("neuron")
+        neuron["type"] = np.array([b"CUBA"], dtype="S10")
+        neuron["iDecay"], neuron["vDecay"], neuron["refDelay"] = _NO_LEAK_CURRENT, _NO_LEAK_VOLTAGE, 1
+        neuron["vThMant"] = stage.threshold if stage.fires else THRESHOLD_MAX
+        neuron["gradedSpike"] = False
+
+
+def _text(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+
+
+def _array(group: h5py.Group, name: str, array: Any) -> None:
+    """Store integers in the narrowest signed type that holds them, compressed."""
+    largest = max(int(array.max(initial=0)), -int(array.min(initial=0)) - 1)
+    dtype = next(t for t in (np.int8, np.int16, np.int32, np.int64) if largest <= np.iinfo(t).max)
+    group.create_dataset(name, data=array.astype(dtype), compression="gzip", compression_opts=4, shuffle=True)
+
+
+def dataset_digest(dataset: h5py.Dataset) -> str:
+    """SHA-256 of a dataset's type, shape and values."""
+    array = np.ascontiguousarray(dataset[()])
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def list_digest(digests: dict[str, str]) -> str:
+    """SHA-256 over all dataset names and their digests: a missing or added dataset changes it."""
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def seal(file: h5py.File) -> str:
+    """Put a checksum on every dataset; returns the digest of the list of them."""
+    digests: dict[str, str] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            digests[name] = dataset_digest(item)
+            item.attrs[CHECKSUM] = digests[name]
+
+    file.visititems(visit)
+    return list_digest(digests)

@@ -1,0 +1,92 @@
+"""Dense weights as the stock loader and Lava's Dense model fit them into 8 bits, with all the loss that takes."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from spk2loihi.errors import UserError
+from spk2loihi.netx.hdf5_access import IntArray
+
+_MIXED_MIN, _MIXED_MAX = -256, 254  # netx clips mixed-sign weights to these
+_WEIGHT_BITS = 8
+
+
+def fitted_weights(blocks: list[IntArray], label: str) -> tuple[list[IntArray], int]:
+    """Mantissas of the blocks of one matrix, and the right shift of their sums; warns where Lava changes a weight.
+
+    Args:
+        blocks: (neurons, inputs) each: the matrix, or the feed-forward and the recurrent part of a ``dense_rec``,
+            which netx optimises together but which are two synapse processes.
+
+    Raises:
+        UserError: all weights are zero, which the stock loader cannot scale.
+    """
+    shifted, shift, kept_bits = _optimise(np.hstack(blocks), label)
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    mantissas = [_fit(block, kept_bits) for block in np.split(shifted, ends, axis=1)]
+    changed = sum(
+        int(np.count_nonzero(mantissa != block << shift)) for mantissa, block in zip(mantissas, blocks, strict=True)
+    )
+    if changed:
+        size, low, high = shifted.size, min(int(b.min()) for b in blocks), max(int(b.max()) for b in blocks)
+        warnings.warn(
+            f"{label}: stock Lava changes {changed} of {size} weights ({low} to {high}) when it fits them into 8 bits: "
+            f"keep mixed signs within {_MIXED_MIN} to {_MIXED_MAX}, one sign within 255, and add a positive weight "
+            "where none but a zero is above the rest",
+            stacklevel=2,
+        )
+    return mantissas, shift
+
+
+def _optimise(weight: IntArray, label: str) -> tuple[IntArray, int, int]:
+    """``optimize_weight_bits`` of lava/lib/dl/netx/utils.py: shifted weights, the shift, and ``num_weight_bits``.
+
+    Mixed-sign weights are clipped to -256 ... 254 and shifted left as far as 8 bits and sign hold; the shift is taken
+    back from the sum. Weights of one sign beyond 8 bits would be shifted left by a negative count: NumPy makes all of
+    them 0.
+    """
+    largest, smallest = int(weight.max()), int(weight.min())
+    if largest == smallest == 0:
+        raise UserError(f"{label}: all weights are zero, which stock netx cannot load: leave the layer out")
+    if (largest > _MIXED_MAX and smallest < 0) or (smallest < _MIXED_MIN and largest > 0):
+        weight = np.clip(weight, _MIXED_MIN, _MIXED_MAX)
+        largest, smallest = int(weight.max()), int(weight.min())
+    signed = largest >= 0 > smallest
+    if signed:
+        scale = min(127 / largest if largest else np.inf, -128 / smallest)
+    else:
+        scale = -256 / smallest if largest < 0 else 255 / largest
+    shift = int(np.floor(np.log2(scale))) + signed
+    if shift < 0:
+        return np.zeros_like(weight), 0, _WEIGHT_BITS
+    return weight << shift, shift, _WEIGHT_BITS - shift - (_spare_bits(weight) - signed)
+
+
+def _fit(weight: IntArray, kept_bits: int) -> IntArray:
+    """``clip_weights`` and ``truncate_weights`` of lava/utils/weightutils.py, as Lava's Dense calls them.
+
+    They look at the signs anew, as netx does not pass its own ``sign_mode`` on. Three consequences are kept as they
+    are in Lava:
+
+    - Where the largest weight is 0, netx counts the matrix as mixed, but Lava's Dense counts it as inhibitory, with
+      magnitudes up to 255: a weight the shift brought to -256 becomes -255, which truncation makes -128. So the -1 of
+      a matrix of 0 and -1 work as -1/2, rounded down.
+    - Where netx counts mixed signs and Lava's Dense does not (also in one part of a ``dense_rec``), truncation can be
+      by -1 bits, and all weights become 0.
+    - For the limit of 255, a matrix of nothing but -256 becomes 0.
+    """
+    mixed = int(weight.max()) > 0 > int(weight.min())
+    dropped = _WEIGHT_BITS - kept_bits + mixed
+    if dropped < 0:
+        return np.zeros_like(weight)
+    if mixed:
+        return (np.clip(weight, -(2**_WEIGHT_BITS), 2**_WEIGHT_BITS - 1) >> dropped) << dropped
+    magnitude = np.minimum(np.abs(weight), 2**_WEIGHT_BITS - 1)
+    return np.sign(weight) * ((magnitude >> dropped) << dropped)
+
+
+def _spare_bits(weight: IntArray) -> int:
+    """Low bits, at most 8, that are zero in every weight."""
+    return next((bits for bits in range(_WEIGHT_BITS, 0, -1) if not (weight % 2**bits).any()), 0)

@@ -1,0 +1,142 @@
+"""netx ``neuron`` groups to neuron models, as ``Network.get_neuron_params`` of lava/lib/dl/netx/hdf5.py reads them."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.netx.hdf5_access import Shape, number_of, numbers_of, refusal, type_of
+from spk2loihi.netx.lif import HardResetLif
+from spk2loihi.netx.neuron_model import Neuron
+from spk2loihi.netx.number_types import INT32_MAX, Array
+from spk2loihi.netx.resonator import Resonator, lava_decays
+from spk2loihi.netx.sigma_delta import Delta, Sigma, SigmaDelta
+
+# What a dense layer without a neuron gets: `Network.create_dense` of lava/lib/dl/netx/hdf5.py. It is called a non-leaky
+# integrator there, but the decays are swapped: u integrates, v follows it, and never passes 2**17 << 6.
+_DEFAULT_CURRENT_DECAY, _DEFAULT_VOLTAGE_DECAY, _DEFAULT_THRESHOLD = 0, 4096, 1 << 17
+
+_SDNN_STATE_BITS = 6  # state_exp: SDNN thresholds and biases are shifted by it and by spike_exp, in 32 bits
+
+
+def read_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: int, complex_drive: bool = False) -> Neuron:
+    """The neurons of a dense, dense_rec or conv layer.
+
+    Raises:
+        UserError: stock netx cannot load them, or takes them for something else.
+    """
+    if "neuron" not in group:
+        if type_of(group) == "conv":
+            raise refusal(group, number, "it has no neuron, which stock netx cannot load", "export it again")
+        if complex_drive:
+            raise refusal(group, number, "it has complex weights but no neuron", "give it an RF neuron")
+        return HardResetLif(
+            shape,
+            current_decay=np.array(_DEFAULT_CURRENT_DECAY),
+            voltage_decay=np.array(_DEFAULT_VOLTAGE_DECAY),
+            threshold=np.array(_DEFAULT_THRESHOLD),
+            bias=_lif_bias(group, number, shape),
+        )
+    kind = _kind(group, number)
+    if ("RF" in kind) != complex_drive:
+        needs = "weights of two parts, weight/real and weight/imag" if "RF" in kind else "real weights"
+        raise refusal(group, number, f"neurons of type {kind} need {needs}", "export it again")
+    if "RF" in kind:
+        return _read_resonator(group, number, shape)
+    if kind == "SDNN":
+        return _read_sigma_delta(group, number, shape, spike_exp)
+    return _read_lif(group["neuron"], number, shape, _lif_bias(group, number, shape))
+
+
+def read_input_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
+    """The neurons of an input layer."""
+    kind, neuron = _kind(group, number), group["neuron"]
+    if kind == "SDNN":
+        return Delta(shape, _sdnn_number(neuron, number, number_of(neuron, number, "vThMant"), spike_exp), spike_exp)
+    if kind not in ("CUBA", "LOIHI"):
+        raise refusal(group, number, f"stock netx has no input neurons of type {kind}", "use CUBA, LOIHI or SDNN")
+    lif = _read_lif(neuron, number, shape, np.zeros(shape, np.int16))
+    return HardResetLif(shape, lif.current_decay, lif.voltage_decay, lif.threshold, lif.bias, bias_driven=True)
+
+
+def _kind(group: h5py.Group, number: int) -> str:
+    neuron = group["neuron"]
+    kind = type_of(neuron)
+    if kind not in ("CUBA", "LOIHI", "SDNN") and "RF" not in kind:
+        raise refusal(group, number, f"neurons of type {kind} are unknown to stock netx", "use CUBA, LOIHI, SDNN or RF")
+    if "messageBits" in neuron:
+        raise refusal(group, number, "its neurons have messageBits, which stock netx cannot run", "leave them out")
+    graded = neuron.get("gradedSpike")
+    if kind != "SDNN" and isinstance(graded, h5py.Dataset) and np.any(graded[()]):
+        raise refusal(
+            group, number, f"stock netx takes graded spikes of {kind} for spikes of 1", "set gradedSpike to 0"
+        )
+    return kind
+
+
+def _read_lif(neuron: h5py.Group, number: int, shape: Shape, bias: NDArray[np.int16]) -> HardResetLif:
+    i_decay, v_decay, threshold = (_each(neuron, number, name, shape) for name in ("iDecay", "vDecay", "vThMant"))
+    return HardResetLif(shape, i_decay, v_decay, threshold, bias)
+
+
+def _each(neuron: h5py.Group, number: int, name: str, shape: Shape) -> Array:
+    """One integer for the layer, for each channel or for each neuron: Lava broadcasts what netx hands it."""
+    values = numbers_of(neuron, number, name)
+    if values.size != 1 and values.shape not in (shape[-1:], shape):
+        raise refusal(neuron, number, f"{name} of shape {values.shape} does not fit neurons {shape}", "give one number")
+    if np.abs(values).max(initial=0) > INT32_MAX:
+        raise refusal(neuron, number, f"{name} is {values.reshape(-1)[:3].tolist()}", "give numbers of at most 32 bits")
+    return values.reshape(()) if values.size == 1 else values
+
+
+def _read_sigma_delta(group: h5py.Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
+    neuron = group["neuron"]
+    if "sigma_output" in neuron:
+        if not np.any(neuron["sigma_output"][()]):
+            raise refusal(group, number, "stock netx takes sigma_output 0 for 1", "leave sigma_output out")
+        if "bias" in group:
+            raise refusal(group, number, "stock netx cannot load a bias with sigma_output", "leave the bias out")
+        return Sigma(shape)
+    if "activation" in neuron and (name := _text(neuron["activation"])) != "relu":
+        raise refusal(group, number, f"stock netx takes activation {name} for relu", "use relu")
+    bias = read_bias(group, number, shape)
+    _sdnn_number(neuron, number, int(np.abs(bias).max()), spike_exp, "bias")
+    threshold = _sdnn_number(neuron, number, number_of(neuron, number, "vThMant"), spike_exp)
+    return SigmaDelta(shape, threshold, bias, spike_exp)
+
+
+def _sdnn_number(neuron: h5py.Group, number: int, value: int, spike_exp: int, name: str = "vThMant") -> int:
+    limit = INT32_MAX >> (spike_exp + _SDNN_STATE_BITS)
+    if abs(value) > limit:
+        raise refusal(neuron, number, f"{name} {value} passes 32 bits in Lava's units", f"stay within {limit}")
+    return value
+
+
+def _read_resonator(group: h5py.Group, number: int, shape: Shape) -> Resonator:
+    neuron, kind = group["neuron"], type_of(group["neuron"])
+    if "bias" in group:
+        raise refusal(group, number, "stock netx ignores the bias of complex layers", "leave the bias out")
+    sine, cosine = lava_decays(*(_each(neuron, number, name, shape) for name in ("sinDecay", "cosDecay")))
+    return Resonator(shape, sine, cosine, number_of(neuron, number, "vThMant"), izhikevich="PHASE" not in kind)
+
+
+def _lif_bias(group: h5py.Group, number: int, shape: Shape) -> NDArray[np.int16]:
+    """Lava keeps the low 16 bits of each bias."""
+    return read_bias(group, number, shape).astype(np.int16)
+
+
+def read_bias(group: h5py.Group, number: int, shape: Shape) -> Array:
+    """One bias a layer (dense), a channel (conv) or a neuron."""
+    if "bias" not in group:
+        return np.zeros(shape, np.int64)
+    bias = numbers_of(group, number, "bias", cast=True)
+    if bias.shape not in ([(), (1,), shape] if len(shape) == 1 else [shape[-1:], shape]):
+        raise refusal(group, number, f"bias {bias.shape} does not fit neurons {shape}", "give one a channel")
+    if np.abs(bias).max() > INT32_MAX:
+        raise refusal(group, number, f"a bias of {np.abs(bias).max()} passes 32 bits", "stay within -4096 to 4095")
+    return np.broadcast_to(bias, shape)
+
+
+def _text(dataset: h5py.Dataset) -> str:
+    return bytes(np.asarray(dataset[()]).reshape(-1)[0]).decode("ascii", "replace")

@@ -1,0 +1,120 @@
+"""`energy.html`: the report dictionary as one self-contained page.
+
+The page embeds `energy.json` itself, and its script draws every plot from it. Each number of the page is an element
+with ``data-pointer``, the JSON pointer (RFC 6901) of the value in `energy.json`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from spk2loihi import formatting as fmt
+from spk2loihi.energy.coefficients import CHARGED_FOR
+from spk2loihi.energy.estimate import COMPONENTS
+from spk2loihi.files import write_atomically, write_json
+from spk2loihi.reporting.templates import asset, environment, page_style
+
+_SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence.js")
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "energy": fmt.energy,
+    "millijoule": lambda mj: fmt.energy(mj * 1e6),
+    "count": fmt.count,
+    "significant": fmt.significant,
+    "plain": str,
+}
+
+
+def render_html(data: Mapping[str, Any]) -> str:
+    """The page for a dictionary of `build_report`, or for one read back from `energy.json`.
+
+    Every string of the dictionary is escaped. The page loads nothing, and its content security policy allows no script
+    but its own.
+    """
+    script = "\n".join(["(() => {", *(asset(name) for name in _SCRIPTS), "})();"])
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+    def number(*path: str | int, form: str = "count") -> Markup:
+        value: Any = data
+        for key in path:
+            value = value[key]
+        if value is None:
+            return Markup("–")
+        return Markup('<data value="{}" data-pointer="{}" data-form="{}">{}</data>').format(
+            json.dumps(value), pointer(*path), form, _FORMS[form](value)
+        )
+
+    return (
+        environment()
+        .get_template("energy.html.jinja")
+        .render(
+            data=data,
+            number=number,
+            pointer=pointer,
+            flat=_flat,
+            chip_sets=[name for name, s in data["coefficients"].items() if s["kind"] == "chip"],
+            charged_for=CHARGED_FOR["chip"],
+            subtitle=_subtitle(data),
+            style=page_style(),
+            script=Markup(script),
+            script_digest=digest,
+            embedded=Markup(_embedded({"report": data, "components": COMPONENTS})),
+        )
+    )
+
+
+def write_report(path_html: str | Path, path_json: str | Path, data: Mapping[str, Any]) -> None:
+    """Write both files, each whole or not at all. The page is made before either name is touched.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    page = render_html(data)
+
+    def write_page(temporary: Path) -> None:
+        temporary.write_text(page, encoding="utf-8")
+
+    write_json(Path(path_json), dict(data))
+    write_atomically(Path(path_html), write_page)
+
+
+def pointer(*path: str | int) -> str:
+    """JSON pointer (RFC 6901) of a value."""
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def _embedded(data: Mapping[str, Any]) -> str:
+    """JSON that no HTML parser can mistake for the end of its element."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _subtitle(data: Mapping[str, Any]) -> str:
+    network = data["network"]
+    config = network.get("config", {})
+    parts = [
+        data["provenance"].get("task"),
+        config.get("preset"),
+        f"{config['num_hidden_layers']} layers × {config['hidden_size']}" if "num_hidden_layers" in config else None,
+        f"T = {network['timesteps']}",
+        f"{network['weight_bits']:g}-bit weights" if "weight_bits" in network else None,
+        f"{network['schedule']} schedule",
+        f"{network['encoding']} encoding",
+    ]
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _flat(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[str, str, str]]:
+    """Nested dictionaries as (dotted key, pointer, text) rows."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, *path, key)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield ".".join([*path[1:], key]), pointer(*path, key), text

@@ -1,0 +1,29 @@
+"""What every page of this project is made with: one way to read templates, one style."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def environment() -> Environment:
+    """The page templates. Every string is escaped, and a name nobody has given is an error."""
+    return Environment(
+        loader=PackageLoader("spk2loihi.reporting", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def asset(name: str) -> str:
+    """A script or style sheet of the pages."""
+    return (files("spk2loihi.reporting") / "assets" / name).read_text(encoding="utf-8")
+
+
+def page_style() -> Markup:
+    """Style sheet of every page: colours for light and dark, cards, boxes, figures, tables."""
+    return Markup(asset("style.css"))

@@ -1,0 +1,1 @@
+"""What several test files need: small networks, tasks, netx files, a browser."""
