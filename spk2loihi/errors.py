@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend: one sentence naming the thing, its value, the limit and the remedy.
+    """Something the user can fix: one sentence naming the thing, its value, the limit and the remedy.
 
-    The command line prints it without a traceback and exits with code 2.
+    Parameters stand in backticks under their Python names, as in "choose a smaller `max_tokens`". The command line
+    replaces them with its options (`--max-tokens`), prints the sentence without a traceback and exits with code 2.
     """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from typing import Any
 
@@ -60,10 +61,21 @@ def cli() -> None:
     """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and see what it would cost."""
 
 
+def with_options(sentence: str) -> str:
+    """An error of the library in the words of the command line: `max_tokens` becomes --max-tokens."""
+    options: dict[str, str] = {}
+    for name in _COMMANDS:
+        command: click.Command = importlib.import_module(f"spk2loihi.cli.{_COMMANDS[name]}").command
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                options.setdefault(str(parameter.name), max(parameter.opts, key=len))
+    return re.sub(r"`([a-z]\w*)`", lambda match: options.get(match[1], match[0]), sentence)
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: a `UserError` becomes one sentence on standard error and exit code 2."""
     try:
         cli.main(args=arguments, prog_name="spk2loihi")
     except UserError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {with_options(str(error))}", err=True)
         sys.exit(2)
