@@ -1,4 +1,4 @@
-"""Limits of the chip, of Lava's models of it, and of netx: each named once, with source and unit."""
+"""Number formats, and limits of the chip, of Lava's models of it and of netx: each named once, with source and unit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,22 @@ BIAS_MAX = 2 ** (BIAS_BITS - 1) - 1
 #: Largest weight mantissa of a mixed-sign synapse group. lava.lib.dl.netx.utils.optimize_weight_bits.
 WEIGHT_MAX = 254
 WEIGHT_MIN = -256
+#: Bits a synaptic weight can have; 1.58 (log2 of 3) is ternary.
+WEIGHT_BITS = (1, 1.58, 2, 3, 4, 5, 6, 7, 8)
 #: Largest shared weight exponent of a synapse group. Loihi weight exponents are signed 4-bit (Davies et al. 2018).
 WEIGHT_EXPONENT_MAX = 7
 #: Longest synaptic delay, steps. lava.lib.dl.netx.utils.num_delay_bits.
 DELAY_MAX = 62
+#: Longest window, steps: a spike count travels as a signed byte.
+TIMESTEPS_MAX = 127
+#: Bits of an embedding table's integers, signed: tables are read on the host, not from synapses.
+EMBEDDING_BITS = 16
+#: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike. Times
+#: `TIMESTEPS_MAX` it still fits the 17 bits of `vThMant`, which pipelined runs need.
+SOMA_THRESHOLD = 1024
+
+# I-BERT, table 1 (Kim et al. 2021, arXiv 2101.01321).
+#: exp(p) ~ a (p + b)**2 + c on (-ln 2, 0].
+EXP_POLYNOMIAL = (0.3585, 1.353, 0.344)
+#: erf(x) ~ sgn(x) (a (min(|x|, -b) + b)**2 + 1).
+ERF_POLYNOMIAL = (-0.2888, -1.769)

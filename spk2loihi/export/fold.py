@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spk2loihi.errors import UserError
+from spk2loihi.limits import SOMA_THRESHOLD
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
-from spk2loihi.models.neuron import SOMA_THRESHOLD, FireGate, Synapses, SynapticLinear, skip_parts
+from spk2loihi.models.neuron import FireGate, Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.spiking_bert import SpikingLayer
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup

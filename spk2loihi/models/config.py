@@ -7,14 +7,10 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from spk2loihi.errors import UserError
+from spk2loihi.limits import MEMBRANE_BITS, TIMESTEPS_MAX, WEIGHT_BITS
 from spk2loihi.models.solvers import check_solver
 
 PRESETS = ("spikingbert", "neurocore")
-#: Bits a synaptic weight can have; 1.58 (log2 of 3) is ternary.
-WEIGHT_BITS = (1, 1.58, 2, 3, 4, 5, 6, 7, 8)
-
-#: Bits of a signed membrane on Loihi (u and v are 24 bits wide; lava.proc.lif.models.AbstractPyLifModelFixed).
-_MEMBRANE_BITS = 24
 _CONTEXT_EXPONENT = 6
 _MAX_SCORE_WEIGHT = 127  # 8 signed bits
 
@@ -85,10 +81,10 @@ class SpikingBertConfig(PretrainedConfig):
     def _check(self) -> None:
         if self.preset not in PRESETS:
             raise UserError(f"preset {self.preset!r} is not known; choose one of {', '.join(PRESETS)}")
-        if not 1 <= self.timesteps <= 127:
+        if not 1 <= self.timesteps <= TIMESTEPS_MAX:
             raise UserError(
-                f"timesteps is {self.timesteps}, but a window has 1 to 127 steps (a count must fit 8 signed bits): "
-                "choose --timesteps in that range"
+                f"timesteps is {self.timesteps}, but a window has 1 to {TIMESTEPS_MAX} steps (a count must fit 8 "
+                "signed bits): choose `timesteps` in that range"
             )
         if self.weight_bits not in WEIGHT_BITS:
             raise UserError(
@@ -119,12 +115,12 @@ class SpikingBertConfig(PretrainedConfig):
     @property
     def context_exponent(self) -> int:
         """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow."""
-        room = 2 ** (_MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
+        room = 2 ** (MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
         return max(0, min(_CONTEXT_EXPONENT, room.bit_length() - 1))
 
     @property
     def largest_score_weight(self) -> int:
         """Largest multiplier of a score neuron's fast weights: 8 bits, less where T*T*d_h of them would overflow."""
         head = self.hidden_size // self.num_attention_heads
-        room = 2 ** (_MEMBRANE_BITS - 2) // (self.timesteps**2 * head)  # half of the membrane: the rest is for the bias
+        room = 2 ** (MEMBRANE_BITS - 2) // (self.timesteps**2 * head)  # half of the membrane: the rest is for the bias
         return max(1, min(_MAX_SCORE_WEIGHT, room))

@@ -12,7 +12,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-_A, _B = 0.2888, 1.769  # erf(x) ~ sgn(x) (1 - A (min(|x|, B) - B)^2)
+from spk2loihi.limits import ERF_POLYNOMIAL, EXP_POLYNOMIAL
+
+_A, _B = (-x for x in ERF_POLYNOMIAL)  # erf(x) ~ sgn(x) (1 - A (min(|x|, B) - B)^2)
+_EXP_A, _EXP_B, _EXP_C = EXP_POLYNOMIAL
 
 
 class _Gelu(torch.autograd.Function):
@@ -40,12 +43,12 @@ class _Softmax(torch.autograd.Function):
         largest, at = x.max(-1, keepdim=True)
         x = x - largest
         halvings = (x * (-1 / math.log(2))).floor_()
-        p = torch.where(torch.isinf(x), 0, x + halvings * math.log(2)).add_(1.353)
+        p = torch.where(torch.isinf(x), 0, x + halvings * math.log(2)).add_(_EXP_B)
         power = torch.exp2(-halvings)  # 0 where x is -inf
-        e = power * (0.344 + 0.3585 * p * p)  # exp(x)
+        e = power * (_EXP_C + _EXP_A * p * p)  # exp(x)
         total = e.sum(-1, keepdim=True)
         y = e / total
-        ctx.save_for_backward(y, power.mul_(p).mul_(2 * 0.3585).div_(total), at)  # d exp(x) / dx / total
+        ctx.save_for_backward(y, power.mul_(p).mul_(2 * _EXP_A).div_(total), at)  # d exp(x) / dx / total
         return y
 
     @staticmethod

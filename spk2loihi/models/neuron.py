@@ -15,15 +15,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from spk2loihi.limits import BIAS_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_MAX
+from spk2loihi.limits import BIAS_MAX, SOMA_THRESHOLD, WEIGHT_EXPONENT_MAX, WEIGHT_MAX
 
 #: From this many bits the largest weight sets a tensor's scale; with fewer that would waste the levels.
 _FULL_RANGE_BITS = 5
-
-
-#: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike.
-#: Times T = 127 (the largest graded int8 count) it still fits the 17 bits of netx `vThMant`: pipelined needs that.
-SOMA_THRESHOLD = 1024
 
 
 def round_ste(x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from spk2loihi.limits import EMBEDDING_BITS
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
@@ -26,8 +27,6 @@ from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.torch_stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
-#: Embedding tables are read on the host, not from synapses: 16 bits.
-EMBEDDING_BITS = 16
 _FADE_SHARE = 0.45  # share of the training over which `neurocore` fades the teacher's functions out
 
 

@@ -13,8 +13,7 @@ from tokenizers import Tokenizer
 
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
-from spk2loihi.limits import WEIGHT_MAX, WEIGHT_MIN
-from spk2loihi.models.config import WEIGHT_BITS
+from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS, WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, soma_from_dict
 from spk2loihi.network.network import Attention, Embedding, Encoding, Network, Schedule, Stage, SynapseGroup
@@ -179,7 +178,7 @@ def _groups(meta: dict[str, Any], weight: NDArray[np.int64]) -> list[SynapseGrou
 
 def _check_values(network: Network) -> None:
     """Raises ValueError for metadata no network can have."""
-    if not 1 <= network.timesteps <= 127:
+    if not 1 <= network.timesteps <= TIMESTEPS_MAX:
         raise ValueError(f"timesteps is {network.timesteps}")
     if not 3 <= network.max_tokens <= len(network.embedding.position):
         raise ValueError(f"max_tokens is {network.max_tokens}, with {len(network.embedding.position)} positions")

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.limits import ERF_POLYNOMIAL, EXP_POLYNOMIAL
+
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -22,17 +24,17 @@ BoolArray = NDArray[np.bool_]
 X_BITS = 24  # fractional bits of softmax and GELU arguments
 P_BITS = 28  # fractional bits of a softmax probability
 E_BITS = 30  # fractional bits of an unnormalised exponential
-_SQUARES_BITS = 61  # a row is shifted up until its sum of squares fills this width
-_Y_BITS = 22  # fractional bits of a normalised LayerNorm value
+SQUARES_BITS = 61  # a row is shifted up until its sum of squares fills this width
+Y_BITS = 22  # fractional bits of a normalised LayerNorm value
 GAMMA_BITS = 14  # fractional bits of LayerNorm gamma and beta
 MULTIPLIER_BITS = 24  # mantissa bits of a fixed-point multiplier
 
-# I-BERT table 1: exp(p) ~ 0.3585 (p + 1.353)^2 + 0.344 on (-ln 2, 0]; erf(x) ~ sgn(x) (a (min(|x|, -b) + b)^2 + 1).
 LN2 = round(math.log(2) * 2**X_BITS)
-_EXP_A, _EXP_B, _EXP_C = round(0.3585 * 2**X_BITS), round(1.353 * 2**X_BITS), round(0.344 * 2**E_BITS)
-_ERF_A, _ERF_B = round(-0.2888 * 2**X_BITS), round(-1.769 * 2**X_BITS)
-_SQRT_HALF = round(math.sqrt(0.5) * 2**X_BITS)
-_MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
+EXP_A, EXP_B = (round(x * 2**X_BITS) for x in EXP_POLYNOMIAL[:2])
+EXP_C = round(EXP_POLYNOMIAL[2] * 2**E_BITS)
+ERF_A, ERF_B = (round(x * 2**X_BITS) for x in ERF_POLYNOMIAL)
+SQRT_HALF = round(math.sqrt(0.5) * 2**X_BITS)
+MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
 
 
 def rounded_div(a: IntArray, b: Any) -> IntArray:
@@ -73,9 +75,9 @@ class Multiplier:
 def exponential(x: IntArray) -> IntArray:
     """I-BERT's exp of ``x <= 0``, which has ``X_BITS`` fractional bits; the result has ``E_BITS``."""
     z = -x // LN2
-    p = x + z * LN2 + _EXP_B
-    e = ((_EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - E_BITS)) + _EXP_C
-    result: IntArray = e >> np.minimum(z, _MAX_EXP_SHIFT)
+    p = x + z * LN2 + EXP_B
+    e = ((EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - E_BITS)) + EXP_C
+    result: IntArray = e >> np.minimum(z, MAX_EXP_SHIFT)
     return result
 
 
@@ -94,12 +96,12 @@ class LayerNorm:
         d = u.shape[-1]
         squares = (u * u).sum(-1, keepdims=True)
         width = np.frexp(squares.astype(np.float64))[1].astype(np.int64)
-        u = u << (np.maximum(_SQUARES_BITS - width, 0) // 2)  # LayerNorm does not depend on the scale of its row
+        u = u << (np.maximum(SQUARES_BITS - width, 0) // 2)  # LayerNorm does not depend on the scale of its row
         x = u - rounded_div(u.sum(-1, keepdims=True), d)
         std = np.maximum(isqrt((x * x).sum(-1, keepdims=True) // d), 1)
-        y = rounded_div(x << _Y_BITS, std)
-        fraction = _Y_BITS + GAMMA_BITS
-        result: IntArray = (y * self.gamma + (self.beta << _Y_BITS) + (1 << (fraction - 1))) >> fraction
+        y = rounded_div(x << Y_BITS, std)
+        fraction = Y_BITS + GAMMA_BITS
+        result: IntArray = (y * self.gamma + (self.beta << Y_BITS) + (1 << (fraction - 1))) >> fraction
         return result
 
     @staticmethod
@@ -108,7 +110,7 @@ class LayerNorm:
 
         The largest one is the sum of squares.
         """
-        return math.isqrt(2**_SQUARES_BITS // channels)
+        return math.isqrt(2**SQUARES_BITS // channels)
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ class Gelu:
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         x = self.scale(u)
-        t = np.minimum((np.abs(x) * _SQRT_HALF) >> X_BITS, -_ERF_B) + _ERF_B
-        erf = ((_ERF_A * ((t * t) >> X_BITS)) >> X_BITS) + (1 << X_BITS)
+        t = np.minimum((np.abs(x) * SQRT_HALF) >> X_BITS, -ERF_B) + ERF_B
+        erf = ((ERF_A * ((t * t) >> X_BITS)) >> X_BITS) + (1 << X_BITS)
         phi = (1 << X_BITS) + np.where(x < 0, -erf, erf)
         return np.minimum(self.gain((x * phi) >> (X_BITS + 1), self.exponent), GELU_RESULT_MAX)
 

@@ -23,8 +23,8 @@ from tokenizers.models import WordLevel
 from spk2loihi import limits
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
+from spk2loihi.limits import SOMA_THRESHOLD
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
-from spk2loihi.models.neuron import SOMA_THRESHOLD
 from spk2loihi.network import read_network, write_network
 from spk2loihi.network import writer as writer_module
 from spk2loihi.network.bounds import check_limits, worst_drive

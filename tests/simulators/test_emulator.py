@@ -20,7 +20,7 @@ from spk2loihi.network.network import Network
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
-from support.networks import random_batch, tiny_network, tiny_student
+from support.networks import random_batch, sentences_of, tiny_network, tiny_student
 
 
 def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[str, np.ndarray]:
@@ -109,7 +109,7 @@ def test_steps_are_counts(network: Network, encoding: str) -> None:
     result = verify(
         create_backend("emulator", network, encoding=encoding),
         create_backend("stepped", network, encoding=encoding),
-        _encoded(random_batch()),
+        sentences_of(random_batch()),
         batch_size=3,
     )
     assert result["mismatches"] == 0
@@ -124,7 +124,7 @@ def test_verify_finds_one_changed_weight(network: Network) -> None:
     weight[3] = -weight[3]
     stages[index] = replace(stages[index], synapses=(replace(group, weight=weight),))
     broken = replace(network, stages=tuple(stages))
-    result = verify(Emulator(network), Emulator(broken), _encoded(random_batch()))
+    result = verify(Emulator(network), Emulator(broken), sentences_of(random_batch()))
     assert result["mismatches"] > 0
     assert result["first_mismatch"]["layer"] == "layer.1.query"
     assert result["first_mismatch"]["neuron"][-1] == 3
@@ -235,7 +235,7 @@ def test_convergence_is_that_of_separate_runs(network: Network) -> None:
     """One recorded run serves every length: errors and scores are those of a run of each."""
     rng = np.random.default_rng(9)
     batch = random_batch()
-    encoded, steps = _encoded(batch), (1, 3, 11)
+    encoded, steps = sentences_of(batch), (1, 3, 11)
     labels = [float(x) for x in rng.integers(0, 2, len(encoded))]
     measured = measure_convergence(network, encoded, labels, steps)
     reference, _ = Emulator(network).equilibrium(batch, 256)
@@ -289,12 +289,3 @@ def test_overlong_pipelined_runs_are_refused(network: Network) -> None:
         Emulator(network, steps=9)
     with pytest.raises(UserError, match="only in the windowed schedule"):
         Emulator(network, "pipelined", engine="count")
-
-
-def _encoded(batch: TokenBatch) -> list:
-    from spk2loihi.data import Encoded
-
-    return [
-        Encoded(ids[:n].astype(np.int32), types[:n].astype(np.uint8))
-        for ids, types, n in zip(batch.input_ids, batch.token_type_ids, batch.lengths, strict=True)
-    ]

@@ -23,7 +23,7 @@ from spk2loihi.simulators.counters import StageOps, count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.emulator.settling_emulator import SettlingEmulator
 from support.lava_networks import LENGTHS, assert_same, odd_network, sentences
-from support.networks import random_batch, tiny_network
+from support.networks import random_batch, sentences_of, tiny_network
 
 needs_lava = pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="Lava needs Python 3.10")
 
@@ -293,10 +293,8 @@ def test_lava_agrees_on_an_odd_network_and_keeps_the_limit() -> None:
 
 def test_verify_finds_a_wrong_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends later, or earlier, is a mismatch and not an error."""
-    from test_emulator import _encoded
-
     network = tiny_network()
     other = replace(network, stages=(replace(network.stages[0], signed=False), *network.stages[1:]))
-    result = verify(SettlingEmulator(network), SettlingEmulator(other), _encoded(random_batch()))
+    result = verify(SettlingEmulator(network), SettlingEmulator(other), sentences_of(random_batch()))
     assert result["mismatches"] > 0
     assert result["first_mismatch"]["layer"] == "embedding"

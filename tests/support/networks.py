@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spk2loihi.data import TokenBatch
+from spk2loihi.data import Encoded, TokenBatch
 from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
@@ -52,3 +52,11 @@ def random_batch(seed: int = 0, lengths: tuple[int, ...] = (10, 6, 3, 10)) -> To
     ids = np.where(mask, rng.integers(1, VOCABULARY, mask.shape), 0)
     types = np.where(mask, rng.integers(0, 2, mask.shape), 0)
     return TokenBatch(ids, types, np.array(lengths))
+
+
+def sentences_of(batch: TokenBatch) -> list[Encoded]:
+    """The sentences of a batch, one by one."""
+    return [
+        Encoded(ids[:n].astype(np.int32), types[:n].astype(np.uint8))
+        for ids, types, n in zip(batch.input_ids, batch.token_type_ids, batch.lengths, strict=True)
+    ]

@@ -12,14 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.compiled import Bytes, Floats, Integers, compiled
-from spk2loihi.network import soma
 from spk2loihi.network.network import Stage
-from spk2loihi.network.soma import E_BITS, LN2, P_BITS, Softmax, exponential
+from spk2loihi.network.soma import (
+    E_BITS,
+    EXP_A,
+    EXP_B,
+    EXP_C,
+    LN2,
+    MAX_EXP_SHIFT,
+    P_BITS,
+    X_BITS,
+    Softmax,
+    exponential,
+)
 from spk2loihi.simulators.emulator.firing import affine
 from spk2loihi.simulators.emulator.soma_kernels import Doubles, Multipliers, fired
 
-_X_BITS = soma.X_BITS
-_EXP_A, _EXP_B, _EXP_C, _MAX_EXP_SHIFT = soma._EXP_A, soma._EXP_B, soma._EXP_C, soma._MAX_EXP_SHIFT
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
@@ -194,8 +202,8 @@ def _exact_softmax(
     total = np.int64(0)
     for j in range(len(z)):
         halvings = (top - x[j]) // LN2
-        p = x[j] - top + halvings * LN2 + _EXP_B
-        e[j] = (((_EXP_A * ((p * p) >> _X_BITS)) >> (2 * _X_BITS - E_BITS)) + _EXP_C) >> min(halvings, _MAX_EXP_SHIFT)
+        p = x[j] - top + halvings * LN2 + EXP_B
+        e[j] = (((EXP_A * ((p * p) >> X_BITS)) >> (2 * X_BITS - E_BITS)) + EXP_C) >> min(halvings, MAX_EXP_SHIFT)
         total += e[j]
     spikes, sent = _ZERO, _ZERO
     for j in range(len(z)):

@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.compiled import Bytes, Floats, Integers, compiled
-from spk2loihi.network import soma
+from spk2loihi.network.soma import ERF_A, ERF_B, GAMMA_BITS, SQRT_HALF, SQUARES_BITS, X_BITS, Y_BITS
 
 Doubles = NDArray[np.float64]
 Integer = int | np.int64
 Multipliers = tuple[int, int, int, int]
 """Mantissa and shift of a soma function's scale, mantissa and shift of its gain."""
 
-_SQUARES_BITS, _Y_BITS, _GAMMA_BITS = soma._SQUARES_BITS, soma._Y_BITS, soma.GAMMA_BITS
-_X_BITS = soma.X_BITS
-_ERF_A, _ERF_B, _SQRT_HALF = soma._ERF_A, soma._ERF_B, soma._SQRT_HALF
-_ERF_A_FLOAT, _ERF_B_FLOAT, _SQRT_HALF_FLOAT = (np.float32(x * 2.0**-_X_BITS) for x in (_ERF_A, _ERF_B, _SQRT_HALF))
+_ERF_A_FLOAT, _ERF_B_FLOAT, _SQRT_HALF_FLOAT = (np.float32(x * 2.0**-X_BITS) for x in (ERF_A, ERF_B, SQRT_HALF))
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 _BLOCK = 128  # elements of a row that are looked through again if one of them is in doubt
@@ -105,9 +102,9 @@ def fire_layer_norm(
                 # Twice the doubt: this loop may round in another way than the one above.
                 if not sound or abs(q - np.float32(np.int32(q)) - _HALF) >= limit - np.float32(doubt):
                     distance = (np.int64(u[row, c]) << shift) - rounded_mean
-                    y = (2 * (distance << _Y_BITS) + std) // (2 * std)
-                    fraction = _Y_BITS + _GAMMA_BITS
-                    z = (y * gamma[c] + (beta[c] << _Y_BITS) + (1 << (fraction - 1))) >> fraction
+                    y = (2 * (distance << Y_BITS) + std) // (2 * std)
+                    fraction = Y_BITS + GAMMA_BITS
+                    z = (y * gamma[c] + (beta[c] << Y_BITS) + (1 << (fraction - 1))) >> fraction
                     out[row, c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
                     exact += 1
     return exact
@@ -122,7 +119,7 @@ def _layer_norm_row(u: Floats) -> tuple[Integer, Integer, Integer]:
         squares += np.int64(u[c]) * np.int64(u[c])
         total += np.int64(u[c])
     width = np.int64(math.frexp(np.float64(squares))[1])
-    shift = max(_SQUARES_BITS - width, np.int64(0)) // 2
+    shift = max(SQUARES_BITS - width, np.int64(0)) // 2
     mean = (2 * (total << shift) + d) // (2 * d)
     squares = np.int64(0)
     for c in range(len(u)):
@@ -190,8 +187,8 @@ def _exact_gelu(u: np.int64, multipliers: Multipliers, exponent: np.int64) -> In
     """Without its saturation, which changes no count."""
     scale, scale_shift, gain, gain_shift = multipliers
     x = (u * scale + (1 << scale_shift >> 1)) >> scale_shift
-    t = min((abs(x) * _SQRT_HALF) >> _X_BITS, -_ERF_B) + _ERF_B
-    erf = ((_ERF_A * ((t * t) >> _X_BITS)) >> _X_BITS) + (1 << _X_BITS)
-    phi = (1 << _X_BITS) + (-erf if x < 0 else erf)
+    t = min((abs(x) * SQRT_HALF) >> X_BITS, -ERF_B) + ERF_B
+    erf = ((ERF_A * ((t * t) >> X_BITS)) >> X_BITS) + (1 << X_BITS)
+    phi = (1 << X_BITS) + (-erf if x < 0 else erf)
     shift = gain_shift + exponent
-    return (((x * phi) >> (_X_BITS + 1)) * gain + (1 << shift >> 1)) >> shift
+    return (((x * phi) >> (X_BITS + 1)) * gain + (1 << shift >> 1)) >> shift
