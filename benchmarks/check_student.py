@@ -48,8 +48,8 @@ def check_trace(model_file: Path, network: Network, sentences: int) -> None:
             assert np.array_equal(n, run.counts[name]), name
             neurons += n.size
         events = {name: np.abs(n) for name, n in counts.items()}
-        own = synops(count_operations(network, events, batch.lengths, "windowed", network.timesteps))
-        assert own == synops(count_operations(network, run.events, batch.lengths, "windowed", network.timesteps))
+        own = synops(count_operations(emulator.timeline, events, batch.lengths))
+        assert own == synops(count_operations(emulator.timeline, run.events, batch.lengths))
         total += own
     print(f"torch trace: {neurons:,} counts and {total:,} SynOps of {len(encoded)} sentences equal the emulator's")
 
@@ -64,9 +64,9 @@ def check_lava_synops(network: Network) -> None:
         lava.close()
     assert run.trains is not None
     events = {name: np.abs(train.astype(np.int64)).sum(0) for name, train in run.trains.items()}
-    recorded = synops(count_operations(network, events, batch.lengths, "windowed", network.timesteps))
+    recorded = synops(count_operations(lava.timeline, events, batch.lengths))
     emulated = create_backend("emulator", network).run(batch)
-    assert recorded == synops(count_operations(network, emulated.events, batch.lengths, "windowed", network.timesteps))
+    assert recorded == synops(count_operations(lava.timeline, emulated.events, batch.lengths))
     print(f"Lava: {recorded:,} SynOps recounted from recorded spikes of {len(encoded)} sentences equal the emulator's")
 
 

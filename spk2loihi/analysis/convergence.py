@@ -11,6 +11,7 @@ import numpy as np
 from spk2loihi.data import Encoded, collate, predictions, score
 from spk2loihi.files import plain
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import pipelined_overflow
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.simulate import pad_id
@@ -31,7 +32,7 @@ def measure_convergence(
     steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
     batch = collate(encoded, pad_id(network))
     reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
-    run = Emulator(network, "pipelined", steps=max(steps)).run(batch, record=True)
+    run = Emulator(network, RunConfig("pipelined", steps=max(steps))).run(batch, record=True)
     assert run.trains is not None
     most = network.timesteps * _RESOLUTION
     errors: dict[str, list[float]] = {}
@@ -45,7 +46,7 @@ def measure_convergence(
             errors[name].append(float(np.abs(spikes / t - equilibrium).sum() / alive))
     scores = []
     for t in steps:
-        logits = Emulator(network, "pipelined", steps=t).logits(run.trains, batch)
+        logits = Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch)
         scores.append(score(network.task["metric"], predictions(logits), np.array(labels)))
     return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spk2loihi.network.network import Encoding, Network, Schedule
+from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import Encoding, Schedule
 
 
 def summarise_network(network: Network, schedule: Schedule, encoding: Encoding, steps: int) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.network.network import Encoding, Network, Stage
+from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 

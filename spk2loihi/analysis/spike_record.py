@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from spk2loihi.data import REGRESSION_METRICS, Encoded, Examples, collate, predictions
-from spk2loihi.network.network import Network, Schedule, Stage
+from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.run_config import RunConfig, Schedule
 from spk2loihi.simulators.backend import Run, pipelined_overflow
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
@@ -72,10 +73,10 @@ def record_sentence(
 
 
 def _record(network: Network, encoded: Encoded, schedule: Schedule, tokens: int, neurons: int) -> dict[str, Any]:
-    emulator = Emulator(network, schedule, "rate", engine="stepped")
+    emulator = Emulator(network, RunConfig(schedule), engine="stepped")
     batch = collate([encoded], pad_id(network))
     run = emulator.run(batch, record=True)
-    counted = count_operations(network, run.events, batch.lengths, schedule, run.steps)
+    counted = count_operations(emulator.timeline, run.events, batch.lengths)
     firing = [stage for stage in network.stages if stage.fires]
     logits = run.logits[0] * network.readout.unit
     return {

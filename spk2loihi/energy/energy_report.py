@@ -51,7 +51,7 @@ from spk2loihi.energy.ranges import ratio_range, total_range
 from spk2loihi.energy.references import REFERENCES
 from spk2loihi.errors import UserError
 from spk2loihi.files import plain
-from spk2loihi.network.network import Encoding
+from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 FORMAT = "spk2loihi-energy/1"

@@ -7,7 +7,7 @@ from typing import Any
 
 from spk2loihi.energy import estimate
 from spk2loihi.energy.coefficients import CoefficientSet
-from spk2loihi.network.network import Encoding
+from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 

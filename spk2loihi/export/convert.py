@@ -8,7 +8,8 @@ from pathlib import Path
 from spk2loihi.export.fold import fold
 from spk2loihi.files import sha256
 from spk2loihi.network.bounds import check_limits
-from spk2loihi.network.network import Encoding, Network, Schedule, staggered
+from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import Encoding, Schedule
 from spk2loihi.network.writer import write_network
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.versions import versions
@@ -30,6 +31,6 @@ def export_checkpoint(
         "versions": versions(),
     }
     network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
-    network = check_limits(replace(staggered(network, schedule, stagger), schedule=schedule, encoding=encoding))
+    network = check_limits(replace(network, defaults=network.run_config(schedule, encoding, stagger=stagger)))
     write_network(network, out)
     return network

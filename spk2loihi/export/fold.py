@@ -18,6 +18,7 @@ from spk2loihi.models.neuron import FireGate, Synapses, SynapticLinear, skip_par
 from spk2loihi.models.spiking_bert import SpikingLayer
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import (
     GAMMA_BITS,
     P_BITS,
@@ -62,7 +63,8 @@ def fold(
         config=model.config.to_dict(),
         weight_bits=model.config.weight_bits,
         provenance=provenance or {},
-        stagger=max(1, model.config.timesteps // 4),  # where Loihi 1 prices had their minimum: docs/schedules.md
+        # stagger: where Loihi 1 prices had their minimum, docs/schedules.md
+        defaults=RunConfig(stagger=max(1, model.config.timesteps // 4)),
     )
     return check_limits(network)
 

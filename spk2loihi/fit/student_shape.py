@@ -15,7 +15,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.fit.chip_limits import WEIGHT_WIDTH
 from spk2loihi.fit.population import Input, Population, populations, resized
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.network.network import Schedule
+from spk2loihi.network.run_config import Schedule
 
 _TOKENS = 4  # of the miniature
 

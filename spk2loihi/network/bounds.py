@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from spk2loihi import limits
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.soma import GAMMA_BITS, GELU_MAX, GELU_RESULT_MAX, P_BITS, Gelu, HeadAffine, LayerNorm, Softmax
+from spk2loihi.network.soma import Limit
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -68,31 +68,8 @@ def check_settling(network: Network) -> None:
         stage, bound = overflow
         raise UserError(
             f"stage {stage}: worst-case membrane {bound} of a settling run exceeds {limits.MEMBRANE_MAX} "
-            f"({limits.MEMBRANE_BITS} bits): use --schedule windowed, or train with fewer --timesteps"
+            f"({limits.MEMBRANE_BITS} bits): use the `schedule` windowed, or train with fewer `timesteps`"
         )
-
-
-def _membrane_bound(stage: Stage, drive: int) -> int:
-    """Largest |membrane| of a windowed stage, before or after its soma function; pipelined ones saturate."""
-    return max(drive, _result_bound(stage, drive) + stage.threshold)
-
-
-def _result_bound(stage: Stage, drive: int) -> int:
-    """Largest |z| of a stage: of its drive, or of its soma function."""
-    if stage.soma is None:
-        return drive
-    if isinstance(stage.soma, LayerNorm):  # |x| <= sqrt(d) std
-        gamma, beta = (int(np.abs(x).max()) for x in (stage.soma.gamma, stage.soma.beta))
-        result = ((math.isqrt(stage.channels) + 1) * gamma + beta) >> GAMMA_BITS
-    elif isinstance(stage.soma, Softmax):
-        result = int(stage.soma.gain(np.array([1 << P_BITS]))[0])
-    elif isinstance(stage.soma, Gelu):
-        result = GELU_RESULT_MAX
-    elif isinstance(stage.soma, HeadAffine):
-        result = int((drive * np.abs(stage.soma.weight) + np.abs(stage.soma.bias)).max())
-    else:
-        result = drive << stage.soma.exponent
-    return result
 
 
 def check_limits(network: Network) -> Network:
@@ -102,59 +79,44 @@ def check_limits(network: Network) -> Network:
         UserError: a bound, threshold, weight, bias or delay exceeds its limit.
     """
     checked = replace(network, stages=tuple(_check(network, stage) for stage in network.stages))
-    if network.schedule == "settling":
+    if network.defaults.schedule == "settling":
         check_settling(network)
     return checked
 
 
 def _check(network: Network, stage: Stage) -> Stage:
     drive = worst_drive(network, stage)
-    _limit(
-        stage, "worst-case membrane", _membrane_bound(stage, drive), limits.MEMBRANE_MAX,
-        "use fewer --timesteps, fewer --max-tokens or a narrower layer", limits.MEMBRANE_BITS,
-    )  # fmt: skip
-    if isinstance(stage.soma, LayerNorm):
-        _limit(
-            stage, "worst-case LayerNorm drive", drive, LayerNorm.max_drive(stage.channels),
-            "use fewer --timesteps or a narrower layer",
-        )  # fmt: skip
-    if isinstance(stage.soma, Gelu):
-        argument = int(stage.soma.scale(np.array([drive]))[0])
-        _limit(
-            stage,
-            "worst-case GELU argument",
-            argument,
-            GELU_MAX,
-            "use fewer --timesteps or a narrower layer",
-        )
-    if isinstance(stage.soma, HeadAffine):
-        _limit(
-            stage, "score bias a step", -(-int(np.abs(stage.soma.bias).max()) // network.timesteps), limits.BIAS_MAX,
-            "use more --timesteps", limits.BIAS_BITS,
-        )  # fmt: skip
-        _limit(stage, "score weight", int(np.abs(stage.soma.weight).max()), limits.WEIGHT_MAX, "use fewer --timesteps")
+    for limit in _limits(network, stage, drive):
+        if limit.value > limit.largest:
+            width = "" if limit.bits is None else f" ({limit.bits} bits)"
+            raise UserError(
+                f"stage {stage.name}: {limit.what} {limit.value} exceeds {limit.largest}{width}: {limit.remedy}"
+            )
     if not 1 <= stage.threshold <= limits.THRESHOLD_MAX:
         raise UserError(
             f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "
-            f"({limits.THRESHOLD_BITS} bits): train longer, or with another --bits"
+            f"({limits.THRESHOLD_BITS} bits): train longer, or with another number of `bits`"
         )
-    if stage.bias is not None:
-        _limit(
-            stage, "bias", int(np.abs(stage.bias).max()), limits.BIAS_MAX,
-            "train with more --bits or without this teacher's outlier bias", limits.BIAS_BITS,
-        )  # fmt: skip
-    for group in stage.synapses:
-        largest = int(np.abs(group.weight).max(initial=0))
-        _limit(stage, f"weight from {group.source}", largest, limits.WEIGHT_MAX, "use fewer --bits")
-        _limit(
-            stage, f"weight exponent from {group.source}", int(group.exponent.max()), limits.WEIGHT_EXPONENT_MAX,
-            "train with fewer --bits, so that the residual's weight gets smaller",
-        )  # fmt: skip
-        _limit(stage, f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")
     return replace(stage, max_drive=drive)
 
 
-def _limit(stage: Stage, what: str, value: int, limit: int, remedy: str, bits: int | None = None) -> None:
-    if value > limit:
-        width = "" if bits is None else f" ({bits} bits)"
-        raise UserError(f"stage {stage.name}: {what} {value} exceeds {limit}{width}: {remedy}")
+def _limits(network: Network, stage: Stage, drive: int) -> Iterator[Limit]:
+    membrane = max(drive, _result_bound(stage, drive) + stage.threshold)  # before and after the soma function
+    remedy = "use fewer `timesteps`, fewer `max_tokens` or a narrower layer"
+    yield Limit("worst-case membrane", membrane, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
+    if stage.soma is not None:
+        yield from stage.soma.limits(drive, stage.channels, network.timesteps)
+    if stage.bias is not None:
+        remedy = "train with more `bits` or without this teacher's outlier bias"
+        yield Limit("bias", int(np.abs(stage.bias).max()), limits.BIAS_MAX, remedy, limits.BIAS_BITS)
+    for group in stage.synapses:
+        largest, exponent = int(np.abs(group.weight).max(initial=0)), int(group.exponent.max())
+        yield Limit(f"weight from {group.source}", largest, limits.WEIGHT_MAX, "use fewer `bits`")
+        remedy = "train with fewer `bits`, so that the residual's weight gets smaller"
+        yield Limit(f"weight exponent from {group.source}", exponent, limits.WEIGHT_EXPONENT_MAX, remedy)
+        yield Limit(f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")
+
+
+def _result_bound(stage: Stage, drive: int) -> int:
+    """Largest |z| of a stage: of its drive, or of its soma function."""
+    return drive if stage.soma is None else stage.soma.bound(drive, stage.channels)

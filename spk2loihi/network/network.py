@@ -12,7 +12,7 @@ the identity)::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,10 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
+from spk2loihi.network.run_config import Encoding, RunConfig, Schedule
 from spk2loihi.network.soma import Soma
-
-Schedule = Literal["windowed", "pipelined", "settling"]
-Encoding = Literal["rate", "graded"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,27 @@ class Stage:
             return (self.attention.left, self.attention.right)
         return tuple(g.source for g in self.synapses)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the weights and the bias, as JSON holds it."""
+        return {
+            "name": self.name,
+            "depth": self.depth,
+            "channels": self.channels,
+            "threshold": self.threshold,
+            "heads": self.heads,
+            "signed": self.signed,
+            "tokens": self.tokens,
+            "fires": self.fires,
+            "unit": self.unit,
+            "unit_exponent": None if self.unit_exponent is None else self.unit_exponent.tolist(),
+            "soma": None if self.soma is None else self.soma.to_dict(),
+            "attention": None if self.attention is None else asdict(self.attention),
+            "groups": [
+                {"source": g.source, "exponent": g.exponent.tolist(), "delay": g.delay, "one_to_one": g.one_to_one}
+                for g in self.synapses
+            ],
+        }
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -122,9 +141,7 @@ class Network:
     task: dict[str, Any]  # spk2loihi.data TaskSpec, plus labels and metric
     config: dict[str, Any]  # SpikingBertConfig
     weight_bits: float = 8
-    schedule: Schedule = "windowed"
-    encoding: Encoding = "rate"
-    stagger: int = 1  # settling: steps by which a stage starts after those of the depth before it, 0 to T
+    defaults: RunConfig = field(default_factory=RunConfig)  # how it runs unless told otherwise
     provenance: dict[str, Any] = field(default_factory=dict)  # seed, versions, checksums, scores of model and teacher
 
     def __getitem__(self, name: str) -> Stage:
@@ -142,53 +159,24 @@ class Network:
     def readout(self) -> Stage:
         return self.stages[-1]
 
-    def latency_steps(self, schedule: Schedule, steps: int) -> int:
-        """Time steps until the readout holds the answer, for a window (or a pipelined run) of ``steps``.
+    def run_config(
+        self,
+        schedule: Schedule | None = None,
+        encoding: Encoding | None = None,
+        steps: int | None = None,
+        stagger: int | None = None,
+    ) -> RunConfig:
+        """The network's default configuration, changed where something is given.
 
-        Settling: ``steps`` themselves, those until the network is silent.
+        Raises:
+            UserError: a way the network cannot run, or a stagger without the settling schedule.
         """
-        depth = self.readout.depth
-        if schedule == "settling":
-            return steps
-        return depth * steps + 1 if schedule == "windowed" else depth + steps
-
-    def settling_start(self, stage: Stage) -> int:
-        """Settling: the step at which a stage gets its bias and may fire for the first time."""
-        return stage.depth * self.stagger + 1
-
-    def settled_steps(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Settling: steps after which the readout holds the answer, for the last steps with a spike."""
-        return np.maximum(last + 1, self.settling_start(self.readout))
-
-    def settling_bound(self) -> int:
-        """Settling: steps after which the network is silent and the readout holds the answer, whatever the input.
-
-        A tracer moves by at most T - low after the sources have fallen silent, and by at most T if it starts then.
-        """
-        last: dict[str, int] = {}
-        for stage in self.stages:
-            if stage.fires:
-                sources = max((last[source] for source in stage.sources), default=0)
-                span = self.timesteps * (2 if stage.signed and stage.depth else 1)
-                last[stage.name] = max(sources + span, self.settling_start(stage) - 1 + self.timesteps)
-        return max(*last.values(), self.settling_start(self.readout) - 1) + 1
-
-
-def staggered(network: Network, schedule: str, stagger: int | None) -> Network:
-    """``network`` with another stagger of its settling schedule, if one is given.
-
-    Raises:
-        UserError: it is out of range, or the schedule has none.
-    """
-    if stagger is None:
-        return network
-    if schedule != "settling":
-        raise UserError(
-            f"--stagger is {stagger}, but the {schedule} schedule has none: use it with --schedule settling"
-        )
-    if not 0 <= stagger <= network.timesteps:
-        raise UserError(
-            f"--stagger is {stagger}, but stages start 0 to T = {network.timesteps} steps after one another: choose a "
-            "number between"
-        )
-    return replace(network, stagger=stagger)
+        default = self.defaults
+        if stagger is not None and (schedule or default.schedule) != "settling":
+            raise UserError(
+                f"`stagger` is {stagger}, but the {schedule or default.schedule} schedule has none: use it with the "
+                "`schedule` settling"
+            )
+        stagger = default.stagger if stagger is None else stagger
+        changed = RunConfig(schedule or default.schedule, encoding or default.encoding, steps, stagger)
+        return changed.check(self.timesteps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,9 +15,10 @@ from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS, WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.network.bounds import check_limits
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, soma_from_dict
-from spk2loihi.network.network import Attention, Embedding, Encoding, Network, Schedule, Stage, SynapseGroup
-from spk2loihi.network.writer import dataset_digest, list_digest
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, dataset_digest, list_digest
+from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.run_config import RunConfig
+from spk2loihi.network.soma import soma_from_dict
 
 
 def read_network(path: Path) -> Network:
@@ -79,14 +80,19 @@ def _read(file: h5py.File, path: Path) -> Network:
         task=meta["task"],
         config=meta["config"],
         weight_bits=meta["weight_bits"],
-        schedule=meta["schedule"],
-        encoding=meta["encoding"],
-        stagger=int(meta["stagger"]),
+        defaults=_defaults(meta),
         provenance=meta["provenance"],
     )
     _check_values(network)
     _check_wiring(network, path)
     return network
+
+
+def _defaults(meta: dict[str, Any]) -> RunConfig:
+    try:
+        return RunConfig(meta["schedule"], meta["encoding"], stagger=int(meta["stagger"])).check(int(meta["timesteps"]))
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def _check_types(file: h5py.File, path: Path) -> None:
@@ -184,12 +190,6 @@ def _check_values(network: Network) -> None:
         raise ValueError(f"max_tokens is {network.max_tokens}, with {len(network.embedding.position)} positions")
     if network.weight_bits not in WEIGHT_BITS:
         raise ValueError(f"weight_bits is {network.weight_bits}")
-    if network.schedule not in get_args(Schedule) or network.encoding not in get_args(Encoding):
-        raise ValueError(f"schedule is {network.schedule}, encoding {network.encoding}")
-    if network.encoding == "graded" and network.schedule != "windowed":
-        raise ValueError(f"the schedule of graded messages is {network.schedule}")
-    if not 0 <= network.stagger <= network.timesteps:
-        raise ValueError(f"stagger is {network.stagger}, with {network.timesteps} timesteps")
     if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
         raise ValueError("the task has no labels")
     if len(network.task["labels"]) != network.readout.channels:
@@ -203,8 +203,8 @@ def _check_values(network: Network) -> None:
             raise ValueError(f"{stage.name}: tokens {stage.tokens}, heads {stage.heads}")
         if stage.attention is not None and network[stage.attention.right].channels % stage.heads:
             raise ValueError(f"{stage.name}: heads {stage.heads} do not divide its channels")
-        arrays = [getattr(stage.soma, name, None) for name in ("gamma", "beta", "exponent", "weight", "bias")]
-        if any(isinstance(a, np.ndarray) and a.shape != (stage.channels,) for a in arrays):
+        arrays = {} if stage.soma is None else stage.soma.arrays()
+        if any(array.shape != (stage.channels,) for array in arrays.values()):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
 
 

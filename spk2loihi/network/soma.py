@@ -3,18 +3,24 @@
 A soma function acts once, when a stage's fire gate opens, on the integer drive ``U`` the stage has summed. Every
 backend calls the code below, so every backend gets the same bits. All arithmetic is int64; ``//`` and ``>>`` round
 towards minus infinity. The result is in units of ``1 / SOMA_THRESHOLD`` of one output spike, whatever the function.
+
+To add one, derive from `Soma`, give it a ``kind`` and register it: the file format, the bounds, the counters and the
+report take everything else from the class. A faster form for the count engine is optional
+(`spk2loihi.simulators.emulator.firing`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.limits import ERF_POLYNOMIAL, EXP_POLYNOMIAL
+from spk2loihi.limits import BIAS_BITS, BIAS_MAX, ERF_POLYNOMIAL, EXP_POLYNOMIAL, WEIGHT_MAX
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -81,8 +87,90 @@ def exponential(x: IntArray) -> IntArray:
     return result
 
 
+class Limit(NamedTuple):
+    """Something export has to prove: ``value`` does not exceed ``largest`` (the largest of ``bits`` bits)."""
+
+    what: str
+    value: int
+    largest: int
+    remedy: str
+    bits: int | None = None
+
+
+class Soma(ABC):
+    """A function of the summed drive of a stage; its fields are its integer constants, (channels,) if arrays.
+
+    Attributes:
+        kind: its name in files and reports.
+        on_host: an operation of a host or an embedded processor; else it is part of synapses and bias.
+        host_reason: why no neurocore computes it.
+    """
+
+    kind: ClassVar[str]
+    on_host: ClassVar[bool] = True
+    host_reason: ClassVar[str] = ""
+
+    @abstractmethod
+    def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
+        """The result for a drive ``u``, of the same shape. ``mask`` is true where a key exists (scores only)."""
+
+    @abstractmethod
+    def bound(self, drive: int, channels: int) -> int:
+        """Largest magnitude of a result for drives of up to ``drive``."""
+
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        """What else must hold for drives of up to ``drive``, so that no intermediate overflows."""
+        return iter(())
+
+    def arrays(self) -> dict[str, IntArray]:
+        """Constants with one value a channel, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """``kind`` and the constants, as JSON holds them."""
+        record = asdict(self)  # type: ignore[call-overload]
+        return {"kind": self.kind, **{k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in record.items()}}
+
+
+#: Soma functions by kind.
+SOMAS: dict[str, type[Soma]] = {}
+
+S = TypeVar("S", bound=type[Soma])
+
+
+def register(kind: str) -> Callable[[S], S]:
+    """Register a soma function under ``kind``."""
+
+    def add(soma: S) -> S:
+        soma.kind = kind
+        SOMAS[kind] = soma
+        return soma
+
+    return add
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "IntArray": lambda value: np.array(value, dtype=np.int64),
+    "Multiplier": lambda value: Multiplier(**value),
+    "int": int,
+}
+
+
+def soma_from_dict(record: Mapping[str, Any] | None) -> Soma | None:
+    """Raises KeyError, TypeError or ValueError for anything `Soma.to_dict` does not write."""
+    if record is None:
+        return None
+    if record["kind"] not in SOMAS:
+        raise ValueError(f"unknown soma function {record['kind']!r}")
+    made = SOMAS[record["kind"]]
+    constants = {field.name: _READ[str(field.type)](record[field.name]) for field in fields(made)}  # type: ignore[arg-type]
+    return made(**constants)
+
+
+@register("layernorm")
 @dataclass(frozen=True)
-class LayerNorm:
+class LayerNorm(Soma):
     """``gamma * (U - mean) / std + beta`` over the last axis.
 
     ``gamma`` and ``beta`` (d,) have ``GAMMA_BITS`` fractional bits, in units of 1/SOMA_THRESHOLD spike.
@@ -90,7 +178,7 @@ class LayerNorm:
 
     gamma: IntArray
     beta: IntArray
-    kind: ClassVar[str] = "layernorm"
+    host_reason = "needs mean and variance over all channels of a token, which lie on several cores"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         d = u.shape[-1]
@@ -104,6 +192,14 @@ class LayerNorm:
         result: IntArray = (y * self.gamma + (self.beta << Y_BITS) + (1 << (fraction - 1))) >> fraction
         return result
 
+    def bound(self, drive: int, channels: int) -> int:
+        gamma, beta = (int(np.abs(x).max()) for x in (self.gamma, self.beta))  # |x| <= sqrt(d) std
+        return ((math.isqrt(channels) + 1) * gamma + beta) >> GAMMA_BITS
+
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        remedy = "use fewer `timesteps` or a narrower layer"
+        yield Limit("worst-case LayerNorm drive", drive, self.max_drive(channels), remedy)
+
     @staticmethod
     def max_drive(channels: int) -> int:
         """Largest |U| for which no int64 intermediate overflows, for a last axis of ``channels``.
@@ -113,8 +209,9 @@ class LayerNorm:
         return math.isqrt(2**SQUARES_BITS // channels)
 
 
+@register("softmax")
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(Soma):
     """Softmax over the last axis; ``mask`` is true where a key exists. Masked keys get exactly 0.
 
     ``scale`` takes U to the real score in 2**-X_BITS, ``gain`` takes a probability to 1/SOMA_THRESHOLD spikes.
@@ -122,7 +219,7 @@ class Softmax:
 
     scale: Multiplier
     gain: Multiplier
-    kind: ClassVar[str] = "softmax"
+    host_reason = "needs the sum of exponentials over all keys of a row, which lie on several cores"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         x = self.scale(u)
@@ -133,6 +230,9 @@ class Softmax:
         total = np.maximum(e.sum(-1, keepdims=True), 1)  # a fully masked row stays 0
         return self.gain((e << P_BITS) // total)
 
+    def bound(self, drive: int, channels: int) -> int:
+        return int(self.gain(np.array([1 << P_BITS]))[0])  # of a probability of 1
+
 
 #: Largest argument of GELU, in 2**-X_BITS, for which no int64 intermediate overflows: x times a 25-bit factor, then a
 #: value times a 24-bit multiplier.
@@ -142,8 +242,9 @@ GELU_MAX = 2**37
 GELU_RESULT_MAX = 2**17
 
 
+@register("gelu")
 @dataclass(frozen=True)
-class Gelu:
+class Gelu(Soma):
     """``x/2 (1 + erf(x / sqrt 2))`` with I-BERT's polynomial erf (largest error 0.018).
 
     ``scale`` takes U to the real argument in 2**-X_BITS, ``gain`` takes such a value to 1/SOMA_THRESHOLD spikes, of
@@ -153,7 +254,7 @@ class Gelu:
     scale: Multiplier
     gain: Multiplier
     exponent: IntArray
-    kind: ClassVar[str] = "gelu"
+    host_reason = "needs products of more bits than a membrane has; no neurocore model of it exists"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         x = self.scale(u)
@@ -162,20 +263,44 @@ class Gelu:
         phi = (1 << X_BITS) + np.where(x < 0, -erf, erf)
         return np.minimum(self.gain((x * phi) >> (X_BITS + 1), self.exponent), GELU_RESULT_MAX)
 
+    def bound(self, drive: int, channels: int) -> int:
+        return GELU_RESULT_MAX
 
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        argument = int(self.scale(np.array([drive]))[0])
+        yield Limit("worst-case GELU argument", argument, GELU_MAX, "use fewer `timesteps` or a narrower layer")
+
+
+class Affine(Soma):
+    """A soma function that is part of synapses and bias: ``scale * U + offset``."""
+
+    on_host = False
+
+    @abstractmethod
+    def coefficients(self) -> tuple[IntArray, IntArray]:
+        """``scale`` and ``offset``: scalars, or one value a head, (H,)."""
+
+
+@register("scale")
 @dataclass(frozen=True)
-class Scale:
+class Scale(Affine):
     """``U * 2**exponent``: gives an attention context, whose threshold would be a small integer, finer units."""
 
     exponent: int
-    kind: ClassVar[str] = "scale"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         return u << self.exponent
 
+    def bound(self, drive: int, channels: int) -> int:
+        return drive << self.exponent
 
+    def coefficients(self) -> tuple[IntArray, IntArray]:
+        return np.array(1 << self.exponent), np.array(0)
+
+
+@register("head_affine")
 @dataclass(frozen=True)
-class HeadAffine:
+class HeadAffine(Affine):
     """``weight[h] * U + bias[h]`` for scores (..., H, L, L): what score neurons have in place of softmax.
 
     Nothing is left to a host: a spike adds ``weight[h]`` instead of 1 to the fast weights of head h, and ``bias``, of
@@ -184,12 +309,17 @@ class HeadAffine:
 
     weight: IntArray
     bias: IntArray
-    kind: ClassVar[str] = "head_affine"
 
     def __call__(self, u: IntArray, mask: BoolArray | None = None) -> IntArray:
         return u * self.weight[:, None, None] + self.bias[:, None, None]
 
+    def bound(self, drive: int, channels: int) -> int:
+        return int((drive * np.abs(self.weight) + np.abs(self.bias)).max())
 
-Soma = LayerNorm | Softmax | Gelu | Scale | HeadAffine
-#: Soma functions that are part of synapses and bias: no operation of a host or an embedded processor.
-SYNAPTIC = (Scale, HeadAffine)
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        bias = -(-int(np.abs(self.bias).max()) // timesteps)
+        yield Limit("score bias a step", bias, BIAS_MAX, "use more `timesteps`", BIAS_BITS)
+        yield Limit("score weight", int(np.abs(self.weight).max()), WEIGHT_MAX, "use fewer `timesteps`")
+
+    def coefficients(self) -> tuple[IntArray, IntArray]:
+        return self.weight, self.bias

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.files import write_atomically
 from spk2loihi.limits import THRESHOLD_MAX
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, stage_to_dict
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, seal
 from spk2loihi.network.network import Network, Stage
 
 _NO_LEAK_CURRENT = 4096  # iDecay: the synaptic current lasts one step, so the membrane integrates it
@@ -33,9 +32,9 @@ def _write(network: Network, path: Path) -> None:
             "version": VERSION,
             "timesteps": network.timesteps,
             "max_tokens": network.max_tokens,
-            "schedule": network.schedule,
-            "encoding": network.encoding,
-            "stagger": network.stagger,
+            "schedule": network.defaults.schedule,
+            "encoding": network.defaults.encoding,
+            "stagger": network.defaults.stagger,
             "weight_bits": network.weight_bits,
             "neuron": NEURON_RULES,
             "task": network.task,
@@ -70,7 +69,7 @@ class _Layers:
             group = self._conv(stage)
         if stage.synapses or stage.attention is not None:
             self._neuron(group, stage)
-        group[f"{EXTENSION}/meta"] = _text(json.dumps(stage_to_dict(stage)))
+        group[f"{EXTENSION}/meta"] = _text(json.dumps(stage.to_dict()))
         self.number[stage.name] = int(group.name.rsplit("/", 1)[-1])
 
     def _layer(self, kind: str, channels: int) -> h5py.Group:
@@ -113,29 +112,3 @@ def _array(group: h5py.Group, name: str, array: Any) -> None:
     largest = max(int(array.max(initial=0)), -int(array.min(initial=0)) - 1)
     dtype = next(t for t in (np.int8, np.int16, np.int32, np.int64) if largest <= np.iinfo(t).max)
     group.create_dataset(name, data=array.astype(dtype), compression="gzip", compression_opts=4, shuffle=True)
-
-
-def dataset_digest(dataset: h5py.Dataset) -> str:
-    """SHA-256 of a dataset's type, shape and values."""
-    array = np.ascontiguousarray(dataset[()])
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def list_digest(digests: dict[str, str]) -> str:
-    """SHA-256 over all dataset names and their digests: a missing or added dataset changes it."""
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-
-
-def seal(file: h5py.File) -> str:
-    """Put a checksum on every dataset; returns the digest of the list of them."""
-    digests: dict[str, str] = {}
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            digests[name] = dataset_digest(item)
-            item.attrs[CHECKSUM] = digests[name]
-
-    file.visititems(visit)
-    return list_digest(digests)

@@ -12,7 +12,8 @@ from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_MAX
 from spk2loihi.network.bounds import check_settling, worst_step
-from spk2loihi.network.network import Encoding, Network, Schedule
+from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig, Timeline
 from spk2loihi.simulators.counters import Counts, EventSums, Settled
 
 Trains = dict[str, NDArray[np.int8]]
@@ -59,57 +60,30 @@ class Backend(ABC):
     """Runs one network. Results never depend on batch composition: a sentence alone gives what it gives in a batch.
 
     Args:
-        steps: steps of a pipelined run; the most a settling run may take, `Network.settling_bound` if not given;
-            windowed runs take the network's own T.
+        config: how to run; the network's default if not given.
 
     Raises:
-        UserError: the combination is not defined, or a pipelined run would overflow a membrane.
+        UserError: the network cannot run so, or a membrane could overflow.
     """
 
     name: str
 
-    def __init__(
-        self,
-        network: Network,
-        schedule: Schedule = "windowed",
-        encoding: Encoding = "rate",
-        steps: int | None = None,
-    ) -> None:
+    def __init__(self, network: Network, config: RunConfig | None = None) -> None:
         self.network = network
-        self.schedule = schedule
-        self.encoding = encoding
-        if schedule == "windowed":
-            if steps not in (None, network.timesteps):
-                raise UserError(
-                    f"timesteps is {steps}, but this network was exported for windows of {network.timesteps} steps: "
-                    "leave --timesteps out, use --schedule pipelined, or train again"
-                )
-            self.steps = network.timesteps if encoding == "rate" else 1
-            return
-        if encoding == "graded":
-            raise UserError("graded spikes are defined for the windowed schedule only: use --encoding rate")
-        default = network.timesteps if schedule == "pipelined" else network.settling_bound()
-        self.steps = default if steps is None else steps
-        if self.steps < 1:
-            raise UserError(f"timesteps is {self.steps}, but a run has at least 1 step: choose a larger --timesteps")
-        if schedule == "pipelined":
+        self.timeline = Timeline(network, config or network.defaults)
+        if self.timeline.schedule == "pipelined":
             self._check_pipelined()
-        else:
+        elif self.timeline.schedule == "settling":
             check_settling(network)
 
     def _check_pipelined(self) -> None:
-        overflow = pipelined_overflow(self.network, self.steps)
+        overflow = pipelined_overflow(self.network, self.timeline.steps)
         if overflow is not None:
             stage, bound = overflow
             raise UserError(
-                f"stage {stage}: worst-case drive {bound} a step of a pipelined run of {self.steps} steps exceeds "
-                f"{MEMBRANE_MAX} (24 bits): choose a smaller --timesteps"
+                f"stage {stage}: worst-case drive {bound} a step of a pipelined run of {self.timeline.steps} steps "
+                f"exceeds {MEMBRANE_MAX} (24 bits): choose a smaller `timesteps`"
             )
-
-    @property
-    def latency_steps(self) -> int:
-        """Of a windowed or pipelined run. Only a settling run itself knows when it was silent (`Run`)."""
-        return self.network.latency_steps(self.schedule, self.steps)
 
     @abstractmethod
     def run(self, batch: TokenBatch, record: bool = False) -> Run:
@@ -118,7 +92,7 @@ class Backend(ABC):
     def totals(self, batch: TokenBatch) -> Totals:
         """Run one batch for its answers and sums alone, which may take less time and memory than `run`."""
         run = self.run(batch)
-        spikes = run.counts if self.encoding == "graded" else run.events  # +1 and -1 are two spikes, not none
+        spikes = run.counts if self.timeline.encoding == "graded" else run.events  # +1 and -1 are two spikes, not none
         sums = {name: EventSums.of(spikes[name], events) for name, events in run.events.items()}
         return Totals(run.logits, sums, run.steps, run.latency_steps, run.settled)
 
@@ -126,11 +100,11 @@ class Backend(ABC):
         """Release what the backend holds (Lava: its runtime)."""
 
 
-def not_silent(stage: str, network: Network, steps: int) -> UserError:
+def not_silent(stage: str, timeline: Timeline) -> UserError:
     """What a settling run that has reached its limit says."""
     return UserError(
-        f"stage {stage} is not silent after {steps} steps, the limit set with --timesteps: this network may need "
-        f"{network.settling_bound()}, so choose a larger --timesteps or leave it out"
+        f"stage {stage} is not silent after {timeline.steps} steps, the limit set with `timesteps`: this network may "
+        f"need {timeline.settling_bound()}, so choose a larger `timesteps` or leave it out"
     )
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.network.network import Network, Schedule, Stage
-from spk2loihi.network.soma import SYNAPTIC
+from spk2loihi.network.network import Stage
+from spk2loihi.network.run_config import Timeline
 
 Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
@@ -120,32 +120,28 @@ def _kind(stage: Stage) -> str:
 
 
 def count_operations(
-    network: Network,
+    timeline: Timeline,
     events: Counts | dict[str, EventSums],
     lengths: NDArray[np.int64],
-    schedule: Schedule,
-    steps: int,
     settled: Settled | None = None,
 ) -> list[StageOps]:
     """Counters of every stage for one batch.
 
     Args:
+        timeline: of the run, and of its network.
         events: messages every firing stage sent, padded neurons 0; or their sums.
         lengths: unpadded tokens of each sentence, (B,).
-        steps: steps of a window (1 when graded), or of a pipelined run.
         settled: of a settling run, in which each sentence has its own number of steps.
     """
     sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
-    return [_count_stage(network, stage, sums, lengths, schedule, steps, settled) for stage in network.stages]
+    return [_count_stage(timeline, stage, sums, lengths, settled) for stage in timeline.network.stages]
 
 
 def _count_stage(
-    network: Network,
+    timeline: Timeline,
     stage: Stage,
     events: dict[str, EventSums],
     lengths: NDArray[np.int64],
-    schedule: Schedule,
-    steps: int,
     settled: Settled | None,
 ) -> StageOps:
     ops = StageOps(stage.name, _kind(stage))
@@ -162,36 +158,35 @@ def _count_stage(
         if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
             ops.dense += int(group.weight.size * rows.sum())
     if stage.attention is not None:
-        _count_attention(network, stage, events, lengths, rows, schedule, ops)
+        _count_attention(timeline, stage, events, lengths, rows, ops)
     _count_host(stage, ops, settled)
     if settled is not None:  # gates stay open until the sentence is silent
-        early = network.settling_start(stage) - 1
+        early = timeline.start(stage) - 1
         ops.active_updates = int(neurons @ (settled.steps - early))
         ops.inactive_updates = ops.neurons * early
         return ops
-    total_steps = network.latency_steps(schedule, steps)
+    steps = timeline.steps
     integrates = steps if stage.depth else 0  # the embedding's drive is given on the host
     fires = steps if stage.fires else 0
-    busy = integrates + fires if schedule == "windowed" else steps
+    busy = integrates + fires if timeline.schedule == "windowed" else steps
     ops.active_updates = ops.neurons * busy
-    ops.inactive_updates = ops.neurons * (total_steps - busy)
+    ops.inactive_updates = ops.neurons * (timeline.latency_steps - busy)
     return ops
 
 
 def _count_attention(
-    network: Network,
+    timeline: Timeline,
     stage: Stage,
     events: dict[str, EventSums],
     lengths: NDArray[np.int64],
     rows: NDArray[np.int64],
-    schedule: Schedule,
     ops: StageOps,
 ) -> None:
     assert stage.attention is not None
     left, right = events[stage.attention.left], events[stage.attention.right]
     per_left, per_right = left.sentences, right.sentences
     assert per_left is not None and per_right is not None
-    right_channels = network[stage.attention.right].channels
+    right_channels = timeline.network[stage.attention.right].channels
     ops.dense = int(right_channels * (rows * lengths).sum())
     if stage.attention.kind == "scores":
         if stage.tokens == "first":
@@ -200,12 +195,12 @@ def _count_attention(
         ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
     else:
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
-        if schedule != "windowed":
+        if timeline.schedule != "windowed":
             ops.attention_synops += int((per_right * rows).sum())
 
 
 def _count_host(stage: Stage, ops: StageOps, settled: Settled | None) -> None:
     if not stage.synapses and stage.attention is None:
         ops.host["embedding"] = ops.neurons
-    if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
+    if stage.soma is not None and stage.soma.on_host:
         ops.host[stage.soma.kind] = ops.neurons if settled is None else settled.elements[stage.name]

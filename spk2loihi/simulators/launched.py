@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from accelerate import PartialState
-from accelerate.utils import gather_object
 
 from spk2loihi.data import Encoded
 from spk2loihi.simulators.backend import Backend
@@ -22,7 +20,11 @@ def launched() -> bool:
 
 def is_main_process() -> bool:
     """Whether this process is the one that writes and prints."""
-    return not launched() or bool(PartialState(cpu=True).is_main_process)
+    if not launched():
+        return True
+    from accelerate import PartialState
+
+    return bool(PartialState(cpu=True).is_main_process)
 
 
 def simulate_together(
@@ -34,6 +36,9 @@ def simulate_together(
     """
     if not launched():
         return simulate(backend, encoded, batch_size, advance)
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
     here = PartialState(cpu=True)
     started = time.perf_counter()
     # Longest first, in turn: every process gets about the same number of tokens.

@@ -5,60 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spk2loihi.errors import UserError
-from spk2loihi.network.network import Encoding, Network, Schedule
+from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Backend
 
+Factory = Callable[[Network, RunConfig], Backend]
 
-def _emulator(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
+
+def _emulator(network: Network, config: RunConfig) -> Backend:
     from spk2loihi.simulators.emulator.emulator import Emulator
     from spk2loihi.simulators.emulator.settling_emulator import SettlingEmulator
 
-    if schedule == "settling":
-        return SettlingEmulator(network, schedule, encoding, steps)
-    return Emulator(network, schedule, encoding, steps)
+    return (SettlingEmulator if config.schedule == "settling" else Emulator)(network, config)
 
 
-def _stepped(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
+def _stepped(network: Network, config: RunConfig) -> Backend:
     from spk2loihi.simulators.emulator.emulator import Emulator
 
-    if schedule == "settling":  # is always stepped
-        return _emulator(network, schedule, encoding, steps)
-    return Emulator(network, schedule, encoding, steps, engine="stepped")
+    if config.schedule == "settling":  # is always stepped
+        return _emulator(network, config)
+    return Emulator(network, config, engine="stepped")
 
 
-def _cpu(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
+def _cpu(network: Network, config: RunConfig) -> Backend:
     from spk2loihi.simulators.lava import LavaBackend
 
-    return LavaBackend(network, schedule, encoding, steps)
+    return LavaBackend(network, config)
 
 
-def _loihi2(network: Network, schedule: Schedule, encoding: Encoding, steps: int | None) -> Backend:
+def _loihi2(network: Network, config: RunConfig) -> Backend:
     from spk2loihi.simulators.lava import Loihi2Backend
 
-    return Loihi2Backend(network, schedule, encoding, steps)
+    return Loihi2Backend(network, config)
 
 
-#: name -> factory; ``stepped`` is the emulator that steps every neuron through time.
-BACKENDS: dict[str, Callable[[Network, Schedule, Encoding, int | None], Backend]] = {
-    "emulator": _emulator,
-    "stepped": _stepped,
-    "cpu": _cpu,
-    "loihi2": _loihi2,
-}
+#: ``stepped`` is the emulator that steps every neuron through time.
+BACKENDS: dict[str, Factory] = {"emulator": _emulator, "stepped": _stepped, "cpu": _cpu, "loihi2": _loihi2}
 
 
-def create_backend(
-    name: str,
-    network: Network,
-    schedule: Schedule | None = None,
-    encoding: Encoding | None = None,
-    steps: int | None = None,
-) -> Backend:
-    """A backend running ``network`` with the file's own schedule and encoding unless told otherwise.
+def create_backend(name: str, network: Network, config: RunConfig | None = None) -> Backend:
+    """The backend called ``name``, running ``network`` as ``config`` says, or as the network file does.
 
     Raises:
-        UserError: unknown name, missing software or hardware, or an undefined combination.
+        UserError: unknown name, missing software or hardware, or a configuration the network cannot run.
     """
     if name not in BACKENDS:
         raise UserError(f"backend {name!r} is not known: choose one of {', '.join(BACKENDS)}")
-    return BACKENDS[name](network, schedule or network.schedule, encoding or network.encoding, steps)
+    return BACKENDS[name](network, config or network.defaults)

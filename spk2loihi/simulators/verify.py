@@ -43,8 +43,8 @@ def verify(
             break
     return {
         "backends": [first.name, second.name],
-        "schedule": first.schedule,
-        "encoding": first.encoding,
+        "schedule": first.timeline.schedule,
+        "encoding": first.timeline.encoding,
         "samples": samples,
         "spikes_compared": compared,
         "mismatches": mismatches,

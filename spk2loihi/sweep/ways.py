@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spk2loihi.errors import UserError
-from spk2loihi.network.network import Encoding, Schedule
+from spk2loihi.network.run_config import Encoding, Schedule
 
 ENCODINGS: tuple[Encoding, ...] = ("rate", "graded")
 SCHEDULES: tuple[Schedule, ...] = ("windowed", "settling")

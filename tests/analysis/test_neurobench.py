@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
-from support.networks import random_batch
+from support.networks import random_batch, timeline
 
 LENGTHS = (9, 9, 9)  # NeuroBench counts padding in its dense operations, this project does not: none here
 
@@ -39,8 +40,8 @@ def replay(network: Network, request: pytest.FixtureRequest) -> Replay:
         for s in network.stages
     )
     pruned = replace(network, stages=stages)
-    run = Emulator(pruned, "windowed", encoding, engine="stepped").run(random_batch(3, LENGTHS), record=True)
-    counted = count_operations(pruned, run.events, np.array(LENGTHS), "windowed", run.steps)
+    run = Emulator(pruned, RunConfig("windowed", encoding), engine="stepped").run(random_batch(3, LENGTHS), record=True)
+    counted = count_operations(timeline(pruned), run.events, np.array(LENGTHS))
     metrics = neurobench_metrics(pruned, counted, len(LENGTHS), run.steps, encoding)
     return Replay(metrics, run, list(_layers(pruned, run)))
 
@@ -100,7 +101,7 @@ def test_attention_operations_are_apart(network: Network, replay: Replay) -> Non
 
 def test_static_metrics(network: Network) -> None:
     run = Emulator(network).run(random_batch(3, LENGTHS))
-    counted = count_operations(network, run.events, np.array(LENGTHS), "windowed", run.steps)
+    counted = count_operations(timeline(network), run.events, np.array(LENGTHS))
     metrics = neurobench_metrics(network, counted, len(LENGTHS), run.steps, "rate", accuracy=0.5)
     groups = [g for s in network.stages for g in s.synapses]
     zeros, weights = sum(int((g.weight == 0).sum()) for g in groups), sum(g.weight.size for g in groups)

@@ -28,8 +28,9 @@ from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.network import read_network, write_network
 from spk2loihi.network import writer as writer_module
 from spk2loihi.network.bounds import check_limits, worst_drive
-from spk2loihi.network.layout import CHECKSUM, EXTENSION
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, dataset_digest
 from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import (
     GAMMA_BITS,
     GELU_RESULT_MAX,
@@ -82,6 +83,9 @@ def assert_same(a: Any, b: Any, where: str = "network") -> None:
         assert a == b, where
 
 
+WORDS = Tokenizer(WordLevel({"日本": 0}, "é")).to_str()
+
+
 def as_json(network: Network) -> Network:
     """Metadata as JSON gives it back: keys of ``id2label`` are strings there."""
     plain = {name: json.loads(json.dumps(getattr(network, name))) for name in ("task", "config", "provenance")}
@@ -92,9 +96,13 @@ def as_json(network: Network) -> Network:
     "changes",
     [
         {},
-        {"schedule": "pipelined", "encoding": "rate", "provenance": {"seed": 3, "note": "é\u2028"}},
-        {"schedule": "settling", "stagger": 0},
-        {"encoding": "graded", "tokenizer": Tokenizer(WordLevel({"日本": 0}, "é")).to_str(), "weight_bits": 4},
+        {"defaults": RunConfig("pipelined", "rate"), "provenance": {"seed": 3, "note": "é\u2028"}},
+        {"defaults": RunConfig("settling", stagger=0)},
+        {
+            "defaults": RunConfig(encoding="graded"),
+            "tokenizer": Tokenizer(WordLevel({"日本": 0}, "é")).to_str(),
+            "weight_bits": 4,
+        },
     ],
 )
 def test_round_trip(changes: dict, network: Network, tmp_path: Path) -> None:
@@ -224,7 +232,7 @@ def flip_quietly(f: h5py.File) -> None:
     """A changed weight under its own right checksum, but not that of the list."""
     flip_weight(f)
     weight = f[first_conv(f)]["weight"]
-    weight.attrs[CHECKSUM] = writer_module.dataset_digest(weight)
+    weight.attrs[CHECKSUM] = dataset_digest(weight)
 
 
 def refused(path: Path, words: str) -> str:
@@ -422,7 +430,7 @@ def test_a_failed_write_keeps_the_old_file(
 
     monkeypatch.setattr("spk2loihi.files.os.replace", fail)
     with pytest.raises(UserError, match=r"cannot be written .No space"):
-        write_network(replace(network, schedule="pipelined"), path)
+        write_network(replace(network, defaults=RunConfig("pipelined")), path)
     assert path.read_bytes() == file.read_bytes()
     assert [p.name for p in tmp_path.iterdir()] == ["model.net"]
 
@@ -485,7 +493,7 @@ def test_membrane_limit(network: Network) -> None:
     doubled = replace(wide, timesteps=32)
     bound = worst_drive(doubled, doubled["pooler"]) + stage.threshold
     over_limit(
-        doubled, "stage pooler", "worst-case membrane", str(bound), str(limits.MEMBRANE_MAX), "24 bits", "--timesteps"
+        doubled, "stage pooler", "worst-case membrane", str(bound), str(limits.MEMBRANE_MAX), "24 bits", "`timesteps`"
     )
 
 
@@ -512,7 +520,7 @@ def test_bias_limit(sign: int, network: Network) -> None:
     bias[3] = sign * limits.BIAS_MAX
     check_limits(changed(network, "pooler", bias=bias.copy()))
     bias[3] += sign
-    over_limit(changed(network, "pooler", bias=bias), "stage pooler", "bias 4096", "4095", "--bits")
+    over_limit(changed(network, "pooler", bias=bias), "stage pooler", "bias 4096", "4095", "`bits`")
 
 
 def test_threshold_limit(network: Network) -> None:

@@ -14,7 +14,7 @@ from spk2loihi.models.config import PRESETS
 from spk2loihi.network.network import Network, Stage, SynapseGroup
 from spk2loihi.network.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Softmax
 from spk2loihi.simulators.counters import EventSums
-from spk2loihi.simulators.emulator import byte_products
+from spk2loihi.simulators.emulator import byte_products, firing
 from spk2loihi.simulators.emulator import count_engine as counting
 from spk2loihi.simulators.emulator.attention_firing import AffineScoreFire, SoftmaxFire
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, FloatProduct, make_product, pack
@@ -69,6 +69,13 @@ def test_engine_without_signed_spikes_with_graded_ones_and_without_bytes(
     assert_reference(network, random_batch(6, (1,)))
     monkeypatch.setattr(counting, "make_product", lambda group, zero, most, bias: FloatProduct(group, zero, bias))
     assert_reference(network, random_batch(6))
+
+
+def test_soma_functions_without_a_fast_form_go_through_their_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that somebody adds: registered, but unknown to the engine."""
+    monkeypatch.setattr(firing, "_FIRES", {})
+    assert_reference(tiny_network(7), random_batch(7))
+    assert_reference(tiny_network(7, signed=False), random_batch(7))
 
 
 def test_sentences_take_turns_within_the_budget(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,11 @@ from spk2loihi.limits import BIAS_MAX, MEMBRANE_MAX
 from spk2loihi.models.config import PRESETS
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
-from support.networks import random_batch, sentences_of, tiny_network, tiny_student
+from support.networks import random_batch, sentences_of, timeline, tiny_network, tiny_student
 
 
 def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[str, np.ndarray]:
@@ -84,8 +85,8 @@ def test_torch_trace_is_the_emulator(preset: str, bits: float) -> None:
     for name, n in counts.items():
         assert np.array_equal(n, run.counts[name]), name
     events = {name: np.abs(n) for name, n in counts.items()}
-    assert count_operations(network, events, batch.lengths, "windowed", 8) == count_operations(
-        network, run.events, batch.lengths, "windowed", 8
+    assert count_operations(timeline(network), events, batch.lengths) == count_operations(
+        timeline(network), run.events, batch.lengths
     )
 
 
@@ -107,8 +108,8 @@ def test_a_large_bias_makes_weights_coarser(bits: float) -> None:
 @pytest.mark.parametrize("encoding", ["rate", "graded"])
 def test_steps_are_counts(network: Network, encoding: str) -> None:
     result = verify(
-        create_backend("emulator", network, encoding=encoding),
-        create_backend("stepped", network, encoding=encoding),
+        create_backend("emulator", network, RunConfig(encoding=encoding)),
+        create_backend("stepped", network, RunConfig(encoding=encoding)),
         sentences_of(random_batch()),
         batch_size=3,
     )
@@ -133,9 +134,9 @@ def test_verify_finds_one_changed_weight(network: Network) -> None:
 @pytest.mark.parametrize(("schedule", "engine"), [("windowed", "count"), ("windowed", "stepped"), ("pipelined", None)])
 def test_padding_batch_size_and_order_change_no_spike(network: Network, schedule: str, engine: str | None) -> None:
     batch = random_batch()
-    together = Emulator(network, schedule, engine=engine).run(batch)
+    together = Emulator(network, RunConfig(schedule), engine=engine).run(batch)
     for i, length in enumerate(batch.lengths):
-        alone = Emulator(network, schedule, engine=engine).run(
+        alone = Emulator(network, RunConfig(schedule), engine=engine).run(
             TokenBatch(
                 batch.input_ids[i : i + 1, :length], batch.token_type_ids[i : i + 1, :length], batch.lengths[i : i + 1]
             )
@@ -147,7 +148,7 @@ def test_padding_batch_size_and_order_change_no_spike(network: Network, schedule
             assert np.array_equal(alone.events[name][0], together.events[name][i][..., :rows, :columns])
             assert np.abs(together.counts[name][i]).sum() == np.abs(n).sum(), f"padding of {name} fired"
     order = np.array([2, 0, 3, 1])
-    shuffled = Emulator(network, schedule, engine=engine).run(
+    shuffled = Emulator(network, RunConfig(schedule), engine=engine).run(
         TokenBatch(batch.input_ids[order], batch.token_type_ids[order], batch.lengths[order])
     )
     assert np.array_equal(shuffled.logits, together.logits[order])
@@ -203,9 +204,9 @@ def reference_pipelined(network: Network, batch: TokenBatch, sample: int, steps:
 def test_pipelined_spikes_are_the_definition(network: Network, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of membranes that saturate, here at a smaller limit than 24 bits."""
     batch, steps = random_batch(lengths=(6, 4)), 20
-    unlimited = Emulator(network, "pipelined", steps=steps).run(batch)
+    unlimited = Emulator(network, RunConfig("pipelined", steps=steps)).run(batch)
     monkeypatch.setattr("spk2loihi.simulators.emulator.emulator.MEMBRANE_MAX", limit)
-    run = Emulator(network, "pipelined", steps=steps).run(batch, record=True)
+    run = Emulator(network, RunConfig("pipelined", steps=steps)).run(batch, record=True)
     saturates = any((run.counts[name] != n).any() for name, n in unlimited.counts.items())
     assert saturates == (limit < MEMBRANE_MAX)
     assert run.trains is not None
@@ -223,7 +224,7 @@ def test_pipelined_run_approaches_the_equilibrium(network: Network) -> None:
     most = network.timesteps * 1024
 
     def error(stage: str, steps: int) -> float:
-        run = Emulator(network, "pipelined", steps=steps).run(batch)
+        run = Emulator(network, RunConfig("pipelined", steps=steps)).run(batch)
         return float(np.abs(run.counts[stage] / steps - reference[stage].numpy() / most).mean())
 
     assert error("layer.0.key", 256) < error("layer.0.key", 16) / 12
@@ -240,7 +241,7 @@ def test_convergence_is_that_of_separate_runs(network: Network) -> None:
     measured = measure_convergence(network, encoded, labels, steps)
     reference, _ = Emulator(network).equilibrium(batch, 256)
     for i, t in enumerate(steps):
-        run = Emulator(network, "pipelined", steps=t).run(batch)
+        run = Emulator(network, RunConfig("pipelined", steps=t)).run(batch)
         assert measured["score"][i] == np.mean(run.logits.argmax(1) == labels)
         for name in ("layer.0.query", "pooler"):
             rows = batch.mask[:, :1] if name == "pooler" else batch.mask
@@ -255,13 +256,13 @@ def test_synops_recounted_from_spikes(network: Network, schedule: str, encoding:
     """Every spike of every step is followed to every synapse it has, one at a time."""
     if schedule == "pipelined" and encoding == "graded":
         with pytest.raises(UserError, match="graded spikes"):
-            Emulator(network, schedule, encoding)
+            Emulator(network, RunConfig(schedule, encoding))
         return
     batch = random_batch(lengths=(5, 3))
-    backend = Emulator(network, schedule, encoding, engine="stepped")
+    backend = Emulator(network, RunConfig(schedule, encoding), engine="stepped")
     run = backend.run(batch, record=True)
     assert run.trains is not None
-    counted = {o.name: o for o in count_operations(network, run.events, batch.lengths, schedule, backend.steps)}
+    counted = {o.name: o for o in count_operations(backend.timeline, run.events, batch.lengths)}
     for stage in network.stages:
         synops = attention = 0
         for sample, length in enumerate(batch.lengths):
@@ -284,8 +285,8 @@ def test_synops_recounted_from_spikes(network: Network, schedule: str, encoding:
 
 def test_overlong_pipelined_runs_are_refused(network: Network) -> None:
     with pytest.raises(UserError, match="exceeds 8388607"):
-        Emulator(network, "pipelined", steps=1_000_000)
+        Emulator(network, RunConfig("pipelined", steps=1_000_000))
     with pytest.raises(UserError, match="windows of 8 steps"):
-        Emulator(network, steps=9)
-    with pytest.raises(UserError, match="only in the windowed schedule"):
-        Emulator(network, "pipelined", engine="count")
+        Emulator(network, RunConfig(steps=9))
+    with pytest.raises(UserError, match="in the windowed schedule only"):
+        Emulator(network, RunConfig("pipelined"), engine="count")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
@@ -30,6 +31,7 @@ from support.lava_networks import (
     random_network,
     sentences,
 )
+from support.networks import timeline
 
 
 def one_of(batch: TokenBatch, row: int) -> TokenBatch:
@@ -176,7 +178,7 @@ def test_compiled_network_is_reusable(network: Network, lava: LavaBackend, packe
 def test_synops_counted_from_trains_are_those_of_the_counters(network: Network, packed: Run) -> None:
     assert packed.trains is not None
     lengths = np.array(LENGTHS)
-    ops = count_operations(network, packed.events, lengths, "windowed", T)
+    ops = count_operations(timeline(network), packed.events, lengths)
     for stage, counted in zip(network.stages, ops, strict=True):
         synops = 0
         for group in stage.synapses:
@@ -208,7 +210,7 @@ def test_stock_synapses_and_channels_agree_on_a_student(network: Network) -> Non
 @needs_lava
 def test_graded_messages_are_the_counts(network: Network, packed: Run) -> None:
     batch = sentences(*LENGTHS)
-    with LavaBackend(network, encoding="graded") as backend:
+    with LavaBackend(network, RunConfig(encoding="graded")) as backend:
         run = backend.run(batch, record=True)
     assert run.steps == 1
     assert run.latency_steps == network.readout.depth + 1
@@ -223,7 +225,7 @@ def test_graded_messages_are_the_counts(network: Network, packed: Run) -> None:
 @needs_lava
 def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
     batch = sentences(*LENGTHS)
-    with LavaBackend(network, "pipelined", steps=11) as backend:
+    with LavaBackend(network, RunConfig("pipelined", steps=11)) as backend:
         run = backend.run(batch, record=True)
         assert_same(backend.run(batch, record=True), run)
     assert run.latency_steps == network.readout.depth + 11
@@ -231,7 +233,7 @@ def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
     for name, train in run.trains.items():
         assert np.array_equal(train.sum(0), run.counts[name]), name
         assert np.array_equal(np.abs(train).sum(0), run.events[name]), name
-    assert_same(run, Emulator(network, "pipelined", steps=11).run(batch, record=True))
+    assert_same(run, Emulator(network, RunConfig("pipelined", steps=11)).run(batch, record=True))
 
 
 @pytest.mark.slow
@@ -239,9 +241,9 @@ def test_pipelined_agrees_with_the_emulator(network: Network) -> None:
 @pytest.mark.parametrize(("schedule", "steps"), [("windowed", None), ("pipelined", 9)])
 def test_neurocore_agrees_with_the_emulator(schedule: str, steps: int | None) -> None:
     network, batch = random_network("neurocore"), sentences(7, 5, 6)
-    with LavaBackend(network, schedule, steps=steps) as backend:  # type: ignore[arg-type]
+    with LavaBackend(network, RunConfig(schedule, steps=steps)) as backend:  # type: ignore[arg-type]
         run = backend.run(batch, record=True)
-    assert_same(run, Emulator(network, schedule, steps=steps, engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
+    assert_same(run, Emulator(network, RunConfig(schedule, steps=steps), engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
     assert all(run.counts[stage.name].any() for stage in network.stages if stage.fires), "a silent stage proves nothing"
 
 
@@ -250,12 +252,12 @@ def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.Monkey
     from spk2loihi.simulators.lava.procs import soft_reset_if as soft_reset
 
     network, batch = odd_network(), sentences(7, 5)
-    plain = Emulator(network, "pipelined", steps=9).run(batch)
+    plain = Emulator(network, RunConfig("pipelined", steps=9)).run(batch)
     for module in ("spk2loihi.simulators.emulator.emulator", soft_reset.__name__):
         monkeypatch.setattr(f"{module}.MEMBRANE_MAX", 50)
-    expected = Emulator(network, "pipelined", steps=9).run(batch, record=True)
+    expected = Emulator(network, RunConfig("pipelined", steps=9)).run(batch, record=True)
     assert any((expected.counts[name] != n).any() for name, n in plain.counts.items()), "nothing saturated"
-    with LavaBackend(network, "pipelined", steps=9) as backend:
+    with LavaBackend(network, RunConfig("pipelined", steps=9)) as backend:
         assert_same(backend.run(batch, record=True), expected)
 
 
@@ -265,9 +267,9 @@ def test_saturating_membranes_agree_with_the_emulator(monkeypatch: pytest.Monkey
 def test_odd_network(schedule: str, steps: int | None) -> None:
     network = odd_network()
     batch = sentences(7, 5, 6)
-    with LavaBackend(network, schedule, steps=steps) as backend:  # type: ignore[arg-type]
+    with LavaBackend(network, RunConfig(schedule, steps=steps)) as backend:  # type: ignore[arg-type]
         run = backend.run(batch, record=True)
-    assert_same(run, Emulator(network, schedule, steps=steps, engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
+    assert_same(run, Emulator(network, RunConfig(schedule, steps=steps), engine="stepped").run(batch, record=True))  # type: ignore[arg-type]
     if schedule == "windowed":
         for row in range(3):
             counts, logits = reference(network, one_of(batch, row))
@@ -374,14 +376,14 @@ def test_packing_is_first_fit_longest_first() -> None:
 
 @needs_lava
 def test_errors_say_what_and_what_to_do(network: Network) -> None:
-    with pytest.raises(UserError, match=r"lava-loihi .* --backend cpu"):
+    with pytest.raises(UserError, match=r"lava-loihi .* `backend` cpu"):
         Loihi2Backend(network)
     with pytest.raises(UserError, match="17 tokens, but this network takes at most 16"):
         LavaBackend(network).run(sentences(17))
     with pytest.raises(UserError, match="slots is 0"):
         LavaBackend(network, slots=0)
     with pytest.raises(UserError, match="holds at most 127"):
-        LavaBackend(replace(network, timesteps=200), encoding="graded")
+        LavaBackend(replace(network, timesteps=200), RunConfig(encoding="graded"))
 
 
 @needs_lava

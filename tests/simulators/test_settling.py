@@ -16,20 +16,20 @@ from spk2loihi.models.config import PRESETS
 from spk2loihi.network import Network
 from spk2loihi.network.bounds import check_limits, settling_membrane
 from spk2loihi.network.network import Stage
-from spk2loihi.network.soma import SYNAPTIC
+from spk2loihi.network.run_config import RunConfig, Timeline
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.backend import Run
 from spk2loihi.simulators.counters import StageOps, count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.emulator.settling_emulator import SettlingEmulator
 from support.lava_networks import LENGTHS, assert_same, odd_network, sentences
-from support.networks import random_batch, sentences_of, tiny_network
+from support.networks import random_batch, sentences_of, timeline, tiny_network
 
 needs_lava = pytest.mark.skipif(importlib.util.find_spec("lava") is None, reason="Lava needs Python 3.10")
 
 
 def settle(network: Network, batch: TokenBatch, **changes: Any) -> Run:
-    return SettlingEmulator(replace(network, **changes)).run(batch, record=True)
+    return SettlingEmulator(network, network.run_config("settling", **changes)).run(batch, record=True)
 
 
 def one_of(batch: TokenBatch, row: int) -> TokenBatch:
@@ -51,7 +51,7 @@ def test_tracers_settle_on_the_windowed_counts(preset: str, timesteps: int) -> N
         assert np.array_equal(run.logits, windowed.logits)
         for name, n in windowed.counts.items():
             assert np.array_equal(run.counts[name], n), (name, stagger)
-        assert run.latency_steps <= replace(network, stagger=stagger).settling_bound()
+        assert run.latency_steps <= Timeline(network, network.run_config("settling", stagger=stagger)).settling_bound()
         spikes, fewest = (sum(int(e.sum()) for e in r.events.values()) for r in (run, windowed))
         if stagger == timesteps:  # every stage starts when its sources have come to rest: windows
             assert (spikes, run.latency_steps) == (fewest, windowed.latency_steps)
@@ -150,7 +150,7 @@ def test_every_step_is_the_definition(preset: str) -> None:
     assert all(not wanted(network, s, drive_of(network, s, n, batch), n[s.name]).any() for s in network.stages[:-1])
     last = max(int(train.any(tuple(range(1, train.ndim))).nonzero()[0].max()) for train in run.trains.values())
     assert run.latency_steps == last + 2  # spikes of step last + 1, which arrive one step later
-    hosts = {s.name for s in network.stages if s.soma is not None and not isinstance(s.soma, SYNAPTIC)}
+    hosts = {s.name for s in network.stages if s.soma is not None and s.soma.on_host}
     assert set(run.settled.elements) == hosts
     assert run.settled.elements == elements
 
@@ -171,9 +171,9 @@ def test_padding_batch_and_order_change_nothing() -> None:
             for a, b in ((alone.counts, together.counts), (alone.events, together.events)):
                 assert np.array_equal(a[name][0], b[name][i][..., :rows, :columns]), name
                 assert np.abs(b[name][i]).sum() == np.abs(a[name]).sum(), f"padding of {name} fired"
-        ops = count_operations(network, alone.events, np.array([length]), "settling", alone.steps, alone.settled)
+        ops = count_operations(timeline(network, "settling"), alone.events, np.array([length]), alone.settled)
         added = [a + b for a, b in zip(added, ops, strict=True)] if added else ops
-    ops = count_operations(network, together.events, batch.lengths, "settling", together.steps, together.settled)
+    ops = count_operations(timeline(network, "settling"), together.events, batch.lengths, together.settled)
     assert added == ops
     assert together.latency_steps == together.settled.steps.max()
     assert len(set(together.settled.steps)) > 1, "all sentences take as long: nothing is shown"
@@ -186,7 +186,7 @@ def test_operations_recounted_from_events(preset: str) -> None:
     run = settle(network, batch)
     assert run.trains is not None
     assert run.settled is not None
-    counted = count_operations(network, run.events, batch.lengths, "settling", run.steps, run.settled)
+    counted = count_operations(timeline(network, "settling"), run.events, batch.lengths, run.settled)
     for stage, ops in zip(network.stages, counted, strict=True):
         synops = attention = active = inactive = messages = 0
         for sample, length in enumerate(batch.lengths):
@@ -203,7 +203,7 @@ def test_operations_recounted_from_events(preset: str) -> None:
                 attention += (len(left) * width if each is None else sum(each)) + len(right) * targets
             neurons = stage.channels * targets * (int(length) if stage.is_scores else 1)
             for step in range(1, int(run.settled.steps[sample]) + 1):
-                started = step > stage.depth * network.stagger
+                started = step > stage.depth * network.defaults.stagger
                 active, inactive = active + neurons * started, inactive + neurons * (not started)
             if stage.fires:
                 messages += int(np.count_nonzero(run.trains[stage.name][:, sample]))
@@ -238,21 +238,26 @@ def test_context_near_24_bits_is_refused_when_settling_only() -> None:
     near = replace(network, stages=stages, max_tokens=15)  # T^2 L = 960, times 2^13: 0.94 of 2^23
     check_limits(near)
     with pytest.raises(UserError, match=r"stage layer\.0\.context: worst-case membrane \d+ of a settling run exceeds"):
-        check_limits(replace(near, schedule="settling"))
+        check_limits(replace(near, defaults=RunConfig("settling")))
     with pytest.raises(UserError, match=r"stage layer\.0\.context"):
-        create_backend("emulator", near, "settling")
+        create_backend("emulator", near, near.run_config("settling"))
 
 
 def test_limits_of_steps_and_options() -> None:
     network, batch = tiny_network(), random_batch()
-    needed = create_backend("emulator", network, "settling").run(batch).latency_steps
-    assert create_backend("emulator", network, "settling", steps=needed).run(batch).latency_steps == needed
-    with pytest.raises(UserError, match=rf"not silent after {needed - 1} steps.*{network.settling_bound()}"):
-        create_backend("emulator", network, "settling", steps=needed - 1).run(batch)
+    needed = create_backend("emulator", network, network.run_config("settling")).run(batch).latency_steps
+    assert (
+        create_backend("emulator", network, network.run_config("settling", steps=needed)).run(batch).latency_steps
+        == needed
+    )
+    with pytest.raises(
+        UserError, match=rf"not silent after {needed - 1} steps.*{timeline(network, 'settling').settling_bound()}"
+    ):
+        create_backend("emulator", network, network.run_config("settling", steps=needed - 1)).run(batch)
     with pytest.raises(UserError, match="at least 1 step"):
-        create_backend("emulator", network, "settling", steps=0)
-    with pytest.raises(UserError, match="graded spikes are defined for the windowed"):
-        create_backend("stepped", network, "settling", "graded")
+        create_backend("emulator", network, network.run_config("settling", steps=0))
+    with pytest.raises(UserError, match="graded spikes exist in the windowed schedule only"):
+        create_backend("stepped", network, network.run_config("settling", "graded"))
 
 
 @needs_lava
@@ -261,12 +266,12 @@ def test_lava_agrees_in_every_step(preset: str) -> None:
     """Several sentences to a lane, several parts to a run, one run after another."""
     from spk2loihi.simulators.lava import LavaBackend
 
-    network = replace(tiny_network(preset=preset, timesteps=6, num_hidden_layers=1), stagger=2)
+    network = replace(tiny_network(preset=preset, timesteps=6, num_hidden_layers=1), defaults=RunConfig(stagger=2))
     batch = sentences(*LENGTHS)
     expected = settle(network, batch)
     assert expected.settled is not None
     assert expected.latency_steps > 16, "one part only"
-    with LavaBackend(network, "settling", slots=32) as backend:
+    with LavaBackend(network, network.run_config("settling"), slots=32) as backend:
         run = backend.run(batch, record=True)
         assert_same(run, expected)
         assert run.settled is not None
@@ -282,12 +287,15 @@ def test_lava_agrees_on_an_odd_network_and_keeps_the_limit() -> None:
     from spk2loihi.data import Encoded
     from spk2loihi.simulators.lava import LavaBackend
 
-    network, batch = replace(odd_network(), stagger=0), sentences(7, 5)
+    network, batch = replace(odd_network(), defaults=RunConfig(stagger=0)), sentences(7, 5)
     texts = [Encoded(batch.input_ids[i, :n], batch.token_type_ids[i, :n]) for i, n in enumerate(batch.lengths)]
-    with LavaBackend(network, "settling") as lava:
+    with LavaBackend(network, network.run_config("settling")) as lava:
         result = verify(SettlingEmulator(network), lava, texts, batch_size=1)
     assert (result["mismatches"], result["samples"]) == (0, 2)
-    with LavaBackend(network, "settling", steps=5) as lava, pytest.raises(UserError, match="not silent after 5 steps"):
+    with (
+        LavaBackend(network, network.run_config("settling", steps=5)) as lava,
+        pytest.raises(UserError, match="not silent after 5 steps"),
+    ):
         lava.run(batch)
 
 

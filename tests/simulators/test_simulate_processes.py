@@ -46,14 +46,14 @@ def test_shares_give_the_whole(network: Network, count: int, monkeypatch: pytest
         nonlocal advanced
         advanced += n
 
-    monkeypatch.setattr(processes, "gather_object", gather)
+    monkeypatch.setattr("accelerate.utils.gather_object", gather)
     for process in range(count):
-        monkeypatch.setattr(processes, "PartialState", lambda cpu, process=process: State(process, count))
+        monkeypatch.setattr("accelerate.PartialState", lambda cpu, process=process: State(process, count))
         with pytest.raises(StopIteration):
             processes.simulate_together(backend, encoded, 4, advance)
     assert len(parts) == count
     assert advanced >= len(encoded)
-    monkeypatch.setattr(processes, "gather_object", lambda part: parts)
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda part: parts)
     together = processes.simulate_together(backend, encoded, 4)
     assert np.array_equal(together.logits, alone.logits)
     assert together.stages == alone.stages

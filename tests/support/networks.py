@@ -10,6 +10,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import Schedule, Timeline
 
 VOCABULARY = 50
 
@@ -60,3 +61,8 @@ def sentences_of(batch: TokenBatch) -> list[Encoded]:
         Encoded(ids[:n].astype(np.int32), types[:n].astype(np.uint8))
         for ids, types, n in zip(batch.input_ids, batch.token_type_ids, batch.lengths, strict=True)
     ]
+
+
+def timeline(network: Network, schedule: Schedule = "windowed") -> Timeline:
+    """The network's time axis in one of its schedules."""
+    return Timeline(network, network.run_config(schedule))

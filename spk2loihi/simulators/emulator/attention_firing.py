@@ -46,6 +46,13 @@ def spread_heads(m: Bytes, zero: int, starts: Integers, out: Floats) -> None:
             out[b, h, length:longest] = _ZERO
 
 
+def score_fire(stage: Stage, most: int, keys: int) -> SoftmaxFire | AffineScoreFire:
+    """The exact form of a score stage's soma function and threshold. ``keys`` is the most a row can have."""
+    if isinstance(stage.soma, Softmax):
+        return SoftmaxFire(stage, most, keys)
+    return AffineScoreFire(stage, most)
+
+
 class SoftmaxFire:
     """Exponentials from a table over the distance to the largest score of the row.
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from spk2loihi.compiled import Bytes, Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.soma import Gelu, LayerNorm, Softmax
 from spk2loihi.simulators.counters import Counts, EventSums
-from spk2loihi.simulators.emulator.attention_firing import AffineScoreFire, SoftmaxFire, fire_context, spread_heads
+from spk2loihi.simulators.emulator.attention_firing import fire_context, score_fire, spread_heads
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
 from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
-from spk2loihi.simulators.emulator.firing import AffineFire, Fire, GeluFire, LayerNormFire
+from spk2loihi.simulators.emulator.firing import AffineFire, fire
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
 from spk2loihi.threads import in_turns
 
@@ -173,17 +172,9 @@ class _Plan:
         self._dense: list[tuple[str, Product]] = []
         self._skips: list[tuple[str, Floats]] = []
         if stage.is_scores:
-            softmax = isinstance(stage.soma, Softmax)
-            self._fire_scores = SoftmaxFire(stage, self.most, network.max_tokens) if softmax else (
-                AffineScoreFire(stage, self.most)
-            )  # fmt: skip
-        elif isinstance(stage.soma, LayerNorm):
-            self.fire: Fire = LayerNormFire(stage, self.zero, self.most)
-        elif isinstance(stage.soma, Gelu):
-            self.fire = GeluFire(stage, self.zero, self.most)
+            self._fire_scores = score_fire(stage, self.most, network.max_tokens)
         else:
-            self._affine = AffineFire(stage, self.zero, self.most)
-            self.fire = self._affine
+            self.fire = fire(stage, self.zero, self.most)
         if stage.bias is not None:
             self._plan_synapses(stage.bias * float(self.most))
 
@@ -246,7 +237,8 @@ class _Plan:
         right = self._heads(stage.attention.right, alive, packing)
         u = torch.matmul(torch.from_numpy(alive[stage.attention.left]), torch.from_numpy(right)).numpy()
         out = np.empty((packing.rows_of(stage), stage.channels), np.uint8)
-        fire_context(u, packing.count_of(stage), self._affine.scale, self._affine.offset, self.zero, self.most, out)
+        assert isinstance(self.fire, AffineFire)
+        fire_context(u, packing.count_of(stage), self.fire.scale, self.fire.offset, self.zero, self.most, out)
         return out
 
     def _heads(self, name: str, alive: dict[str, Bytes | Floats], packing: _Packing) -> Floats:

@@ -20,8 +20,8 @@ from torch import Tensor
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_MAX
-from spk2loihi.network.network import Encoding, Network, Schedule, Stage
-from spk2loihi.network.soma import Scale
+from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.run_config import Encoding, RunConfig
 from spk2loihi.simulators.backend import Backend, Run, Totals, Trains
 from spk2loihi.simulators.counters import Counts
 from spk2loihi.simulators.emulator.count_engine import CountEngine
@@ -39,22 +39,18 @@ class Emulator(Backend):
 
     name = "emulator"
 
-    def __init__(
-        self,
-        network: Network,
-        schedule: Schedule = "windowed",
-        encoding: Encoding = "rate",
-        steps: int | None = None,
-        engine: Engine | None = None,
-    ) -> None:
+    def __init__(self, network: Network, config: RunConfig | None = None, engine: Engine | None = None) -> None:
+        super().__init__(network, config)
+        schedule = self.timeline.schedule
         if schedule == "settling":
-            raise ValueError("the emulator of the settling schedule is simulators.settling.SettlingEmulator")
-        super().__init__(network, schedule, encoding, steps)
+            raise ValueError("settling runs are SettlingEmulator's")
         self.engine: Engine = engine or ("count" if schedule == "windowed" else "stepped")
         if self.engine == "stepped" and schedule == "windowed":
             self.name = "stepped"
         if self.engine == "count" and schedule != "windowed":
-            raise UserError("spike counts determine a run only in the windowed schedule: use --schedule windowed")
+            raise UserError(
+                f"counts determine a run in the windowed schedule only, but `schedule` is {schedule}: choose windowed"
+            )
 
     @cached_property
     def _weights(self) -> dict[tuple[str, str], Tensor]:
@@ -71,18 +67,18 @@ class Emulator(Backend):
                 return self._run_stepped(batch, record)
             counted = self._counting.run(batch, keep=True)
         trains = {name: self._window(n) for name, n in counted.counts.items()} if record else None
-        events = _events(counted.counts, self.encoding)
-        return Run(counted.logits, counted.counts, events, trains, self.steps, self.latency_steps)
+        events = _events(counted.counts, self.timeline.encoding)
+        return Run(counted.logits, counted.counts, events, trains, self.timeline.steps, self.timeline.latency_steps)
 
     def totals(self, batch: TokenBatch) -> Totals:
         if self.engine == "stepped":
             return super().totals(batch)
         counted = self._counting.run(batch, keep=False)
-        return Totals(counted.logits, counted.sums, self.steps, self.latency_steps)
+        return Totals(counted.logits, counted.sums, self.timeline.steps, self.timeline.latency_steps)
 
     @cached_property
     def _counting(self) -> CountEngine:
-        return CountEngine(self.network, graded=self.encoding == "graded")
+        return CountEngine(self.network, graded=self.timeline.encoding == "graded")
 
     def equilibrium(self, batch: TokenBatch, resolution: int = 1) -> tuple[dict[str, Tensor], Tensor]:
         """Spike counts at equilibrium by stage, and the readout's U (B, 1, labels).
@@ -115,7 +111,7 @@ class Emulator(Backend):
         for stage in self.network.stages:
             if not stage.fires:
                 break
-            train = self._step_windowed(stage, trains, batch, masks) if self.schedule == "windowed" else (
+            train = self._step_windowed(stage, trains, batch, masks) if self.timeline.schedule == "windowed" else (
                 self._step_pipelined(stage, trains, batch, masks)
             )  # fmt: skip
             trains[stage.name] = train
@@ -127,17 +123,19 @@ class Emulator(Backend):
                 if last_use[source] == stage.name:
                     del trains[source]
         logits = self._readout(stage, trains, masks)
-        return Run(logits, counts, events, recorded if record else None, self.steps, self.latency_steps)
+        return Run(
+            logits, counts, events, recorded if record else None, self.timeline.steps, self.timeline.latency_steps
+        )
 
     def logits(self, trains: Trains, batch: TokenBatch) -> NDArray[np.int64]:
         """What a run of ``steps`` steps reads out, (B, labels), from recorded ``trains`` of at least as many."""
         stage = self.network.readout
-        first = {s: torch.from_numpy(trains[s][: self.steps].astype(np.float32)) for s in stage.sources}
+        first = {s: torch.from_numpy(trains[s][: self.timeline.steps].astype(np.float32)) for s in stage.sources}
         return self._readout(stage, first, _Masks(batch))
 
     def _readout(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
         u = self._integrate(stage, trains, masks)[:, 0]
-        return u * self.network.timesteps // self.steps if self.schedule == "pipelined" else u
+        return u * self.network.timesteps // self.timeline.steps if self.timeline.schedule == "pipelined" else u
 
     def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:
         """What the sources' spikes of each step add to U; linear and attention drives alike."""
@@ -149,8 +147,8 @@ class Emulator(Backend):
                 yield _attend(stage, l_t, fast_right) + _attend(stage, fast_left, r_t)
                 fast_left = fast_left + l_t
             return
-        bias_steps = self.network.timesteps // self.steps if self.encoding == "graded" else 1
-        for t in range(self.steps):
+        bias_steps = self.network.timesteps // self.timeline.steps if self.timeline.encoding == "graded" else 1
+        for t in range(self.timeline.steps):
             yield self._drive(
                 stage, {group.source: trains[group.source][t] for group in stage.synapses}, masks, bias_steps
             )
@@ -164,12 +162,12 @@ class Emulator(Backend):
         u = _floats(self._integrate(stage, trains, masks)) if stage.depth else self._embedding_drive(batch)
         u = self._soma(stage, u, masks) + stage.threshold // 2
         mask = masks.of(stage)
-        if self.encoding == "graded":
+        if self.timeline.encoding == "graded":
             most = self.network.timesteps
             n = torch.floor(u / stage.threshold).clamp_(-most if stage.signed else 0, most)
             return (n * mask)[None]
-        train = torch.empty(self.steps, *u.shape)
-        for t in range(self.steps):
+        train = torch.empty(self.timeline.steps, *u.shape)
+        for t in range(self.timeline.steps):
             s = _compare(u, stage.threshold, stage.signed)
             u = u - stage.threshold * s
             train[t] = s * mask
@@ -203,7 +201,7 @@ class Emulator(Backend):
         running: NDArray[np.int64] = np.zeros((), np.int64)
         rest = torch.tensor(threshold // 2, dtype=torch.float64)  # half a threshold, less what was sent
         spikes = []
-        for t in range(1, self.steps + 1):
+        for t in range(1, self.timeline.steps + 1):
             if embedded is None:
                 running = running + _integers(next(drives))
                 z = self._soma(stage, _floats(running * window**order // t**order), masks)
@@ -237,16 +235,14 @@ class Emulator(Backend):
     def _soma(self, stage: Stage, u: Tensor, masks: _Masks) -> Tensor:
         if stage.soma is None:
             return u
-        if isinstance(stage.soma, Scale):
-            return u * 2**stage.soma.exponent
         return _floats(stage.soma(_integers(u), masks.keys if stage.is_scores else None))
 
     def _window(self, counts: NDArray[np.int16]) -> NDArray[np.int8]:
         """In windows the |n| spikes of a neuron follow one another from the first step on: (steps, ...)."""
-        if self.encoding == "graded":
+        if self.timeline.encoding == "graded":
             return counts.astype(np.int8)[None]
         n = counts.astype(np.int8)
-        step = np.arange(self.steps).reshape(-1, *[1] * n.ndim)
+        step = np.arange(self.timeline.steps).reshape(-1, *[1] * n.ndim)
         return np.where(step < np.abs(n), np.sign(n), 0).astype(np.int8)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.compiled import Bytes, Floats
 from spk2loihi.network.network import Stage
-from spk2loihi.network.soma import GAMMA_BITS, X_BITS, Gelu, HeadAffine, LayerNorm, Scale
+from spk2loihi.network.soma import GAMMA_BITS, X_BITS, Affine, Gelu, LayerNorm
 from spk2loihi.simulators.emulator.soma_kernels import (
     MEAN_MAX,
     fire_affine,
@@ -28,6 +28,14 @@ _NORM_BITS = 22  # a normalised value of the integer LayerNorm is off by less th
 _NEGATIVE_END = 2.51  # I-BERT's GELU is 0 below minus this
 
 Fire = Callable[[Floats], Bytes]
+"""Drives (rows, d) to bytes of counts."""
+
+
+def fire(stage: Stage, zero: int, most: int) -> Fire:
+    """The fastest exact form of a stage's soma function and threshold; integers, if it has none."""
+    if stage.soma is None or not stage.soma.on_host:
+        return AffineFire(stage, zero, most)
+    return _FIRES.get(stage.soma.kind, IntegerFire)(stage, zero, most)
 
 
 def affine(stage: Stage, zero: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -36,12 +44,11 @@ def affine(stage: Stage, zero: int) -> tuple[NDArray[np.float64], NDArray[np.flo
     Both are scalars, or vectors with an element a head. float64 is exact: half a unit keeps the quotient of an integer
     and the threshold off integers.
     """
-    soma, theta = stage.soma, stage.threshold
+    theta = stage.threshold
     scale, offset = np.ones((), np.int64), np.zeros((), np.int64)
-    if isinstance(soma, Scale):
-        scale = scale << soma.exponent
-    elif isinstance(soma, HeadAffine):
-        scale, offset = soma.weight, soma.bias
+    if stage.soma is not None:
+        assert isinstance(stage.soma, Affine)
+        scale, offset = stage.soma.coefficients()
     return scale / theta, (offset + theta // 2 + 0.5) / theta + zero
 
 
@@ -110,3 +117,18 @@ class GeluFire:
         exact = self._multipliers, self._exponent, self._threshold
         fire_gelu(u, *self._parameters, self.doubt, *exact, self._zero, self._most, out)
         return out
+
+
+class IntegerFire:
+    """Any soma function, in its own integers."""
+
+    def __init__(self, stage: Stage, zero: int, most: int) -> None:
+        assert stage.soma is not None
+        self._soma, self._threshold, self._zero, self._most = stage.soma, stage.threshold, zero, most
+
+    def __call__(self, u: Floats) -> Bytes:
+        n = (self._soma(u.astype(np.int64)) + self._threshold // 2) // self._threshold
+        return (n.clip(-self._most if self._zero else 0, self._most) + self._zero).astype(np.uint8)
+
+
+_FIRES: dict[str, Callable[[Stage, int, int], Fire]] = {LayerNorm.kind: LayerNormFire, Gelu.kind: GeluFire}

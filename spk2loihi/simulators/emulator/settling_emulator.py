@@ -3,7 +3,7 @@
 After the ST-BIF neuron of SpikeZIP-TF (arXiv 2406.03470). In one time step every neuron, in this order (all integers)::
 
     U += spikes that arrive                    those its sources sent in the step before, whatever the synapse's delay
-    U += T * bias                              once, at the step at which its stage starts (`Network.settling_start`)
+    U += T * bias                              once, at the step at which its stage starts (`Timeline.start`)
     z  = soma(U)                               where U has changed; ``//`` and ``>>`` round down
     u  = z + theta // 2 - theta * n            n: the tracer, the sum of the spikes it has sent
     s  = +1 if u >= theta and n < T;  -1 if u < 0 and n > low;  0 otherwise          (low: -T if signed, else 0)
@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
-from spk2loihi.network.network import Encoding, Network, Schedule, Stage
-from spk2loihi.network.soma import SYNAPTIC
+from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Backend, Run, not_silent
 from spk2loihi.simulators.counters import Settled
 
@@ -41,14 +41,8 @@ class SettlingEmulator(Backend):
 
     name = "emulator"
 
-    def __init__(
-        self,
-        network: Network,
-        schedule: Schedule = "settling",
-        encoding: Encoding = "rate",
-        steps: int | None = None,
-    ) -> None:
-        super().__init__(network, schedule, encoding, steps)
+    def __init__(self, network: Network, config: RunConfig | None = None) -> None:
+        super().__init__(network, config or RunConfig("settling", stagger=network.defaults.stagger))
         self._weights = {
             (stage.name, group.source): group.scaled.astype(np.float32).T.copy()
             for stage in network.stages
@@ -70,7 +64,7 @@ class SettlingEmulator(Backend):
                 if last_use[source] == stage.name and not record:
                     populations[source].train.clear()
         readout = populations.pop(self.network.readout.name)
-        steps = self.network.settled_steps(silent)
+        steps = self.timeline.settled(silent)
         latency = int(steps.max())
         return Run(
             logits=readout.drive.astype(np.int64),
@@ -86,13 +80,13 @@ class SettlingEmulator(Backend):
         stage = population.stage
         sources = [populations[name] for name in stage.sources]
         arrivals = max((source.last_step for source in sources), default=0) + 1
-        start = self.network.settling_start(stage)
+        start = self.timeline.start(stage)
         drives = self._attention(population, sources) if stage.attention else self._linear(population, sources)
         step = 0
         while step < max(start, arrivals) or population.busy.any():
             step += 1
-            if step > self.steps:
-                raise not_silent(stage.name, self.network, self.steps)
+            if step > self.timeline.steps:
+                raise not_silent(stage.name, self.timeline)
             population.receive(next(drives), start=step == start)
             population.fire(step)
 
@@ -195,7 +189,7 @@ class _Population:
         soma, half = self.stage.soma, self.stage.threshold // 2
         if soma is None:
             self.target[rows] = self.drive[rows] + half
-        elif isinstance(soma, SYNAPTIC):
+        elif not soma.on_host:
             z = soma(self.drive.reshape(self.shape).astype(np.int64)).reshape(self.drive.shape)
             self.target[rows] = z[rows] + half
         else:

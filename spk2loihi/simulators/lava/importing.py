@@ -31,7 +31,7 @@ def import_lava() -> None:
     except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
         raise UserError(
             f"the cpu and loihi2 backends need lava-nc 0.10.0 and lava-dl 0.6.0 on Python 3.10, which cannot be "
-            f"imported here ({first_line(error)}): install them, or use --backend emulator, which works without"
+            f"imported here ({first_line(error)}): install them, or use the `backend` emulator, which works without"
         ) from error
     finally:
         chatty.setLevel(level)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.network.network import Encoding, Network, Schedule
+from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Backend, Run, not_silent
 from spk2loihi.simulators.counters import Settled
 from spk2loihi.simulators.lava.importing import import_lava
@@ -31,7 +32,6 @@ MOST_SLOTS = 256
 """Token slots of a network compiled for a batch, if the caller does not say: 8 sentences of 32 tokens."""
 
 _WIDTH_STEP = 8  # lanes are this many tokens long or a multiple: batches of similar length share a compiled network
-_LARGEST_MESSAGE = 127  # spikes travel as int8
 _SHARED_MEMORY = "/dev/shm"
 
 
@@ -56,19 +56,12 @@ class LavaBackend(Backend):
     def __init__(
         self,
         network: Network,
-        schedule: Schedule = "windowed",
-        encoding: Encoding = "rate",
-        steps: int | None = None,
+        config: RunConfig | None = None,
         *,
         slots: int | None = None,
         stock_synapses: bool = False,
     ) -> None:
-        super().__init__(network, schedule, encoding, steps)
-        if encoding == "graded" and network.timesteps > _LARGEST_MESSAGE:
-            raise UserError(
-                f"timesteps is {network.timesteps}, but a graded message of {self.name} holds at most "
-                f"{_LARGEST_MESSAGE}: use --encoding rate, or train with fewer --timesteps"
-            )
+        super().__init__(network, config)
         if slots is not None and slots < 1:
             raise UserError(f"slots is {slots}, but a Lava network needs at least 1 token slot: choose more slots")
         import_lava()
@@ -93,7 +86,7 @@ class LavaBackend(Backend):
         if longest > self.network.max_tokens:
             raise UserError(
                 f"a sentence has {longest} tokens, but this network takes at most {self.network.max_tokens}: "
-                "shorten it, or train with more --max-tokens"
+                "shorten it, or train with more `max_tokens`"
             )
         running = self._ready(batch.lengths)
         result = Result(self.network, batch, record)
@@ -107,9 +100,9 @@ class LavaBackend(Backend):
                 raise
             _check(running.graph)
             result.take(running.graph, places)
-        steps, latency, settled = self.steps, 0, None
-        if self.schedule == "settling":
-            settled = Settled(self.network.settled_steps(result.last), result.elements)
+        steps, latency, settled = self.timeline.steps, 0, None
+        if self.timeline.schedule == "settling":
+            settled = Settled(self.timeline.settled(result.last), result.elements)
             steps = latency = int(settled.steps.max())
         return Run(
             result.logits,
@@ -117,25 +110,25 @@ class LavaBackend(Backend):
             result.events,
             result.trains(steps),
             steps,
-            latency or self.latency_steps,
+            latency or self.timeline.latency_steps,
             settled,
         )
 
     def _run_parts(self, running: Running, result: Result, places: list[Place]) -> None:
         """One part, the whole run; settling: as many as it takes until no neuron has spiked in the last step."""
         latency = running.graph.timing.latency
-        if self.schedule != "settling":
+        if self.timeline.schedule != "settling":
             running.run(latency)
             result.take_trains(running.graph, places, part=0)
             return
         for part in itertools.count():
-            running.run(min(latency, self.steps - running.steps))
+            running.run(min(latency, self.timeline.steps - running.steps))
             result.take_trains(running.graph, places, part)
             restless = running.restless()
             if restless is None:
                 return
-            if running.steps == self.steps:
-                raise not_silent(restless, self.network, self.steps)
+            if running.steps == self.timeline.steps:
+                raise not_silent(restless, self.timeline)
 
     def _ready(self, lengths: NDArray[np.int64]) -> Running:
         """The compiled network, compiled again if it has no room for sentences of these lengths."""
@@ -165,7 +158,7 @@ class LavaBackend(Backend):
     def _compile(self, grid: Grid) -> Running:
         from spk2loihi.simulators.lava.graph import build
 
-        timing = Timing.of(self.network, self.schedule, self.encoding, self.steps)
+        timing = Timing.of(self.timeline)
         with _quiet_root_logger():
             graph = build(self.network, grid, timing)
             _check_shared_memory(graph)
@@ -214,18 +207,16 @@ class Loihi2Backend(LavaBackend):
     def __init__(
         self,
         network: Network,
-        schedule: Schedule = "windowed",
-        encoding: Encoding = "rate",
-        steps: int | None = None,
+        config: RunConfig | None = None,
         *,
         slots: int | None = None,
     ) -> None:
         if not _loihi_extension():
             raise UserError(
                 "the loihi2 backend needs Intel's lava-loihi extension and a Loihi 2 board, and the extension is not "
-                "installed here: use --backend cpu or --backend emulator"
+                "installed here: use the `backend` cpu or emulator"
             )
-        super().__init__(network, schedule, encoding, steps, slots=slots, stock_synapses=True)
+        super().__init__(network, config, slots=slots, stock_synapses=True)
 
     def _run_config(self) -> Any:
         from lava.magma.core.run_configs import Loihi2HwCfg

@@ -85,9 +85,8 @@ class Running:
 
     def restless(self) -> str | None:
         """Settling: a stage that had a spike in the last step, or is yet to start; None if there is none."""
-        network, steps = self.graph.network, self.steps
-        stages = self.graph.stages
-        late = (stage.name for stage in network.stages if network.settling_start(stage) > steps)
+        steps, stages, timing = self.steps, self.graph.stages, self.graph.timing
+        late = (stage.name for stage in self.graph.network.stages if timing.start(stage) > steps)
         return next((name for name, memory in stages.items() if memory.last.max() == steps), next(late, None))
 
     def run(self, steps: int) -> None:

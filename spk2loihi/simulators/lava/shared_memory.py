@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spk2loihi.network.network import Encoding, Network, Schedule, Stage
+from spk2loihi.network.network import Stage
+from spk2loihi.network.run_config import Encoding, Schedule, Timeline
 from spk2loihi.simulators.lava.packing import Grid
 
 Shape = tuple[int, ...]
@@ -45,19 +46,26 @@ class Timing:
     origin: NDArray[np.int64]
 
     @classmethod
-    def of(cls, network: Network, schedule: Schedule, encoding: Encoding, steps: int) -> Timing:
+    def of(cls, timeline: Timeline) -> Timing:
+        schedule, steps = timeline.schedule, timeline.steps
         if schedule == "settling":
             steps = SETTLING_PART
-        latency = network.latency_steps(schedule, steps)
-        origin = shared_zeros((1,), np.int64)
-        return cls(schedule, encoding, steps, network.timesteps, latency, network.stagger, origin)
+        return cls(
+            schedule,
+            timeline.encoding,
+            steps,
+            timeline.network.timesteps,
+            timeline.latency_of(steps),
+            timeline.stagger,
+            shared_zeros((1,), np.int64),
+        )
 
     def step_of_run(self, time_step: int) -> int:
         """1, 2, ... for Lava's ever-growing time step."""
         return time_step - int(self.origin[0])
 
     def start(self, stage: Stage) -> int:
-        """Settling: the first step of a stage (`Network.settling_start`)."""
+        """Settling: the first step of a stage (`Timeline.start`)."""
         return stage.depth * self.stagger + 1
 
     def local_step(self, stage: Stage, step: int) -> int:

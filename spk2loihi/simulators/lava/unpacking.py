@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.soma import SYNAPTIC
 from spk2loihi.simulators.backend import Trains
 from spk2loihi.simulators.counters import Counts
 from spk2loihi.simulators.lava.packing import Place
@@ -66,7 +65,7 @@ class Result:
                 self.last[place.sentence] = max(self.last[place.sentence], last.max())
         for name in self.counts:
             stage = self.network[name]
-            if stage.soma is not None and not isinstance(stage.soma, SYNAPTIC):
+            if stage.soma is not None and stage.soma.on_host:
                 self.elements[name] = self.elements.get(name, 0) + int(graph.stages[name].elements[0])
 
     @staticmethod

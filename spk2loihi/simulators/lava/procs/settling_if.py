@@ -11,7 +11,6 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spk2loihi.network.soma import SYNAPTIC
 from spk2loihi.simulators.lava.procs.population import IntArray, Population, PopulationModel
 
 
@@ -87,7 +86,7 @@ class PySettlingIFModel(PopulationModel):
         soma, drive, target = self._stage.soma, self.drive[self._rows], self.target[self._rows]
         if soma is None:
             z = drive[changed]
-        elif isinstance(soma, SYNAPTIC):  # some want to know the head
+        elif not soma.on_host:  # some want to know the head
             z = (soma(drive) if self._keys is None else soma(drive[:, :, None])[:, :, 0])[changed]
         else:
             keys = None if self._keys is None else np.broadcast_to(self._keys, drive.shape)[changed]

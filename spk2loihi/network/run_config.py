@@ -1,0 +1,134 @@
+"""How a network runs in time: what a user may choose, and the time axis that follows from the choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.errors import UserError
+from spk2loihi.limits import TIMESTEPS_MAX
+
+if TYPE_CHECKING:
+    from spk2loihi.network.network import Network, Stage
+
+Schedule = Literal["windowed", "pipelined", "settling"]
+Encoding = Literal["rate", "graded"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How to run a network. A network file stores one as its default; `Network.run_config` changes parts of it.
+
+    Args:
+        schedule: when gates open. ``windowed``: a stage fires for T steps after its sources have. ``pipelined``: all
+            gates are open from the start. ``settling``: neurons fire, and take spikes back, until all are silent.
+        encoding: n spikes (``rate``), or one message with payload n (``graded``, windowed only).
+        steps: length of a pipelined run, T by default; most steps of a settling run, `Timeline.settling_bound` by
+            default. A window always has T steps.
+        stagger: settling only: steps by which a stage starts after those of the depth before it, 0 to T.
+
+    Raises:
+        UserError: an unknown name, or an encoding that the schedule does not have.
+    """
+
+    schedule: Schedule = "windowed"
+    encoding: Encoding = "rate"
+    steps: int | None = None
+    stagger: int = 1
+
+    def __post_init__(self) -> None:
+        for what, name, known in (("schedule", self.schedule, SCHEDULES), ("encoding", self.encoding, ENCODINGS)):
+            if name not in known:
+                raise UserError(f"`{what}` is {name!r}: choose one of {', '.join(known)}")
+        if self.encoding == "graded" and self.schedule != "windowed":
+            raise UserError(
+                f"graded spikes exist in the windowed schedule only, but `schedule` is {self.schedule}: choose the "
+                "`encoding` rate"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise UserError(f"`timesteps` is {self.steps}, but a run has at least 1 step: choose a larger `timesteps`")
+
+    def check(self, timesteps: int) -> RunConfig:
+        """The configuration, if a network of that T can run so; UserError if not."""
+        if not 0 <= self.stagger <= timesteps:
+            raise UserError(
+                f"`stagger` is {self.stagger}, but stages start 0 to T = {timesteps} steps after one another: choose a "
+                "number in that range"
+            )
+        if self.schedule == "windowed" and self.steps not in (None, timesteps):
+            raise UserError(
+                f"`timesteps` is {self.steps}, but this network was exported for windows of {timesteps} steps: leave "
+                "`timesteps` out, choose the `schedule` pipelined, or train again"
+            )
+        if self.encoding == "graded" and timesteps > TIMESTEPS_MAX:
+            raise UserError(
+                f"`timesteps` is {timesteps}, but a graded message holds at most {TIMESTEPS_MAX}: choose the "
+                "`encoding` rate, or train with fewer `timesteps`"
+            )
+        return self
+
+
+class Timeline:
+    """The time axis of one network under one `RunConfig`.
+
+    Attributes:
+        schedule, encoding, stagger: of the configuration.
+        steps: steps of a window (1 when graded), of a pipelined run, or the most of a settling run.
+
+    Raises:
+        UserError: the network cannot run so: another window than its own, or a stagger out of range.
+    """
+
+    def __init__(self, network: Network, config: RunConfig) -> None:
+        self.network = network
+        self.schedule, self.encoding, self.stagger = config.schedule, config.encoding, config.stagger
+        config.check(network.timesteps)
+        window = network.timesteps
+        if config.schedule == "windowed":
+            self.steps = window if config.encoding == "rate" else 1
+        elif config.schedule == "pipelined":
+            self.steps = config.steps or window
+        else:
+            self.steps = config.steps or self.settling_bound()
+
+    @property
+    def latency_steps(self) -> int:
+        """Time steps until the readout holds the answer. Only a settling run itself knows when it was silent."""
+        return self.latency_of(self.steps)
+
+    def latency_of(self, steps: int) -> int:
+        """Time steps until the readout holds the answer, for a window or a pipelined run of ``steps``.
+
+        Settling: ``steps`` themselves, those until the network is silent.
+        """
+        depth = self.network.readout.depth
+        if self.schedule == "settling":
+            return steps
+        return depth * steps + 1 if self.schedule == "windowed" else depth + steps
+
+    def start(self, stage: Stage) -> int:
+        """Settling: the step at which a stage gets its bias and may fire for the first time."""
+        return stage.depth * self.stagger + 1
+
+    def settled(self, last: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Settling: steps after which the readout holds the answer, for the last steps with a spike, (B,) each."""
+        return np.maximum(last + 1, self.start(self.network.readout))
+
+    def settling_bound(self) -> int:
+        """Settling: steps after which the network is silent and the readout holds the answer, whatever the input.
+
+        A tracer moves by at most T - low after its sources have fallen silent, and by at most T if it starts then.
+        """
+        window = self.network.timesteps
+        last: dict[str, int] = {}
+        for stage in self.network.stages:
+            if stage.fires:
+                sources = max((last[source] for source in stage.sources), default=0)
+                span = window * (2 if stage.signed and stage.depth else 1)
+                last[stage.name] = max(sources + span, self.start(stage) - 1 + window)
+        return max(*last.values(), self.start(self.network.readout) - 1) + 1
