@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spk2loihi import limits
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import Limit
+
+
+def largest(integers: NDArray[np.int64]) -> int:
+    """The largest magnitude, exact: ``abs`` of int64's minimum is negative."""
+    return max(int(integers.max(initial=0)), -int(integers.min(initial=0)))
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
@@ -22,7 +28,7 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
         return t * t * terms
     if not stage.synapses:
         e = network.embedding
-        return int(sum(np.abs(table).max() for table in (e.word, e.position, e.token_type)))
+        return sum(largest(table) for table in (e.word, e.position, e.token_type))
     bound = t * np.abs(stage.bias) if stage.bias is not None else np.zeros(stage.channels, dtype=np.int64)
     for group in stage.synapses:
         weight = np.abs(group.scaled)
@@ -108,12 +114,13 @@ def _limits(network: Network, stage: Stage, drive: int) -> Iterator[Limit]:
         yield from stage.soma.limits(drive, stage.channels, network.timesteps)
     if stage.bias is not None:
         remedy = "train with more `bits` or without this teacher's outlier bias"
-        yield Limit("bias", int(np.abs(stage.bias).max()), limits.BIAS_MAX, remedy, limits.BIAS_BITS)
+        yield Limit("bias", largest(stage.bias), limits.BIAS_MAX, remedy, limits.BIAS_BITS)
     for group in stage.synapses:
-        largest, exponent = int(np.abs(group.weight).max(initial=0)), int(group.exponent.max())
-        yield Limit(f"weight from {group.source}", largest, limits.WEIGHT_MAX, "use fewer `bits`")
+        yield Limit(f"weight from {group.source}", largest(group.weight), limits.WEIGHT_MAX, "use fewer `bits`")
         remedy = "train with fewer `bits`, so that the residual's weight gets smaller"
-        yield Limit(f"weight exponent from {group.source}", exponent, limits.WEIGHT_EXPONENT_MAX, remedy)
+        yield Limit(
+            f"weight exponent from {group.source}", int(group.exponent.max()), limits.WEIGHT_EXPONENT_MAX, remedy
+        )
         yield Limit(f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")
 
 

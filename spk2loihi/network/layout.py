@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 FORMAT = "spk2loihi-netx"
 VERSION = 3
@@ -26,11 +28,11 @@ NEURON_RULES = {
 }
 
 
-def dataset_digest(dataset: h5py.Dataset) -> str:
-    """SHA-256 of a dataset's type, shape and values."""
-    array = np.ascontiguousarray(dataset[()])
+def array_digest(array: NDArray[Any]) -> str:
+    """SHA-256 of an array's type, shape and values."""
+    array = np.ascontiguousarray(array)
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.tobytes())
+    digest.update(array.data if array.size else b"")
     return digest.hexdigest()
 
 
@@ -45,7 +47,7 @@ def seal(file: h5py.File) -> str:
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
-            digests[name] = dataset_digest(item)
+            digests[name] = array_digest(np.asarray(item[()]))
             item.attrs[CHECKSUM] = digests[name]
 
     file.visititems(visit)

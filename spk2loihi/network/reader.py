@@ -15,10 +15,12 @@ from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS, WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.network.bounds import check_limits
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, dataset_digest, list_digest
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, array_digest, list_digest
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import soma_from_dict
+
+Arrays = dict[str, NDArray[Any]]
 
 
 def read_network(path: Path) -> Network:
@@ -57,8 +59,7 @@ def _read(file: h5py.File, path: Path) -> Network:
             f"network file {path} is a netx file without the {EXTENSION} group that says how its neurons reset: "
             "only files written by spk2loihi export can be simulated"
         )
-    extension = file[EXTENSION]
-    meta = _json(extension["meta"])
+    meta = _json(file[f"{EXTENSION}/meta"][()])
     if meta.get("format") != FORMAT or meta.get("version") != VERSION:
         raise UserError(
             f"network file {path} has format {meta.get('format')} version {meta.get('version')}, but this program "
@@ -66,17 +67,16 @@ def _read(file: h5py.File, path: Path) -> Network:
         )
     if meta["neuron"] != NEURON_RULES:
         raise UserError(f"network file {path} has neurons with other rules ({meta['neuron']}): export it again")
-    _check_types(file, path)
-    _check_sums(file, path)
-    embedding = Embedding(*(_integers(extension["embedding"][n]) for n in ("word", "position", "token_type")))
-    layers = [file["layer"][str(i)] for i in range(len(file["layer"]))]
-    stages = tuple(_stage(layer, path) for layer in layers if EXTENSION in layer)
+    arrays = _checked_arrays(file, path)
+    tables = (arrays[f"{EXTENSION}/embedding/{name}"] for name in ("word", "position", "token_type"))
+    layers = (f"layer/{i}" for i in range(len(file["layer"])))
+    stages = tuple(_stage(arrays, layer, path) for layer in layers if f"{layer}/{EXTENSION}/meta" in arrays)
     network = Network(
         timesteps=int(meta["timesteps"]),
         max_tokens=int(meta["max_tokens"]),
         stages=stages,
-        embedding=embedding,
-        tokenizer=_text(extension["tokenizer"]),
+        embedding=Embedding(*(table.astype(np.int64) for table in tables)),
+        tokenizer=_text(arrays[f"{EXTENSION}/tokenizer"]),
         task=meta["task"],
         config=meta["config"],
         weight_bits=meta["weight_bits"],
@@ -88,6 +88,36 @@ def _read(file: h5py.File, path: Path) -> Network:
     return network
 
 
+def _checked_arrays(file: h5py.File, path: Path) -> Arrays:
+    """Every dataset by name, read once: integers or bytes that match their checksums, none added and none missing.
+
+    netx reads weights with ``astype(int)``: floats would become zeros in silence.
+    """
+    arrays: Arrays = {}
+    digests: dict[str, str] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        if item.dtype.kind not in "iubS":
+            raise UserError(
+                f"network file {path}: {name} holds {item.dtype} values, but netx takes integers only "
+                "(it would round them to zero in silence): export the network with spk2loihi export"
+            )
+        arrays[name] = np.asarray(item[()])
+        digests[name] = array_digest(arrays[name])
+        if item.attrs.get(CHECKSUM) != digests[name]:
+            raise UserError(
+                f"network file {path}: the checksum of {name} does not match its values, so the file was changed "
+                "or damaged: export it again"
+            )
+
+    file.visititems(visit)
+    if file[EXTENSION].attrs.get(CHECKSUM) != list_digest(digests):
+        raise UserError(f"network file {path}: data sets were added or removed after export: export it again")
+    return arrays
+
+
 def _defaults(meta: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig(meta["schedule"], meta["encoding"], stagger=int(meta["stagger"])).check(int(meta["timesteps"]))
@@ -95,55 +125,25 @@ def _defaults(meta: dict[str, Any]) -> RunConfig:
         raise ValueError(str(error)) from None
 
 
-def _check_types(file: h5py.File, path: Path) -> None:
-    """netx reads weights with ``astype(int)``: floats would become zeros in silence."""
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind not in "iubS":
-            raise UserError(
-                f"network file {path}: {name} holds {item.dtype} values, but netx takes integers only "
-                "(it would round them to zero in silence): export the network with spk2loihi export"
-            )
-
-    file.visititems(visit)
-
-
-def _check_sums(file: h5py.File, path: Path) -> None:
-    digests: dict[str, str] = {}
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            digests[name] = dataset_digest(item)
-            if item.attrs.get(CHECKSUM) != digests[name]:
-                raise UserError(
-                    f"network file {path}: the checksum of {name} does not match its values, so the file was changed "
-                    "or damaged: export it again"
-                )
-
-    file.visititems(visit)
-    if file[EXTENSION].attrs.get(CHECKSUM) != list_digest(digests):
-        raise UserError(f"network file {path}: data sets were added or removed after export: export it again")
-
-
-def _stage(layer: h5py.Group, path: Path) -> Stage:
-    meta = _json(layer[EXTENSION]["meta"])
+def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
+    meta = _json(arrays[f"{layer}/{EXTENSION}/meta"])
     channels = int(meta["channels"])
     synapses: list[SynapseGroup] = []
     bias = None
     if meta["groups"]:
-        weight = _integers(layer["weight"])[:, :, 0, 0]
+        weight = arrays[f"{layer}/weight"][:, :, 0, 0].astype(np.int64)
         if weight.min(initial=0) < WEIGHT_MIN or weight.max(initial=0) > WEIGHT_MAX:
             raise UserError(
                 f"network file {path}: weights of {meta['name']} span {weight.min()} to {weight.max()}, outside "
                 f"{WEIGHT_MIN} to {WEIGHT_MAX}: export it again"
             )
-        bias = _integers(layer["bias"])
+        bias = arrays[f"{layer}/bias"].astype(np.int64)
         if bias.shape != (channels,) or weight.shape[0] != channels:
             raise ValueError(f"{meta['name']}: weight {weight.shape} and bias {bias.shape} for {channels} channels")
         synapses = _groups(meta, weight)
     fires = bool(meta["fires"])
     threshold = int(meta["threshold"])
-    if "neuron" in layer and fires and int(layer["neuron"]["vThMant"][()]) != threshold:
+    if fires and int(arrays.get(f"{layer}/neuron/vThMant", threshold)) != threshold:
         raise ValueError(f"{meta['name']}: vThMant differs from the threshold {threshold}")
     return Stage(
         name=meta["name"],
@@ -226,17 +226,12 @@ def _check_wiring(network: Network, path: Path) -> None:
         raise UserError(f"network file {path} does not begin with an embedding and end in a readout: export it again")
 
 
-def _integers(dataset: h5py.Dataset) -> NDArray[np.int64]:
-    result: NDArray[np.int64] = dataset[()].astype(np.int64)
-    return result
+def _text(array: NDArray[Any]) -> str:
+    return bytes(array.tobytes()).decode("utf-8")
 
 
-def _text(dataset: h5py.Dataset) -> str:
-    return bytes(dataset[()].tobytes()).decode("utf-8")
-
-
-def _json(dataset: h5py.Dataset) -> dict[str, Any]:
-    record = json.loads(_text(dataset))
+def _json(array: NDArray[Any]) -> dict[str, Any]:
+    record = json.loads(_text(array))
     if not isinstance(record, dict):
-        raise ValueError(f"{dataset.name} is not a JSON object")
+        raise ValueError("metadata is not a JSON object")
     return record
