@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,17 @@ from typing import Any
 from spk2loihi.errors import UserError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` on a temporary name beside ``path``, then rename. Devices and pipes are refused, not replaced."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} cannot be written, because it is a folder or a device: choose another place with -o")
+        raise UserError(f"{path} cannot be written, because it is a folder or a device: choose another `out`")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}): choose another place with -o") from None
+        raise UserError(f"{path} cannot be written ({error.strerror or error}): choose another `out`") from None
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -61,3 +62,27 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return str(value)
+
+
+def check_writable(*paths: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Refuse an output place before hours of work, not after."""
+    for path in paths:
+        if path is not None:
+            try:
+                _check_writable(path)
+            except OSError as error:
+                raise UserError(f"{path} cannot be written ({error.strerror or error}): choose another `out`") from None
+            if any(same.exists() and path.exists() and path.samefile(same) for same in inputs):
+                raise UserError(f"{path} is the file to read, so it cannot be written: choose another `out`")
+
+
+def _check_writable(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is a folder or a device, not a file: choose another `out`")
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UserError(f"{path} cannot be written, because {parent} is not a folder: choose another `out`")
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=".spk2loihi-"))  # permissions do not tell for every file system
+    made.rmdir()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.config import PRESETS
 from spk2loihi.network import Network
 from support.networks import random_batch, tiny_network, tiny_student
 from support.tiny_task import TinyTask, make_tiny_task

@@ -16,26 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.run_config import Encoding
+from spk2loihi.network.run_config import Timeline
 from spk2loihi.simulators.counters import StageOps
 
 
 def neurobench_metrics(
-    network: Network,
+    timeline: Timeline,
     stages: Sequence[StageOps],
     samples: int,
-    steps: int,
-    encoding: Encoding,
     accuracy: float | None = None,
 ) -> dict[str, Any]:
     """Metrics a sample, as NeuroBench's ``Benchmark.run`` returns them.
 
     Args:
-        stages: counters summed over ``samples``, one a stage of ``network``.
-        steps: of a window (1 when graded).
-        encoding: graded messages have values other than -1, 0 and 1, so NeuroBench calls their operations MACs.
+        timeline: of a windowed run, and of its network. Graded messages have values other than -1, 0 and 1, so
+            NeuroBench calls their operations MACs.
+        stages: counters summed over ``samples``, one a stage of the network.
         accuracy: fraction of right answers; None leaves it out.
     """
+    network, steps = timeline.network, timeline.steps
     linear = [(network[ops.name], ops) for ops in stages if network[ops.name].synapses]
     effective = sum(ops.synops for _, ops in linear) / samples
     dense = sum(steps * (ops.dense + _residuals(stage) * ops.neurons) for stage, ops in linear) / samples
@@ -43,7 +42,7 @@ def neurobench_metrics(
     total = sum(weight.size for weight in weights)
     firing = [ops for ops in stages if network[ops.name].fires]
     slots = steps * sum(ops.neurons for ops in firing)
-    graded = encoding == "graded"
+    graded = timeline.encoding == "graded"
     result = {
         "Footprint": sum(_bytes(array) for array in _parameters(network)),
         "ParameterCount": sum(array.size for array in _parameters(network)),

@@ -26,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from spk2loihi.choices import Schedule
 from spk2loihi.data import REGRESSION_METRICS, Encoded, Examples, collate, predictions
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.run_config import RunConfig, Schedule
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run, pipelined_overflow
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from spk2loihi.cli.common import DEFAULT_NETWORK, check_writable, json_option, save_numbers
-from spk2loihi.errors import UserError
-from spk2loihi.fit import BOARDS, DEFAULT_BOARD, Population, check_fit, find_board, populations
+from spk2loihi import api
+from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, check_outputs, console, json_option, save_numbers
 
 
 @click.command("fit")
-@click.argument("network_file", type=click.Path(path_type=Path), required=False)
-@click.option("--board", default=DEFAULT_BOARD, show_default=True, help=f"{', '.join(BOARDS)}, or a JSON file.")
+@click.argument("network_file", type=PATH, required=False)
+@click.option(
+    "--board",
+    default="kapoho-point",
+    show_default=True,
+    help="oheo-gulch, kapoho-point, hala-point, or a JSON file.",
+)
 @click.option("--preset", help="Size a student before training: its preset (no NETWORK_FILE then).")
 @click.option("--layers", type=int, help="Before training: encoder layers. [default: 6]")
 @click.option("--hidden", type=int, help="Before training: width. [default: 384]")
@@ -26,41 +28,23 @@ from spk2loihi.fit import BOARDS, DEFAULT_BOARD, Population, check_fit, find_boa
 @click.option("--seq-len", "tokens", type=int, help="Before training: tokens. [default: 64]")
 @click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
 @click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
-@click.option("--strict", is_flag=True, help="Exit with code 1 where the network does not fit.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if the network does not fit.")
 @json_option
 def command(network_file: Path | None, board: str, strict: bool, json_file: Path | None, **shape: Any) -> None:
     """Partition NETWORK_FILE [default: model.net], or a student of given sizes, over the neurocores of a board."""
-    numbers = run(network_file, board, json_file, {key: value for key, value in shape.items() if value is not None})
-    if strict and not numbers["fits"]:
+    sizes = {key: value for key, value in shape.items() if value is not None}
+    path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)
+    check_outputs(json_file, inputs=() if path is None else (path,))
+    report = api.fit(path, board, **sizes)
+    _print(report.to_dict())
+    save_numbers(json_file, report.to_dict())
+    if strict and not report.fits:
         sys.exit(1)
 
 
-def run(network_file: Path | None, board_name: str, json_file: Path | None, shape: dict[str, Any]) -> dict[str, Any]:
-    """The command without its parser."""
-    if network_file is not None and shape:
-        given = ", ".join(f"--{'seq-len' if key == 'tokens' else key}" for key in shape)
-        raise UserError(f"{given} size a student before training, but {network_file} has sizes: leave one of them out")
-    board = find_board(board_name)
-    path = network_file or Path(DEFAULT_NETWORK)
-    check_writable(json_file, inputs=[] if shape else [path])
-    numbers: dict[str, Any] = {"network": None if shape else str(path), **check_fit(_given(path, shape), board)}
-    _print(numbers)
-    save_numbers(json_file, numbers)
-    return numbers
-
-
-def _given(path: Path, shape: dict[str, Any]) -> list[Population]:
-    if shape:
-        from spk2loihi.fit.student_shape import StudentShape, shape_populations
-
-        return shape_populations(StudentShape(**shape))
-    from spk2loihi.network import read_network
-
-    return populations(read_network(path))
-
-
 def _print(n: dict[str, Any]) -> None:
-    console = Console(width=None if Console().is_terminal else 140)
+    from rich.table import Table
+
     table = Table(show_lines=False)
     for heading in ("layer", "neurons", "synapses", "cores", "unrolled", "binding limit", "used", "host"):
         left = heading in ("layer", "binding limit", "host")
@@ -71,7 +55,7 @@ def _print(n: dict[str, Any]) -> None:
             layer["name"], f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
             _count(layer["cores_unrolled"]), layer["binding_limit"] or "", used, ", ".join(layer["host"]),
         )  # fmt: skip
-    console.print(table)
+    console().print(table)
     verdict = "fits" if n["fits"] else "does not fit"
     click.echo(
         f"{n['network'] or 'this student'} {verdict} on {n['board']}: "

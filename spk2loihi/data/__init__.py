@@ -5,13 +5,13 @@ from spk2loihi.data.corpus import load_corpus, tokenise_corpus
 from spk2loihi.data.digest import examples_digest, lines_digest
 from spk2loihi.data.examples import Examples
 from spk2loihi.data.glue import GLUE_TASKS
-from spk2loihi.data.metrics import METRICS, REGRESSION_METRICS, formatted, predictions, score
-from spk2loihi.data.tasks import TaskSpec, load_held_out, load_train, task_spec
+from spk2loihi.data.metrics import REGRESSION_METRICS, formatted, predictions, score
+from spk2loihi.data.tasks import DataOptions, TaskSpec, held_out_task, load_held_out, load_train, task_spec
 
 __all__ = [
     "GLUE_TASKS",
-    "METRICS",
     "REGRESSION_METRICS",
+    "DataOptions",
     "Encoded",
     "Examples",
     "TaskSpec",
@@ -20,6 +20,7 @@ __all__ = [
     "collate",
     "examples_digest",
     "formatted",
+    "held_out_task",
     "length_sorted_batches",
     "lines_digest",
     "load_corpus",

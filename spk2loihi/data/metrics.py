@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import METRICS
+
 REGRESSION_METRICS = ("pearson", "spearman")
 """A task whose main metric is one of these is a regression: one output, whose label is a number."""
 
@@ -103,4 +105,4 @@ _SCORES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
     "spearman": _spearman,
 }
 
-METRICS: tuple[str, ...] = tuple(_SCORES)
+assert tuple(_SCORES) == METRICS

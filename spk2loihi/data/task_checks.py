@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from spk2loihi.choices import METRICS
 from spk2loihi.data.glue import glue_task
-from spk2loihi.data.metrics import METRICS
 from spk2loihi.data.reviews import REVIEW_LABELS
 from spk2loihi.errors import UserError
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
@@ -18,8 +18,6 @@ from spk2loihi.data.tables import Row, read_table
 from spk2loihi.data.task_checks import PATHS, check_task
 from spk2loihi.errors import UserError
 
-__all__ = ["Examples", "TaskSpec", "load_held_out", "load_train", "task_spec"]
-
 MAX_LABELS = 256
 """More distinct labels than this are taken for a wrong column, or for a regression without a metric for one."""
 
@@ -27,6 +25,19 @@ _HUB_HELD_OUT = ("validation", "test")
 
 _SPLIT_SEED = 0
 _SPLIT_SHARE = 10  # one sentence in ten is held out of a training file that comes without a dev file
+
+
+class DataOptions(TypedDict, total=False):
+    """Where sentences come from: keyword arguments of `task_spec`, and options of every command that reads data."""
+
+    task: str | None
+    data_dir: str | os.PathLike[str] | None
+    train_file: str | os.PathLike[str] | None
+    dev_file: str | os.PathLike[str] | None
+    dataset: str | None
+    text_column: str | None
+    text_pair_column: str | None
+    label_column: str | None
 
 
 @dataclass(frozen=True)
@@ -165,6 +176,18 @@ def task_spec(
     return TaskSpec(
         kind="glue", name=glue.name, data_dir=_absolute(data_dir), labels=list(glue.labels), metric=glue.metrics[0]
     )
+
+
+def held_out_task(remembered: Mapping[str, Any], options: DataOptions) -> TaskSpec:
+    """The task to score a network on: that of the ``options``, with the network's labels, or the one it remembers.
+
+    Args:
+        remembered: `TaskSpec.to_dict` of the task the network was trained for.
+    """
+    if all(value is None for value in options.values()):
+        return TaskSpec.from_dict(remembered)
+    own = any(options.get(place) is not None for place in ("train_file", "dev_file", "dataset"))
+    return task_spec(**options, labels=remembered["labels"], metric=remembered["metric"] if own else None)
 
 
 def load_train(spec: TaskSpec) -> tuple[TaskSpec, Examples]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spk2loihi.network.run_config import Encoding
+from spk2loihi.choices import Encoding
 from spk2loihi.network.soma import Gelu, LayerNorm, Softmax
 
 SetKind = Literal["chip", "arithmetic"]

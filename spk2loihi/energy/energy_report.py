@@ -40,6 +40,7 @@ from typing import Any
 
 from spk2loihi import formatting as fmt
 from spk2loihi.analysis.convergence import convergence_data
+from spk2loihi.choices import Encoding
 from spk2loihi.energy import estimate
 from spk2loihi.energy.breakdown import grouped_rows, stage_rows
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
@@ -51,7 +52,6 @@ from spk2loihi.energy.ranges import ratio_range, total_range
 from spk2loihi.energy.references import REFERENCES
 from spk2loihi.errors import UserError
 from spk2loihi.files import plain
-from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 FORMAT = "spk2loihi-energy/1"

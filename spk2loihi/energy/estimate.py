@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
+from spk2loihi.choices import Encoding
 from spk2loihi.energy.coefficients import CoefficientSet
-from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 #: Fields of `Energy`, and what a reader calls them.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spk2loihi.choices import Encoding
 from spk2loihi.energy import estimate
 from spk2loihi.energy.coefficients import CoefficientSet
-from spk2loihi.network.run_config import Encoding
 from spk2loihi.simulators.counters import StageOps
 
 

@@ -1,36 +1,48 @@
-"""From `model.pt` to `model.net`."""
+"""From a trained student, in a file, a folder or memory, to its integer network."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.export.fold import fold
 from spk2loihi.files import sha256
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
-from spk2loihi.network.run_config import Encoding, Schedule
 from spk2loihi.network.writer import write_network
-from spk2loihi.training.checkpoint import load_checkpoint
+from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, load_pretrained
 from spk2loihi.versions import versions
 
 
-def export_checkpoint(
-    model_file: Path,
-    out: Path,
-    schedule: Schedule = "windowed",
-    encoding: Encoding = "rate",
+def export_model(
+    source: Path | Checkpoint,
+    out: Path | None = None,
+    schedule: Schedule | None = None,
+    encoding: Encoding | None = None,
     stagger: int | None = None,
 ) -> Network:
-    """Fold the student of ``model_file``, write it to ``out`` and return it; UserError where it cannot be deployed."""
-    checkpoint = load_checkpoint(model_file)
-    provenance = {
-        "model_file": model_file.name,
-        "model_sha256": sha256(model_file),
-        "training": checkpoint.training,
-        "versions": versions(),
-    }
+    """Fold a student, and write its network to ``out`` if that is given.
+
+    Args:
+        source: a `model.pt`, a folder of `save_pretrained`, or a checkpoint in memory.
+        schedule, encoding, stagger: how the network runs unless told otherwise; windowed, rate and T // 4 if not given.
+
+    Raises:
+        UserError: the source cannot be read, or the student cannot be deployed.
+    """
+    origin: dict[str, Any] = {}
+    if isinstance(source, Checkpoint):
+        checkpoint = source
+    elif source.is_dir():
+        checkpoint, origin = load_pretrained(source), {"model_file": source.name}
+    else:
+        checkpoint = load_checkpoint(source)
+        origin = {"model_file": source.name, "model_sha256": sha256(source)}
+    provenance = {**origin, "training": checkpoint.training, "versions": versions()}
     network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
     network = check_limits(replace(network, defaults=network.run_config(schedule, encoding, stagger=stagger)))
-    write_network(network, out)
+    if out is not None:
+        write_network(network, out)
     return network

@@ -1,7 +1,7 @@
 """Does the network fit on Loihi 2: limits of cores, chips and boards, and the partition of a network over them."""
 
 from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD, Board, find_board
-from spk2loihi.fit.check_fit import check_fit
+from spk2loihi.fit.check_fit import FitReport, check_fit
 from spk2loihi.fit.population import Population, populations
 
-__all__ = ["BOARDS", "DEFAULT_BOARD", "Board", "Population", "check_fit", "find_board", "populations"]
+__all__ = ["BOARDS", "DEFAULT_BOARD", "Board", "FitReport", "Population", "check_fit", "find_board", "populations"]

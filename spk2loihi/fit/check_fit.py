@@ -19,8 +19,9 @@ limit used on the layer's fullest core, of the most used limit where there is no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from html import escape
 from typing import Any
 
 from spk2loihi.fit.boards import Board
@@ -29,6 +30,33 @@ from spk2loihi.fit.partition import Placement, partition
 from spk2loihi.fit.population import Population
 from spk2loihi.fit.remedies import remedies
 from spk2loihi.fit.rules import RULES
+
+
+class FitReport:
+    """Whether a network fits a board, and how (layout of the data: see the module)."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.data)
+
+    @property
+    def fits(self) -> bool:
+        return bool(self.data["fits"])
+
+    def _repr_html_(self) -> str:
+        n = self.data
+        rows = "".join(
+            f"<tr><td>{escape(layer['name'])}</td><td>{layer['cores']:,} cores</td>"
+            f"<td>{layer['binding_limit'] or ''}</td></tr>"
+            for layer in n["layers"]
+        )
+        verdict = "fits" if self.fits else "does not fit"
+        return (
+            f"<p><b>{verdict}</b> on {escape(n['board'])}: {n['cores']:,} of {n['cores_available']:,} cores</p>"
+            f"<table>{rows}</table>"
+        )
 
 
 def check_fit(populations: Sequence[Population], board: Board) -> dict[str, Any]:

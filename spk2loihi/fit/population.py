@@ -82,7 +82,7 @@ def populations(network: Network) -> list[Population]:
 
 
 def _population(network: Network, stage: Stage) -> Population:
-    attention, pipelined = stage.attention, network.schedule != "windowed"
+    attention, pipelined = stage.attention, network.defaults.schedule != "windowed"
     left, right = ("", "") if attention is None else (attention.left, attention.right)
     kind: Kind = "linear" if stage.synapses else "input"
     head_width = 0
@@ -142,9 +142,9 @@ def _count_bits(network: Network, source: str) -> int:
 def _state_bits(network: Network, stage: Stage) -> int:
     """Membrane, bias; settling: the tracer; the drive summed so far where, not windowed, the stage acts on it."""
     bits = MEMBRANE_BITS + (BIAS_BITS if stage.bias is not None else 0)
-    if network.schedule != "windowed" and (stage.soma is not None or stage.attention is not None):
+    if network.defaults.schedule != "windowed" and (stage.soma is not None or stage.attention is not None):
         bits += MEMBRANE_BITS
-    if network.schedule == "settling" and stage.fires:
+    if network.defaults.schedule == "settling" and stage.fires:
         bits += _count_bits(network, stage.name)
     return bits
 

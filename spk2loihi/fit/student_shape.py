@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from spk2loihi.choices import Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.fit.chip_limits import WEIGHT_WIDTH
 from spk2loihi.fit.population import Input, Population, populations, resized
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.network.run_config import Schedule
+from spk2loihi.network.run_config import RunConfig
 
 _TOKENS = 4  # of the miniature
 
@@ -61,7 +62,7 @@ def shape_populations(shape: StudentShape) -> list[Population]:
         torch.manual_seed(0)
         model = SpikingBertForSequenceClassification(config)
     labels = [str(label) for label in range(shape.labels)]
-    network = replace(fold(model, "", {"labels": labels}), schedule=shape.schedule)
+    network = replace(fold(model, "", {"labels": labels}), defaults=RunConfig(shape.schedule))
     full = [replace(p, inputs=tuple(_full(p, i, shape.bits) for i in p.inputs)) for p in populations(network)]
     return resized(full, {hidden: shape.hidden, ffn: intermediate}, shape.tokens)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_BITS, TIMESTEPS_MAX, WEIGHT_BITS
 from spk2loihi.models.solvers import check_solver
 
-PRESETS = ("spikingbert", "neurocore")
 _CONTEXT_EXPONENT = 6
 _MAX_SCORE_WEIGHT = 127  # 8 signed bits
 

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.network.run_config import Encoding, RunConfig, Schedule
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import Soma
 
 
@@ -150,6 +151,11 @@ class Network:
     @cached_property
     def _by_name(self) -> dict[str, Stage]:
         return {s.name: s for s in self.stages}
+
+    @property
+    def synapses(self) -> int:
+        """Non-zero weights a token; all tokens share them."""
+        return sum(int(group.fan_out.sum()) for stage in self.stages for group in stage.synapses)
 
     @property
     def input(self) -> Stage:

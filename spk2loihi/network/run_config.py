@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import ENCODINGS, SCHEDULES, Encoding, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX
 
 if TYPE_CHECKING:
     from spk2loihi.network.network import Network, Stage
-
-Schedule = Literal["windowed", "pipelined", "settling"]
-Encoding = Literal["rate", "graded"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
-ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from spk2loihi import formatting as fmt
 from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
+from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically, write_json
 from spk2loihi.reporting.templates import asset, environment, page_style
 
@@ -29,6 +30,47 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "significant": fmt.significant,
     "plain": str,
 }
+
+
+class EnergyReport:
+    """An energy report: its data (layout: `spk2loihi.energy.energy_report`), and how to look at it."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `energy.json` holds."""
+        return dict(self.data)
+
+    @property
+    def verdict(self) -> list[str]:
+        """What the figures say, in sentences."""
+        return list(self.data["verdict"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to ``path`` and the data beside it, with the suffix .json; returns the latter's path.
+
+        The page is made before either name is touched.
+
+        Raises:
+            UserError: a file cannot be written, or ``path`` is the place of the data.
+        """
+        page = Path(path)
+        if page.suffix == ".json":
+            raise UserError(
+                f"{page} is the place of the report's numbers, not of its page: choose an .html file as `out`"
+            )
+        text = render_html(self.data)
+        write_json(page.with_suffix(".json"), self.to_dict())
+        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return page.with_suffix(".json")
+
+    def _repr_html_(self) -> str:
+        figures = "".join(
+            f"<tr><td>{escape(f['label'])}</td><td><b>{escape(f['text'])}</b></td><td>{escape(f['note'])}</td></tr>"
+            for f in self.data["headline"]
+        )
+        return f"<table>{figures}</table>" + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
 
 
 def render_html(data: Mapping[str, Any]) -> str:
@@ -67,21 +109,6 @@ def render_html(data: Mapping[str, Any]) -> str:
             embedded=Markup(_embedded({"report": data, "components": COMPONENTS})),
         )
     )
-
-
-def write_report(path_html: str | Path, path_json: str | Path, data: Mapping[str, Any]) -> None:
-    """Write both files, each whole or not at all. The page is made before either name is touched.
-
-    Raises:
-        UserError: a file cannot be written.
-    """
-    page = render_html(data)
-
-    def write_page(temporary: Path) -> None:
-        temporary.write_text(page, encoding="utf-8")
-
-    write_json(Path(path_json), dict(data))
-    write_atomically(Path(path_html), write_page)
 
 
 def pointer(*path: str | int) -> str:

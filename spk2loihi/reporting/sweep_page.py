@@ -7,12 +7,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markupsafe import escape
+
 from spk2loihi import formatting as fmt
 from spk2loihi.data import formatted
 from spk2loihi.files import write_atomically, write_json
 from spk2loihi.reporting import sweep_figures as figures
 from spk2loihi.reporting.templates import environment, page_style
 from spk2loihi.sweep.sweep_verdict import label
+
+
+class SweepReport:
+    """A sweep: its data (layout: `spk2loihi.sweep.sweep_report`), and how to look at it."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `sweep.json` holds."""
+        return dict(self.data)
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """Every network in every way it was run."""
+        return list(self.data["points"])
+
+    @property
+    def verdict(self) -> list[str]:
+        """What the points say, in sentences."""
+        return list(self.data["verdict"])
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``sweep.json`` and ``sweep.html``. The page is made before either name is touched."""
+        text = render_html(self.data)
+        write_json(Path(folder) / "sweep.json", self.to_dict())
+        write_atomically(Path(folder) / "sweep.html", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+    def _repr_html_(self) -> str:
+        front = "".join(
+            f"<tr><td>{escape(label(p))}</td><td>{formatted(p['score'], self.data['metric'])}</td>"
+            f"<td>{fmt.count(p['synops_per_sample'])} SynOps</td><td>{p['latency_steps']:,} steps</td></tr>"
+            for p in self.points
+            if p["on_front"]
+        )
+        return f"<table>{front}</table>" + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
 
 
 def render_html(data: Mapping[str, Any]) -> str:
@@ -40,14 +78,3 @@ def render_html(data: Mapping[str, Any]) -> str:
             for key, value in data["provenance"].items()
         ],
     )
-
-
-def write_sweep(folder: Path, data: Mapping[str, Any]) -> None:
-    """Write ``sweep.json`` and ``sweep.html``, each whole or not at all."""
-    page = render_html(data)
-
-    def write_page(temporary: Path) -> None:
-        temporary.write_text(page, encoding="utf-8")
-
-    write_json(folder / "sweep.json", dict(data))
-    write_atomically(folder / "sweep.html", write_page)

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spk2loihi.data import Encoded, Examples, collate, length_sorted_batches, predictions, score, tokenise
+from spk2loihi.choices import Encoding, Schedule
+from spk2loihi.data import (
+    REGRESSION_METRICS,
+    Encoded,
+    Examples,
+    collate,
+    formatted,
+    length_sorted_batches,
+    predictions,
+    score,
+    tokenise,
+)
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
-from spk2loihi.network.run_config import Encoding, Schedule
 from spk2loihi.simulators.backend import Backend
 from spk2loihi.simulators.counters import StageOps, count_operations
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the readout says of one sentence.
+
+    Attributes:
+        label: the predicted class, or the value of a regression as text.
+        membrane: of the readout, (labels,) integers.
+        logits: the same in the student's units, by label.
+    """
+
+    text: str
+    label: str
+    membrane: list[int]
+    logits: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass
@@ -35,6 +64,7 @@ class Simulation:
         truncated: sentences cut to the network's token limit.
         labels: true classes or values, (N,); None where there are none.
         metrics: what `scores` holds, the main metric first.
+        predictions: answers in words, of sentences without labels.
     """
 
     backend: str
@@ -50,6 +80,7 @@ class Simulation:
     truncated: int = 0
     labels: NDArray[Any] | None = None
     metrics: tuple[str, ...] = ()
+    predictions: list[Prediction] = field(default_factory=list)
 
     def __add__(self, other: Simulation) -> Simulation:
         """Of both sets of sentences, one after another; ``wall_s`` is that of the slower."""
@@ -66,14 +97,14 @@ class Simulation:
         )
 
     @property
-    def predictions(self) -> NDArray[np.int64]:
-        """Predicted classes, or values of a regression, (N,)."""
+    def answers(self) -> NDArray[np.int64]:
+        """Predicted classes, or values of a regression in units of the membrane, (N,)."""
         return predictions(self.logits)
 
     @property
     def scores(self) -> dict[str, float]:
         """Score by metric; empty without labels."""
-        return {} if self.labels is None else {m: score(m, self.predictions, self.labels) for m in self.metrics}
+        return {} if self.labels is None else {m: score(m, self.answers, self.labels) for m in self.metrics}
 
     @property
     def synops(self) -> dict[str, float]:
@@ -97,7 +128,7 @@ class Simulation:
     def to_dict(self) -> dict[str, Any]:
         """The numbers of ``simulate --json``."""
         metric = self.metrics[0] if self.metrics else None
-        numbers = {
+        numbers: dict[str, Any] = {
             "backend": self.backend,
             "schedule": self.schedule,
             "encoding": self.encoding,
@@ -114,7 +145,32 @@ class Simulation:
             "truncated": self.truncated,
             "wall_s": self.wall_s,
         }
+        if self.predictions:
+            numbers["predictions"] = [prediction.to_dict() for prediction in self.predictions]
         return numbers if self.labels is None else {**numbers, "scores": self.scores}
+
+    def _repr_html_(self) -> str:
+        scores = ", ".join(f"{metric} <b>{formatted(value, metric)}</b>" for metric, value in self.scores.items())
+        return (
+            f"<p>{self.backend}, {self.schedule}, {self.encoding}, T = {self.timesteps}: {len(self.logits)} sentences"
+            f"{', ' if scores else ''}{scores}; {self.synops['per_sample']:,.0f} SynOps a sentence, "
+            f"{self.latency_steps:,} steps, mean rate {self.mean_rate:.3f}</p>"
+        )
+
+
+def predict(network: Network, texts: Sequence[str], logits: NDArray[np.int64]) -> list[Prediction]:
+    """Readout membranes (N, labels) in words."""
+    names, unit = network.task["labels"], network.readout.unit
+    regression = network.task["metric"] in REGRESSION_METRICS  # one output, whose value is the answer
+    return [
+        Prediction(
+            text=text,
+            label=f"{int(value) * unit:.3f}" if regression else names[int(value)],
+            membrane=[int(u) for u in row],
+            logits={name: float(u) * unit for name, u in zip(names, row, strict=True)},
+        )
+        for text, row, value in zip(texts, logits, predictions(logits), strict=True)
+    ]
 
 
 def encode(network: Network, examples: Examples, *, refuse_long: bool = False) -> tuple[list[Encoded], int]:

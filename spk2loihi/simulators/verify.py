@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.data import Encoded, TokenBatch, collate
 from spk2loihi.simulators.backend import Backend
 from spk2loihi.simulators.simulate import pad_id
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Two backends compared, neuron by neuron and step by step.
+
+    Attributes:
+        spikes_compared: neuron-steps.
+        first_mismatch: sample, layer, step, neuron and both values; None where all are equal.
+    """
+
+    backends: list[str]
+    schedule: Schedule
+    encoding: Encoding
+    samples: int
+    spikes_compared: int
+    mismatches: int
+    first_mismatch: dict[str, Any] | None
+
+    @property
+    def equal(self) -> bool:
+        return self.mismatches == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of ``verify --json``."""
+        return asdict(self)
 
 
 def verify(
@@ -19,15 +47,11 @@ def verify(
     encoded: list[Encoded],
     batch_size: int = 8,
     advance: Callable[[int], None] = lambda n: None,
-) -> dict[str, Any]:
+) -> Verification:
     """Run every sentence on both and compare every neuron of every stage at every step, then the readouts.
 
     Stops at the first batch that differs.
-
-    Returns:
-        ``backends``, ``samples``, ``spikes_compared`` (neuron-steps), ``mismatches``, and ``first_mismatch`` (sample,
-        layer, step, neuron, both values) or None.
-    """  # fmt: skip
+    """
     compared = samples = mismatches = 0
     first_mismatch: dict[str, Any] | None = None
     for start in range(0, len(encoded), batch_size):
@@ -41,15 +65,15 @@ def verify(
         if where is not None:
             first_mismatch = {**where, "sample": start + where["sample"]}
             break
-    return {
-        "backends": [first.name, second.name],
-        "schedule": first.timeline.schedule,
-        "encoding": first.timeline.encoding,
-        "samples": samples,
-        "spikes_compared": compared,
-        "mismatches": mismatches,
-        "first_mismatch": first_mismatch,
-    }
+    return Verification(
+        [first.name, second.name],
+        first.timeline.schedule,
+        first.timeline.encoding,
+        samples,
+        compared,
+        mismatches,
+        first_mismatch,
+    )
 
 
 def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, int, dict[str, Any] | None]:

@@ -77,13 +77,13 @@ def _advance(bar: Any, task: Any) -> Callable[[int], None]:
 
 
 def _make(job: Job, spec: TaskSpec, settings: TrainSettings, report: Callable[[str], None]) -> None:
-    from spk2loihi.export.convert import export_checkpoint
+    from spk2loihi.export.convert import export_model
     from spk2loihi.training.train import train
 
     model = job.folder / "model.pt"
     if not job.trained:
         train(spec, settings, model, resume=True, report=report)
-    export_checkpoint(model, job.network)
+    export_model(model, job.network)
 
 
 def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None]) -> Iterator[Outcome]:

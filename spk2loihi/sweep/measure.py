@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
 from spk2loihi.network import Network, read_network
-from spk2loihi.simulators import create_backend, encode, simulate, summary
+from spk2loihi.simulators import create_backend, encode, simulate
 from spk2loihi.sweep.ways import Way
 from spk2loihi.versions import versions
 
@@ -60,12 +62,13 @@ def measure(
         record = _kept(kept, key)
         if record is None:
             try:
-                backend = create_backend("emulator", network, way.schedule, way.encoding)
+                backend = create_backend("emulator", network, network.run_config(way.schedule, way.encoding))
             except UserError as error:
                 refused[way.name] = str(error)
                 continue
             result = simulate(backend, encoded, advance=advance)
-            numbers = summary(backend, result, task.metric, list(examples.labels))
+            result.labels, result.metrics = np.array(examples.labels), (task.metric,)
+            numbers = result.to_dict()
             record = {
                 "key": key,
                 "network": _facts(network),
@@ -86,7 +89,7 @@ def measure(
 
 def _way_key(way: Way, network: Network) -> dict[str, Any]:
     """What a record depends on beside network and sentences. The stagger decides a settling run alone."""
-    settling = {"schedule": way.schedule, "stagger": network.stagger} if way.schedule == "settling" else {}
+    settling = {"schedule": way.schedule, "stagger": network.defaults.stagger} if way.schedule == "settling" else {}
     return {"encoding": way.encoding, **settling}
 
 

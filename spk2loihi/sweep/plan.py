@@ -17,12 +17,11 @@ from spk2loihi.sweep.grid import TrainingPoint
 from spk2loihi.sweep.jobs import Job
 from spk2loihi.sweep.ways import Way
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.distillation import LossWeights
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.manifest import fingerprint, teacher_digest
 from spk2loihi.training.processes import accelerator
 from spk2loihi.training.run_state import Interval
-from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.settings import LossWeights, TrainSettings
 from spk2loihi.training.student import start_from_teacher
 from spk2loihi.training.teacher import load_teacher
 from spk2loihi.training.tuned_teacher import tuned_teacher

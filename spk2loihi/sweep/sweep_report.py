@@ -29,7 +29,7 @@ from spk2loihi.energy import BUILTIN_SETS, CoefficientSet, ann_energy_pj, networ
 from spk2loihi.energy.estimate import dense_operations, synops
 from spk2loihi.errors import UserError
 from spk2loihi.files import plain
-from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.counters import StageOps
 from spk2loihi.sweep.front import OBJECTIVES, mark_front, mark_joint_front
 from spk2loihi.sweep.sweep_verdict import caveats, verdict
@@ -44,8 +44,8 @@ def default_configuration() -> dict[str, Any]:
     return {
         "timesteps": settings.timesteps,
         "bits": settings.bits,
-        "encoding": Network.encoding,
-        "schedule": Network.schedule,
+        "encoding": RunConfig.encoding,
+        "schedule": RunConfig.schedule,
         "rate_penalty": settings.losses.rate,
         "preset": settings.preset,
     }
@@ -134,7 +134,7 @@ def _point(record: Mapping[str, Any], sets: Sequence[CoefficientSet], default: M
 
 def _order(point: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
-        point["encoding"] != Network.encoding, point["schedule"] != Network.schedule,
+        point["encoding"] != RunConfig.encoding, point["schedule"] != RunConfig.schedule,
         point["preset"] != TrainSettings.preset, str(point["preset"]), -point["bits"], -point["timesteps"],
         point["rate_penalty"], point["name"],
     )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.network.run_config import Encoding, Schedule
 
 ENCODINGS: tuple[Encoding, ...] = ("rate", "graded")
 SCHEDULES: tuple[Schedule, ...] = ("windowed", "settling")

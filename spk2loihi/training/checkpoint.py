@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 from dataclasses import dataclass, field
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import write_atomically
+from spk2loihi.files import write_atomically, write_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 
 FORMAT = "spk2loihi-model"
 VERSION = 1
+TASK_FILE = "task.json"  # beside the files of a Hugging Face folder
 
 
 @dataclass
@@ -92,3 +96,45 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"model file {path} is incomplete or inconsistent ({first_line(error)}): train it again"
         ) from None
     return checkpoint
+
+
+def save_pretrained(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a Hugging Face folder: weights, configuration, ``tokenizer.json``, and the task in ``task.json``."""
+    try:
+        checkpoint.model.save_pretrained(folder)
+        Tokenizer.from_str(checkpoint.tokenizer).save(str(folder / "tokenizer.json"))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror or error}): choose another folder") from None
+    write_json(folder / TASK_FILE, {"task": checkpoint.task, "training": checkpoint.training})
+
+
+def load_pretrained(folder: Path) -> Checkpoint:
+    """Read what `save_pretrained` wrote.
+
+    Raises:
+        UserError: a file is missing or damaged, or the folder holds another kind of model.
+    """
+    for name in ("config.json", "tokenizer.json", TASK_FILE):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"folder {folder} has no {name}: give one that TrainingResult.save_pretrained wrote, or a model.pt"
+            )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config.get("model_type") != SpikingBertConfig.model_type:
+            raise UserError(
+                f"folder {folder} holds a {config.get('model_type')} model, but only a {SpikingBertConfig.model_type} "
+                "student can be exported: train one first"
+            )
+        record = json.loads((folder / TASK_FILE).read_text(encoding="utf-8"))
+        model, report = SpikingBertForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+        if wrong := [*report["missing_keys"], *report["unexpected_keys"]]:
+            raise UserError(
+                f"folder {folder} does not hold the weights of its configuration ({wrong[0]}): save it again"
+            )
+        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        return Checkpoint(model.eval(), tokenizer, record["task"], record["training"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"folder {folder} cannot be read ({first_line(error)}): save it again") from None

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from spk2loihi.models import Equilibrium
 from spk2loihi.training.processes import process_mean
+from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherStates
-
-
-@dataclass
-class LossWeights:
-    """Weights of the terms; every term is a mean, so they do not depend on batch or sentence length."""
-
-    embedding: float = 0.1
-    hidden: float = 0.1
-    score: float = 0.01
-    prediction: float = 1.0
-    label: float = 1.0
-    temperature: float = 2.0
-    rate: float = 0.0  # of T x density: SynOps a synapse (`rate_penalty`)
 
 
 def distillation_loss(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from spk2loihi.choices import STAGES
 from spk2loihi.errors import UserError
-from spk2loihi.training.choices import STAGES
-from spk2loihi.training.distillation import LossWeights
+from spk2loihi.training.settings import LossWeights
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,30 @@ def layer_map(chosen: str | list[int] | None, teacher_layers: int, student_layer
     for layer in layers:
         if not 0 <= layer < teacher_layers:
             raise UserError(
-                f"layer {layer} is not one of the teacher's layers 0 to {teacher_layers - 1}: change --layers"
+                f"layer {layer} is not one of the teacher's layers 0 to {teacher_layers - 1}: change `layers`"
             )
     if not layers:
-        raise UserError("a student needs at least 1 layer: change --layers")
+        raise UserError("a student needs at least 1 layer: change `layers`")
     if student_layers is not None and len(layers) != student_layers:
         raise UserError(
-            f"--layers names {len(layers)} teacher layers, but the student has {student_layers}: name one for each, or "
-            "leave --layers out"
+            f"`layers` names {len(layers)} teacher layers, but the student has {student_layers}: name one for each, or "
+            "leave `layers` out"
         )
     return layers
+
+
+def parse_layers(text: str | None) -> str | list[int] | None:
+    """ "3" means the first three layers, "0,2,5" those three; words are left to `layer_map`."""
+    if text is None or text[:1].isalpha():
+        return text
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"`layers` {text!r} is neither a number, nor teacher layers separated by commas, nor uniform:M, last:M or "
+            "first:M: e.g. 0,2,5 or uniform:3"
+        ) from None
+    return list(range(numbers[0])) if len(numbers) == 1 else numbers
 
 
 def _named(chosen: str, teacher_layers: int, student_layers: int | None) -> list[int]:
@@ -41,12 +55,12 @@ def _named(chosen: str, teacher_layers: int, student_layers: int | None) -> list
         count = 0
     if name not in ("uniform", "last", "first") or count < 1:
         raise UserError(
-            f"--layers {chosen!r} is not a list of teacher layers or uniform:M, last:M or first:M with a number of "
+            f"`layers` {chosen!r} is not a list of teacher layers or uniform:M, last:M or first:M with a number of "
             "layers M: e.g. 0,2,5 or uniform:3"
         )
     if name == "uniform":
         if count > teacher_layers:
-            raise UserError(f"--layers {chosen!r} asks for more layers than the teacher's {teacher_layers}: change it")
+            raise UserError(f"`layers` {chosen!r} asks for more layers than the teacher's {teacher_layers}: change it")
         return [round((m + 1) * teacher_layers / count) - 1 for m in range(count)]
     first = teacher_layers - count if name == "last" else 0
     return list(range(first, first + count))

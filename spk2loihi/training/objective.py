@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
 from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
-from spk2loihi.training.distillation import LossWeights, distillation_loss
+from spk2loihi.training.distillation import distillation_loss
 from spk2loihi.training.rate_penalty import t_times_density
+from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherProbe, TeacherStates
 
 

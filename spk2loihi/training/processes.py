@@ -14,8 +14,8 @@ from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spk2loihi.choices import PRECISIONS
 from spk2loihi.errors import UserError
-from spk2loihi.training.choices import PRECISIONS
 
 
 @contextmanager

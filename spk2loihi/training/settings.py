@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 from spk2loihi.errors import UserError
-from spk2loihi.training.distillation import LossWeights
+
+
+@dataclass
+class LossWeights:
+    """Weights of the terms; every term is a mean, so they do not depend on batch or sentence length."""
+
+    embedding: float = 0.1
+    hidden: float = 0.1
+    score: float = 0.01
+    prediction: float = 1.0
+    label: float = 1.0
+    temperature: float = 2.0
+    rate: float = 0.0  # of T x density: SynOps a synapse (`rate_penalty`)
 
 
 @dataclass
@@ -44,15 +60,50 @@ class TrainSettings:
     def check(self) -> None:
         """Raises UserError for numbers out of their range."""
         if not 0 < self.learning_rate < 1:
-            raise UserError(f"lr is {self.learning_rate}, but a learning rate is between 0 and 1: change --lr")
+            raise UserError(
+                f"`learning_rate` is {self.learning_rate}, but a learning rate is between 0 and 1: change it"
+            )
         if not 0 < self.teacher_learning_rate < 1:
-            raise UserError(
-                f"teacher lr is {self.teacher_learning_rate}, but a learning rate is between 0 and 1: "
-                "change --teacher-lr"
-            )
+            rate = self.teacher_learning_rate
+            raise UserError(f"`teacher_learning_rate` is {rate}, but a learning rate is between 0 and 1: change it")
         if not 0 <= self.losses.rate < 1000:
-            raise UserError(f"rate penalty is {self.losses.rate}, but it is from 0 up to 1000: change --rate-penalty")
+            raise UserError(f"`rate_penalty` is {self.losses.rate}, but it is from 0 up to 1000: change it")
         if not 0 < self.losses.temperature < 1000:
+            raise UserError(f"`temperature` is {self.losses.temperature}, but it is above 0 and below 1000: change it")
+
+
+def train_settings(
+    *,
+    temperature: float | None = None,
+    rate_penalty: float | None = None,
+    student: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> TrainSettings:
+    """Settings from keyword options; those that are None are the student's, or the defaults.
+
+    Args:
+        temperature, rate_penalty: of the losses.
+        student: a `model.pt` to go on from; preset, T, bits, tokens, leak, feedback and solver are its own by default.
+        options: fields of `TrainSettings`.
+
+    Raises:
+        UserError: the student cannot be read, or there is no such option.
+    """
+    known = {field.name for field in fields(TrainSettings)}
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
             raise UserError(
-                f"temperature is {self.losses.temperature}, but it is above 0 and below 1000: change --temperature"
+                f"training has no option {name!r}: " + (f"did you mean `{close[0]}`?" if close else "leave it out")
             )
+    given = {name: os.fspath(x) if isinstance(x, os.PathLike) else x for name, x in options.items() if x is not None}
+    if student is not None:
+        from spk2loihi.training.checkpoint import load_checkpoint
+
+        config = load_checkpoint(Path(student)).model.config
+        same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver")
+        shape = {name: getattr(config, name) for name in same} | {"bits": config.weight_bits}
+        given = {**shape, **given, "student": os.fspath(student)}
+    weights = {"temperature": temperature, "rate": rate_penalty}
+    losses = LossWeights(**{name: value for name, value in weights.items() if value is not None})
+    return TrainSettings(**given, losses=losses)

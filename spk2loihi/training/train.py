@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_pretrained
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import fine_tune
@@ -37,22 +39,62 @@ from spk2loihi.training.student import (
 from spk2loihi.training.teacher import Teacher, TeacherProbe, load_teacher
 from spk2loihi.versions import versions
 
-__all__ = ["TrainSettings", "train"]
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained student.
+
+    Attributes:
+        checkpoint: the student with its tokenizer and task.
+        metrics: what `metrics.json` holds.
+        path: of `model.pt`; None if it was not written.
+    """
+
+    checkpoint: Checkpoint
+    metrics: dict[str, Any]
+    path: Path | None
+
+    @property
+    def score(self) -> float:
+        """Of the student, on the held-out sentences."""
+        return float(self.metrics["score"])
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.metrics
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the student as a Hugging Face folder, with its tokenizer and task, which `export_model` takes."""
+        save_pretrained(self.checkpoint, Path(folder))
+
+    def _repr_html_(self) -> str:
+        m = self.metrics
+        teacher = f", teacher {formatted(m['teacher_score'], m['metric'])}" if "teacher_score" in m else ""
+        score = formatted(m["score"], m["metric"])
+        return f"<p>student: held-out {m['metric']} <b>{score}</b>{teacher}; {m['parameters']:,} parameters</p>"
 
 
 def train(
     spec: TaskSpec,
     settings: TrainSettings,
-    out: Path,
+    out: Path | None,
     *,
+    teacher: Teacher | None = None,
     resume: bool = False,
     report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Train a student, write ``out`` and ``metrics.json`` beside it, and return the metrics.
+) -> TrainingResult:
+    """Train a student and write ``out``, and ``metrics.json`` beside it.
 
     A teacher without a classifier for the task is fine-tuned first, where a stage needs one, and kept in the directory
-    ``teacher`` beside ``out``, which a later run can name with ``--teacher``.
+    ``teacher`` beside ``out``, which a later run can take for its teacher.
+
+    Args:
+        out: None: nothing is kept but the result.
+        teacher: in memory, with a classifier for the task; None: the one `TrainSettings.teacher` names.
     """
+    if out is None:
+        with TemporaryDirectory(prefix="spk2loihi-") as folder:
+            result = train(spec, settings, Path(folder) / "model.pt", teacher=teacher, report=report)
+        return replace(result, path=None)
     started = time.perf_counter()
     settings.check()
     todo = stages(settings.stage, settings.losses, settings.hard_labels)
@@ -63,7 +105,8 @@ def train(
         torch.manual_seed(settings.seed)
         spec, examples = load_train(spec)
         held_out = load_held_out(spec)
-        teacher, fine_tuned = load_teacher(settings.teacher, spec.labels)
+        given = teacher
+        teacher, fine_tuned = (given, True) if given is not None else load_teacher(settings.teacher, spec.labels)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
         layers = layer_map(settings.layers, teacher.model.config.num_hidden_layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
@@ -135,12 +178,13 @@ def train(
             "manifest": manifest,
             "versions": versions(),
         }
+        checkpoint = Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics)
         if accelerator.is_main_process:
-            save_checkpoint(Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics), out)
+            save_checkpoint(checkpoint, out)
             write_json(out.parent / "metrics.json", metrics)
             state.path.unlink(missing_ok=True)
         accelerator.wait_for_everyone()
-    return metrics
+    return TrainingResult(checkpoint, metrics, out)
 
 
 def _silent(line: str) -> None:

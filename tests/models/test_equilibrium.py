@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.models.config import PRESETS
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.feedback import Feedback, spectral_bound
 from spk2loihi.models.implicit import fixed_point

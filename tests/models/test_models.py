@@ -10,10 +10,10 @@ import torch
 from torch.func import functional_call
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
-from spk2loihi.models.config import PRESETS
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import FireGate, SynapticLinear, round_skip_ste, skip_parts

@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.data import TokenBatch
-from spk2loihi.models.config import PRESETS
 from spk2loihi.network.network import Network, Stage, SynapseGroup
 from spk2loihi.network.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Softmax
 from spk2loihi.simulators.counters import EventSums

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from spk2loihi.analysis.convergence import measure_convergence
+from spk2loihi.choices import PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.export.trace import integer_trace
 from spk2loihi.limits import BIAS_MAX, MEMBRANE_MAX
-from spk2loihi.models.config import PRESETS
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
@@ -113,8 +113,8 @@ def test_steps_are_counts(network: Network, encoding: str) -> None:
         sentences_of(random_batch()),
         batch_size=3,
     )
-    assert result["mismatches"] == 0
-    assert result["spikes_compared"] > 5_000
+    assert result.mismatches == 0
+    assert result.spikes_compared > 5_000
 
 
 def test_verify_finds_one_changed_weight(network: Network) -> None:
@@ -126,9 +126,9 @@ def test_verify_finds_one_changed_weight(network: Network) -> None:
     stages[index] = replace(stages[index], synapses=(replace(group, weight=weight),))
     broken = replace(network, stages=tuple(stages))
     result = verify(Emulator(network), Emulator(broken), sentences_of(random_batch()))
-    assert result["mismatches"] > 0
-    assert result["first_mismatch"]["layer"] == "layer.1.query"
-    assert result["first_mismatch"]["neuron"][-1] == 3
+    assert result.mismatches > 0
+    assert result.first_mismatch["layer"] == "layer.1.query"
+    assert result.first_mismatch["neuron"][-1] == 3
 
 
 @pytest.mark.parametrize(("schedule", "engine"), [("windowed", "count"), ("windowed", "stepped"), ("pipelined", None)])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
-from spk2loihi.models.config import PRESETS
 from spk2loihi.network import Network
 from spk2loihi.network.bounds import check_limits, settling_membrane
 from spk2loihi.network.network import Stage
@@ -291,7 +291,7 @@ def test_lava_agrees_on_an_odd_network_and_keeps_the_limit() -> None:
     texts = [Encoded(batch.input_ids[i, :n], batch.token_type_ids[i, :n]) for i, n in enumerate(batch.lengths)]
     with LavaBackend(network, network.run_config("settling")) as lava:
         result = verify(SettlingEmulator(network), lava, texts, batch_size=1)
-    assert (result["mismatches"], result["samples"]) == (0, 2)
+    assert (result.mismatches, result.samples) == (0, 2)
     with (
         LavaBackend(network, network.run_config("settling", steps=5)) as lava,
         pytest.raises(UserError, match="not silent after 5 steps"),
@@ -304,5 +304,5 @@ def test_verify_finds_a_wrong_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny_network()
     other = replace(network, stages=(replace(network.stages[0], signed=False), *network.stages[1:]))
     result = verify(SettlingEmulator(network), SettlingEmulator(other), sentences_of(random_batch()))
-    assert result["mismatches"] > 0
-    assert result["first_mismatch"]["layer"] == "embedding"
+    assert result.mismatches > 0
+    assert result.first_mismatch["layer"] == "embedding"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from spk2loihi.choices import Schedule
 from spk2loihi.data import Encoded, TokenBatch
 from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
 from spk2loihi.network.network import Network
-from spk2loihi.network.run_config import Schedule, Timeline
+from spk2loihi.network.run_config import Timeline
 
 VOCABULARY = 50
 

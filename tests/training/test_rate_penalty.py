@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.export.fold import fold
-from spk2loihi.models.config import PRESETS
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.training.rate_penalty import t_times_density

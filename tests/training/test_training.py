@@ -15,7 +15,8 @@ from spk2loihi.data import task_spec
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.train import TrainSettings, train
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.train import train
 from support.tiny_task import TinyTask, write_csv
 
 SMALL = TrainSettings(timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_learning_rate=1e-3)
@@ -40,7 +41,7 @@ def trained(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> tu
     out = tmp_path_factory.mktemp("trained") / "model.pt"
     report: list[str] = []
     settings = replace(SMALL, teacher=str(tiny_task.teacher), epochs=2, seed=3)
-    return out, train(spec_of(tiny_task), settings, out, report=report.append), report
+    return out, train(spec_of(tiny_task), settings, out, report=report.append).metrics, report
 
 
 def test_artefacts(trained: tuple[Path, dict, list[str]], tiny_task: TinyTask) -> None:
@@ -98,7 +99,7 @@ def test_the_seed_decides_the_weights(
     out, metrics, _ = trained
     settings = replace(SMALL, teacher=str(tiny_task.teacher), epochs=2, seed=3)
     torch.rand(7)  # whatever the generator did before
-    again = train(spec_of(tiny_task), settings, tmp_path / "model.pt")
+    again = train(spec_of(tiny_task), settings, tmp_path / "model.pt").metrics
     assert weights(tmp_path / "model.pt") == weights(out)
     assert [e["loss"] for e in again["epochs"]] == [e["loss"] for e in metrics["epochs"]]
     train(spec_of(tiny_task), replace(settings, seed=4), tmp_path / "other.pt")
@@ -121,7 +122,7 @@ def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     whole, parts = tmp_path / "whole" / "model.pt", tmp_path / "parts" / "model.pt"
-    expected = train(spec, settings, whole)
+    expected = train(spec, settings, whole).metrics
 
     def interrupt(line: str) -> None:
         if line.startswith("student: epoch 2/3"):  # the state of epoch 1 is on disk, that of epoch 2 is not
@@ -132,7 +133,7 @@ def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert not parts.exists()
     assert not (parts.parent / "metrics.json").exists()
     report: list[str] = []
-    resumed = train(spec, settings, parts, resume=True, report=report.append)
+    resumed = train(spec, settings, parts, resume=True, report=report.append).metrics
     assert "student: resumed after epoch 1" in report
     assert not any(line.startswith("student: epoch 1/3") for line in report)
     assert weights(parts) == weights(whole)
@@ -178,7 +179,7 @@ def test_tuned_teacher_is_used_as_it_is(tiny_task: TinyTask, tmp_path: Path) -> 
     before = {path.name: path.read_bytes() for path in tiny_task.tuned.iterdir()}
     report: list[str] = []
     settings = replace(SMALL, teacher=str(tiny_task.tuned))
-    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append)
+    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append).metrics
     assert not any(line.startswith("teacher: epoch") for line in report)
     assert names(tmp_path) == {"model.pt", "metrics.json"}
     assert {path.name: path.read_bytes() for path in tiny_task.tuned.iterdir()} == before
@@ -194,7 +195,7 @@ def test_fine_tuned_teacher_can_be_named_by_a_later_run(
     out, metrics, _ = trained
     report: list[str] = []
     settings = replace(SMALL, teacher=str(out.parent / "teacher"), epochs=2, seed=3)
-    again = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append)
+    again = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append).metrics
     assert not any(line.startswith("teacher: epoch") for line in report)
     assert again["teacher_score"] == metrics["teacher_score"]
     assert weights(tmp_path / "model.pt") == weights(out)
@@ -213,7 +214,7 @@ def test_a_teacher_of_the_user_is_never_overwritten(tiny_task: TinyTask, tmp_pat
 @pytest.mark.parametrize("layers", [[1], [1, 0], [0, 0, 1]])
 def test_layers(layers: list[int], tiny_task: TinyTask, tmp_path: Path) -> None:
     settings = replace(SMALL, teacher=str(tiny_task.tuned), layers=layers)
-    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt")
+    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt").metrics
     assert load_checkpoint(tmp_path / "model.pt").model.config.num_hidden_layers == len(layers)
     assert metrics["settings"]["layers"] == layers
     assert metrics["teacher_shape"]["layers"] == 2
@@ -222,7 +223,7 @@ def test_layers(layers: list[int], tiny_task: TinyTask, tmp_path: Path) -> None:
 def test_leak_and_feedback(tiny_task: TinyTask, tmp_path: Path) -> None:
     """Trained, kept and gone on from; no contract of integers knows them, so export refuses."""
     settings = replace(SMALL, teacher=str(tiny_task.tuned), leak=0.1, feedback=0.5, solver="broyden")
-    assert train(spec_of(tiny_task), settings, tmp_path / "model.pt")["score"] > 0.8
+    assert train(spec_of(tiny_task), settings, tmp_path / "model.pt").score > 0.8
     model = load_checkpoint(tmp_path / "model.pt").model
     assert (model.config.leak, model.config.feedback, model.config.solver) == (0.1, 0.5, "broyden")
     assert all(layer.feedback.free.abs().max() > 0 for layer in model.encoder_layers())

@@ -18,7 +18,8 @@ from spk2loihi.data import TaskSpec, task_spec
 from spk2loihi.errors import UserError
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.run_state import Interval, RunState, remove_leftovers
-from spk2loihi.training.train import TrainSettings, train
+from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.train import train
 from support.tiny_task import TinyTask
 
 SETTINGS = TrainSettings(
@@ -69,7 +70,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, steps: int, spec: TaskSpec, setting
 def whole(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSettings, Path, dict]:
     folder = tmp_path_factory.mktemp("whole")
     settings = replace(SETTINGS, teacher=str(dropout(folder, tiny_task)))
-    return settings, folder / "model.pt", train(spec_of(tiny_task), settings, folder / "model.pt")
+    return settings, folder / "model.pt", train(spec_of(tiny_task), settings, folder / "model.pt").metrics
 
 
 def spec_of(task: TinyTask):
@@ -90,7 +91,7 @@ def test_a_run_cut_off_after_any_step(
     cut_off(monkeypatch, steps, spec_of(tiny_task), settings, out)
     assert not out.exists()
     report: list[str] = []
-    resumed = train(spec_of(tiny_task), settings, out, resume=True, report=report.append)
+    resumed = train(spec_of(tiny_task), settings, out, resume=True, report=report.append).metrics
     assert any("resumed" in line for line in report) or steps < 3
     assert weights(out) == weights(expected)
     strip = [{k: v for k, v in record.items() if k != "seconds"} for record in resumed["epochs"]]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from spk2loihi.choices import PRESETS
 from spk2loihi.data import task_spec
 from spk2loihi.errors import UserError
-from spk2loihi.models.config import PRESETS
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.distillation import LossWeights
 from spk2loihi.training.distillation_stages import stages
 from spk2loihi.training.layer_map import layer_map
-from spk2loihi.training.train import TrainSettings, train
+from spk2loihi.training.settings import LossWeights, TrainSettings
+from spk2loihi.training.train import train
 from support.tiny_task import NEGATIVE, NEUTRAL, POSITIVE, TinyTask, sentences, spk2loihi, write_csv
 
 SMALL = TrainSettings(timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_learning_rate=1e-3)
@@ -42,7 +42,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def general(tiny_task: TinyTask, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("general") / "model.pt"
     settings = replace(SMALL, stage="general", corpus=str(corpus), teacher=str(tiny_task.teacher), epochs=3)
-    return out, train(spec_of(tiny_task), settings, out)
+    return out, train(spec_of(tiny_task), settings, out).metrics
 
 
 # Layer maps
@@ -128,13 +128,13 @@ def test_general_stage(general: tuple[Path, dict], tiny_task: TinyTask) -> None:
 def test_stages_one_by_one(general: tuple[Path, dict], tiny_task: TinyTask, tmp_path: Path) -> None:
     spec = spec_of(tiny_task)
     first = replace(SMALL, stage="task", student=str(general[0]), teacher=str(tiny_task.tuned), epochs=2)
-    metrics = train(spec, first, tmp_path / "task.pt")
+    metrics = train(spec, first, tmp_path / "task.pt").metrics
     assert metrics["stage"] == "task"
     assert metrics["manifest"]["student_sha256"]
     assert metrics["score"] > 0.8  # with the tuned teacher's classifier on top
     second = replace(first, stage="prediction", student=str(tmp_path / "task.pt"))
     task = load_checkpoint(tmp_path / "task.pt").model
-    assert train(spec, second, tmp_path / "prediction.pt")["score"] > 0.8
+    assert train(spec, second, tmp_path / "prediction.pt").score > 0.8
     prediction = load_checkpoint(tmp_path / "prediction.pt").model
     assert not torch.equal(task.classifier.weight, prediction.classifier.weight)
     assert torch.equal(task.embeddings.word_embeddings.weight, prediction.embeddings.word_embeddings.weight)
@@ -149,7 +149,7 @@ def test_all_stages(tiny_task: TinyTask, corpus: Path, tmp_path: Path) -> None:
     settings = replace(
         SMALL, stage="all", corpus=str(corpus), teacher=str(tiny_task.teacher), checkpoint_every="3", layers=[1]
     )
-    whole = train(spec, settings, tmp_path / "whole" / "model.pt")
+    whole = train(spec, settings, tmp_path / "whole" / "model.pt").metrics
     assert [stage["stage"] for stage in whole["stages"]] == ["general", "task", "prediction"]
     assert whole["score"] > 0.8
     parts = tmp_path / "parts" / "model.pt"
@@ -225,7 +225,7 @@ def test_early_stop_and_evaluations(tiny_task: TinyTask, tmp_path: Path) -> None
         evaluate_every=8, early_stop=4,
     )  # fmt: skip
     report: list[str] = []
-    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append)
+    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append).metrics
     evaluations = metrics["stages"][0]["evaluations"]
     assert [record["step"] for record in evaluations] == [8, 16, 20, 24, 32]  # epochs have 20 steps
     assert metrics["best"]["step"] == 8
@@ -245,7 +245,7 @@ def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, mo
     monkeypatch.setattr(_Run, "scores_of", scores)
     metrics = train(
         spec_of(tiny_task), replace(SMALL, teacher=str(tiny_task.tuned), evaluate_every=5), tmp_path / "model.pt"
-    )
+    ).metrics
     assert metrics["best"] == {"step": 10, "epoch": 1, "accuracy": 0.9}
     assert (metrics["score"], metrics["epochs"][0]["score"]) == (0.9, 0.1)
     kept = load_checkpoint(tmp_path / "model.pt").model.state_dict()
@@ -271,10 +271,10 @@ def test_progress_is_told_before_every_step(tiny_task: TinyTask, tmp_path: Path,
 @pytest.mark.parametrize("preset", PRESETS)
 def test_bf16_trains(preset: str, tiny_task: TinyTask, tmp_path: Path) -> None:
     settings = replace(SMALL, teacher=str(tiny_task.tuned), precision="bf16", preset=preset)
-    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt")
+    metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt").metrics
     assert metrics["score"] > 0.8
     assert next(load_checkpoint(tmp_path / "model.pt").model.parameters()).dtype == torch.float32
-    full = train(spec_of(tiny_task), replace(settings, precision="no"), tmp_path / "full.pt")
+    full = train(spec_of(tiny_task), replace(settings, precision="no"), tmp_path / "full.pt").metrics
     assert full["epochs"][0]["loss"] != metrics["epochs"][0]["loss"]
 
 

@@ -64,19 +64,21 @@ def pack(group: SynapseGroup, zero: int, most: int) -> Packed | None:
     if room < 0:
         return None
     shift = np.minimum(group.exponent, room)  # goes into the byte
-    rest = group.weight << (group.exponent - shift)  # (d_out, d_in)
-    copies = np.maximum(1, -(-np.abs(rest).max(0) // _WEIGHT_MAX))
+    rest = (group.weight << (group.exponent - shift)).astype(np.int32)  # (d_out, d_in)
+    copies = np.maximum(1, -(-np.maximum(rest.max(0), -rest.min(0)) // _WEIGHT_MAX))
     if copies.sum() > _MOST_COPIES * len(copies):
         return None
+    top = int(shift.max())
+    factor, offset = (1 << shift).astype(np.uint8), ((zero << top) - (zero << shift)).astype(np.uint8)
+    if copies.max() == 1:
+        return rest.astype(np.int8), factor, offset, np.zeros(0, np.int64), zero << top
     shared = np.sign(rest) * (np.abs(rest) // copies)  # every copy's weight, but for what does not divide
     left = np.abs(rest) % copies
     repeated = np.repeat(np.arange(len(copies)), copies - 1)
     turn = np.concatenate([np.arange(1, c) for c in copies]).astype(np.int64)
     extra = shared[:, repeated] + np.sign(rest[:, repeated]) * (turn < left[:, repeated])
     weight = np.hstack([shared + np.sign(rest) * (left > 0), extra]).astype(np.int8)
-    top = int(shift.max())
-    offset = (zero << top) - (zero << shift)
-    return weight, (1 << shift).astype(np.uint8), offset.astype(np.uint8), repeated, zero << top
+    return weight, factor, offset, repeated, zero << top
 
 
 class ByteProduct:

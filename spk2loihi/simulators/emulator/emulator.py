@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spk2loihi.choices import Encoding
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_MAX
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.run_config import Encoding, RunConfig
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Backend, Run, Totals, Trains
 from spk2loihi.simulators.counters import Counts
 from spk2loihi.simulators.emulator.count_engine import CountEngine

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.network.network import Stage
-from spk2loihi.network.run_config import Encoding, Schedule, Timeline
+from spk2loihi.network.run_config import Timeline
 from spk2loihi.simulators.lava.packing import Grid
 
 Shape = tuple[int, ...]

@@ -1,0 +1,370 @@
+"""The library: what the commands do, as typed functions.
+
+    import spk2loihi as s2l
+
+    net = s2l.export("model.pt")
+    net.classify(["a film of rare warmth"])
+
+Every function raises `UserError` for anything a user can fix, and draws a progress bar on standard error where that is
+a terminal. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
+from spk2loihi.choices import BackendName, Encoding, Schedule
+from spk2loihi.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from spk2loihi.data import DataOptions, Examples, TaskSpec
+    from spk2loihi.energy import CoefficientSet
+    from spk2loihi.fit import Board, FitReport
+    from spk2loihi.reporting.energy_page import EnergyReport
+    from spk2loihi.reporting.sweep_page import SweepReport
+    from spk2loihi.simulators import Simulation, Verification
+    from spk2loihi.simulators.run_file import FileRun
+    from spk2loihi.training.checkpoint import Checkpoint
+    from spk2loihi.training.train import TrainingResult
+
+
+_LAVA_SAMPLES = 8  # Lava needs tens of milliseconds a step: a few sentences by default
+VERIFIED_SAMPLES = 8
+
+
+def load(path: StrPath) -> SpikingNetwork:
+    """The network in a file of `export`.
+
+    Raises:
+        UserError: missing, damaged, or not such a file.
+    """
+    from spk2loihi.network import read_network
+
+    return SpikingNetwork(read_network(Path(path)), Path(path))
+
+
+def train(
+    *,
+    out: StrPath | None = "model.pt",
+    teacher: Any = None,
+    tokenizer: Any = None,
+    student: StrPath | None = None,
+    metric: str | None = None,
+    layers: str | Sequence[int] | None = None,
+    temperature: float | None = None,
+    rate_penalty: float | None = None,
+    resume: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> TrainingResult:
+    """Train a spiking student from a BERT teacher.
+
+    Args:
+        out: where `model.pt` goes, with `metrics.json` beside it; None keeps the student in memory.
+        teacher: directory or id of a BERT, or a `BertForSequenceClassification` in memory; None: the packaged MiniLM,
+            fine-tuned first.
+        tokenizer: fast tokenizer of a teacher in memory.
+        student: a `model.pt` to go on from.
+        metric: of your own data; a correlation makes it a regression.
+        layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
+        temperature: that the predictions of teacher and student are divided by before they are compared.
+        rate_penalty: weight of T x density in the loss.
+        resume: continue an interrupted run.
+        report: called with a line about each epoch.
+        options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; the embedded reviews by default), and
+            of the training (fields of `spk2loihi.training.settings.TrainSettings`, e.g. ``timesteps``, ``epochs``).
+
+    Raises:
+        UserError: wrong options, data or teacher, or a place that cannot be written.
+    """
+    from spk2loihi.data import DataOptions, load_train, task_spec
+    from spk2loihi.files import check_writable
+    from spk2loihi.training.settings import train_settings
+
+    data: Any = {name: options.pop(name) for name in list(options) if name in DataOptions.__annotations__}
+    place = None if out is None else Path(out)
+    check_writable(place, inputs=[] if student is None else [Path(student)])
+    spec = task_spec(**data, metric=metric)
+    in_memory = teacher is not None and not isinstance(teacher, str | Path)
+    settings = train_settings(
+        teacher=None if in_memory else teacher,
+        student=student,
+        layers=list(layers) if layers is not None and not isinstance(layers, str) else layers,
+        temperature=temperature,
+        rate_penalty=rate_penalty,
+        **options,
+    )
+    from spk2loihi.training.teacher import teacher_in_memory
+    from spk2loihi.training.train import train as train_student
+
+    held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
+    return train_student(spec, settings, place, teacher=held, resume=resume, report=report)
+
+
+def export(
+    source: StrPath | TrainingResult | Checkpoint,
+    out: StrPath | None = None,
+    *,
+    schedule: Schedule | None = None,
+    encoding: Encoding | None = None,
+    stagger: int | None = None,
+) -> SpikingNetwork:
+    """Fold a student into an integer network.
+
+    Args:
+        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, or what `train` returned.
+        out: the network file to write; None keeps the network in memory.
+        schedule, encoding, stagger: how it runs unless told otherwise (`RunConfig`): windowed and rate by default.
+
+    Raises:
+        UserError: the source cannot be read, or the student exceeds a limit of the chip.
+    """
+    from spk2loihi.export.convert import export_model
+    from spk2loihi.files import check_writable
+
+    place = None if out is None else Path(out)
+    student: Any = getattr(source, "checkpoint", source)
+    if isinstance(student, str) or hasattr(student, "__fspath__"):
+        student = Path(student)
+        check_writable(place, inputs=[student])
+    return SpikingNetwork(export_model(student, place, schedule, encoding, stagger), place)
+
+
+def simulate(
+    network: SpikingNetwork | StrPath,
+    texts: Sequence[str] = (),
+    *,
+    backend: BackendName = "emulator",
+    samples: int | None = None,
+    schedule: Schedule | None = None,
+    encoding: Encoding | None = None,
+    timesteps: int | None = None,
+    stagger: int | None = None,
+    **data: Unpack[DataOptions],
+) -> Simulation:
+    """Run a network over held-out sentences, or over ``texts``, and count what that costs.
+
+    Args:
+        texts: sentences without labels; one beyond the network's limit is refused.
+        backend: ``emulator`` counts spikes, ``stepped`` steps every neuron through time, ``cpu`` is Lava's CPU
+            simulator, ``loihi2`` a board.
+        samples: how many sentences; all, or 8 where Lava runs.
+        schedule, encoding, stagger: how the network runs (`RunConfig`); its file's way by default.
+        timesteps: steps of a pipelined run, most steps of a settling one.
+        data: other sentences than those of the task the network remembers.
+    """
+    from spk2loihi.simulators import simulate_examples, simulate_texts
+
+    net = _network(network)
+    if samples is None and backend in ("cpu", "loihi2"):
+        samples = _LAVA_SAMPLES
+    spec, examples = (None, None) if texts else _held_out(net, data, samples)
+    with net.backend(backend, schedule, encoding, timesteps, stagger) as made:
+        if spec is None or examples is None:
+            return simulate_texts(made, texts)
+        return simulate_examples(made, examples, spec.metrics)
+
+
+def run(
+    path: StrPath,
+    inputs: StrPath | NDArray[Any],
+    *,
+    backend: Literal["emulator", "cpu"] = "emulator",
+    **options: Any,
+) -> FileRun:
+    """Arrays through any netx or NIR network, bit for bit as stock Lava computes them.
+
+    The options are those of `spk2loihi.simulators.run_file.run_file`.
+    """
+    from spk2loihi.simulators.run_file import run_file
+
+    array: Any = Path(inputs) if isinstance(inputs, str) or hasattr(inputs, "__fspath__") else inputs
+    return run_file(Path(path), array, backend=backend, **options)
+
+
+def verify(
+    network: SpikingNetwork | StrPath,
+    backends: Sequence[str] = (),
+    *,
+    samples: int = VERIFIED_SAMPLES,
+    schedule: Schedule | None = None,
+    encoding: Encoding | None = None,
+    timesteps: int | None = None,
+    stagger: int | None = None,
+    **data: Unpack[DataOptions],
+) -> Verification:
+    """Run sentences on two backends and compare every neuron of every layer at every step.
+
+    Args:
+        backends: two of them; emulator and cpu by default, stepped and cpu for a pipelined run.
+    """
+    from spk2loihi.simulators import verify_examples
+
+    net = _network(network)
+    pipelined = (schedule or net.network.defaults.schedule) == "pipelined"
+    names = tuple(backends) or ("stepped" if pipelined else "emulator", "cpu")
+    if len(names) != 2:
+        raise UserError(f"verify compares 2 backends, but {len(names)} were given: give two `backends`")
+    _, examples = _held_out(net, data, samples)
+    how = schedule, encoding, timesteps, stagger
+    with net.backend(names[0], *how) as first, net.backend(names[1], *how) as second:
+        return replace(verify_examples(first, second, examples), backends=list(names))
+
+
+def energy(
+    network: SpikingNetwork | StrPath,
+    *,
+    coefficients: Sequence[str | Path | CoefficientSet] = (),
+    text: str | None = None,
+    samples: int | None = None,
+    schedule: Literal["windowed", "settling"] = "windowed",
+    encoding: Encoding | None = None,
+    stagger: int | None = None,
+    command: str | None = None,
+    **data: Unpack[DataOptions],
+) -> EnergyReport:
+    """Count the operations of held-out sentences, price them, and compare with ANNs of the same task.
+
+    Args:
+        coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
+        text: the sentence to record spike by spike; None: a held-out one.
+        command: for the report's provenance.
+    """
+    from datetime import datetime, timezone
+
+    from spk2loihi.energy import CoefficientSet, load_coefficients
+    from spk2loihi.energy.measure import measure_energy
+    from spk2loihi.reporting.energy_page import EnergyReport
+    from spk2loihi.versions import versions
+
+    sets = [c if isinstance(c, CoefficientSet) else load_coefficients(c) for c in coefficients]
+    net = _network(network)
+    config = net.network.run_config(schedule, encoding, stagger=stagger)
+    spec, examples = _held_out(net, data, samples)
+    training = net.network.provenance.get("training", {})
+    # the teacher was scored on the whole held-out set of training, and is comparable on that only
+    same_data = samples is None and all(value is None for value in data.values())
+    provenance = {
+        "network": None if net.path is None else net.path.name,
+        "network_sha256": net.sha256,
+        "task": spec.name,
+        "seed": training.get("settings", {}).get("seed"),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "command": command,
+        "versions": versions(),
+    }
+    return EnergyReport(
+        measure_energy(
+            net.network,
+            config,
+            spec,
+            examples,
+            text=text,
+            coefficient_sets=sets,
+            teacher_score=training.get("teacher_score") if same_data else None,
+            provenance=provenance,
+        )
+    )
+
+
+def fit(
+    network: SpikingNetwork | StrPath | None = None, board: str | Board = "kapoho-point", **shape: Any
+) -> FitReport:
+    """Partition a network over the neurocores of a board.
+
+    Args:
+        network: to be placed; None: a student of the sizes ``shape``, before it is trained.
+        board: oheo-gulch, kapoho-point, hala-point, a JSON file, or a `Board`.
+        shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``.
+    """
+    from spk2loihi.fit import Board, FitReport, check_fit, find_board, populations
+
+    place = board if isinstance(board, Board) else find_board(board)
+    if network is not None and shape:
+        raise UserError(
+            f"{', '.join(f'`{name}`' for name in shape)} size a student before training, but a network is given, which "
+            "has sizes: leave one of them out"
+        )
+    if network is None:
+        from spk2loihi.fit.student_shape import StudentShape, shape_populations
+
+        return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
+    net = _network(network)
+    path = None if net.path is None else str(net.path)
+    return FitReport({"network": path, **check_fit(populations(net.network), place)})
+
+
+def sweep(
+    networks: Sequence[StrPath] = (),
+    *,
+    timesteps: Sequence[int] = (4, 8, 16),
+    bits: Sequence[float] = (8, 4),
+    rate_penalties: Sequence[float] = (0.0,),
+    encodings: Sequence[str] = ("rate", "graded"),
+    schedules: Sequence[str] = ("windowed",),
+    samples: int | None = None,
+    coefficients: Sequence[str | Path] = (),
+    jobs: int = 1,
+    out: StrPath = "sweep",
+    metric: str | None = None,
+    training: dict[str, Any] | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] | None = None,
+    command: str | None = None,
+    **data: Unpack[DataOptions],
+) -> SweepReport:
+    """Score against cost over many networks, each run in several ways, and the Pareto front among them.
+
+    Args:
+        networks: files to run; none: a network is trained for every T, number of bits and rate penalty.
+        encodings, schedules: ways to run each network.
+        jobs: networks at a time.
+        out: folder of the networks, their records, `sweep.json` and `sweep.html`; run again, it goes on where it was
+            interrupted.
+        training: options of `train` for all networks.
+        report: called with a line about each network; ``warn`` with one about each that is left out.
+    """
+    from spk2loihi.data import held_out_task, task_spec
+    from spk2loihi.energy import load_coefficients
+    from spk2loihi.files import check_writable
+    from spk2loihi.reporting.sweep_page import SweepReport
+    from spk2loihi.sweep.grid import grid
+    from spk2loihi.sweep.plan import plan_networks, plan_training
+    from spk2loihi.sweep.run_sweep import run_sweep
+    from spk2loihi.sweep.ways import ways_of
+    from spk2loihi.training.settings import train_settings
+
+    folder, files = Path(out), [Path(network) for network in networks]
+    ways = ways_of(encodings, schedules)
+    check_writable(folder / "sweep.json", folder / "sweep.html")
+    sets = [load_coefficients(name) for name in coefficients]
+    if files:
+        own = any(value is not None for value in data.values())
+        specs = [held_out_task(load(file).network.task, data) if own else None for file in files]
+        todo = plan_networks(files, specs, ways, samples, folder)
+    else:
+        spec, base = task_spec(**data, metric=metric), train_settings(**(training or {}))
+        todo = plan_training(spec, base, grid(timesteps, bits, rate_penalties), ways, samples, folder, report)
+        report(f"{len(todo)} networks, {sum(job.settings is None for job in todo)} of them there already")
+    made = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
+    made.save(folder)
+    return made
+
+
+def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:
+    return network if isinstance(network, SpikingNetwork) else load(network)
+
+
+def _held_out(net: SpikingNetwork, data: DataOptions, samples: int | None) -> tuple[TaskSpec, Examples]:
+    from spk2loihi.data import held_out_task, load_held_out
+
+    spec = held_out_task(net.network.task, data)
+    examples = load_held_out(spec)
+    return spec, examples if samples is None else examples.take(samples)

@@ -1,0 +1,258 @@
+"""Arrays through any netx or NIR network, on the emulator or in stock Lava."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from spk2loihi.errors import UserError, first_line
+from spk2loihi.files import write_atomically
+from spk2loihi.network.layout import EXTENSION
+
+if TYPE_CHECKING:
+    from spk2loihi.netx import StockNetwork
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """What a network file did with some arrays.
+
+    Attributes:
+        arrays: ``out``, the output layer's messages, and of every recorded layer its messages ``LAYER/s`` and states
+            ``LAYER/NAME``: (samples, *shape, steps), without the first axis if the input had none.
+        batched: the input had an axis of samples.
+        synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
+    """
+
+    network: str
+    backend: str
+    arrays: Arrays
+    batched: bool
+    samples: int
+    steps: int
+    synops: dict[str, list[int]] | None
+    wall_s: float
+
+    @property
+    def output(self) -> NDArray[Any]:
+        """Messages of the output layer."""
+        return self.arrays["out"]
+
+    def save(self, path: str | Path) -> None:
+        """Write the arrays as .npz, or as HDF5 where the name ends in .h5 or .hdf5."""
+        path = Path(path)
+
+        def write(temporary: Path) -> None:
+            if path.suffix in (".h5", ".hdf5"):
+                with h5py.File(temporary, "w") as file:
+                    for name, array in self.arrays.items():
+                        file[name] = array
+            else:
+                with temporary.open("wb") as file:
+                    np.savez(file, **self.arrays)
+
+        write_atomically(path, write)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of ``run --json``."""
+        return {
+            "network": self.network,
+            "backend": self.backend,
+            "samples": self.samples,
+            "steps": self.steps,
+            "output_messages": int(np.count_nonzero(self.output)),
+            "synops": self.synops,
+            "arrays": {name: list(array.shape) for name, array in self.arrays.items()},
+            "wall_s": self.wall_s,
+        }
+
+
+def run_file(
+    path: Path,
+    inputs: Path | NDArray[Any],
+    *,
+    steps: int | None = None,
+    backend: Literal["emulator", "cpu"] = "emulator",
+    record: Sequence[str | int] = (),
+    record_steps: str | None = None,
+    num_layers: int | None = None,
+    message_bits: int = 0,
+    reset_interval: int | None = None,
+    reset_offset: int = 0,
+    spike_exp: int = 6,
+    transform: bool = False,
+) -> FileRun:
+    """Raw messages in, raw messages out, as stock Lava computes them.
+
+    Args:
+        path: a netx or NIR file.
+        inputs: array, or .npy file: (*shape, steps), or (samples, *shape, steps).
+        steps: time steps; the input's own if not given, zeros after its end.
+        record: layers to record, numbers, or "all".
+        record_steps: which steps to record, ``START:STOP`` or ``START:STOP:STEP``; all if not given.
+        num_layers: only the first layers of the file.
+        message_bits: bits of the input's payloads; 0: spikes.
+        reset_interval, reset_offset: steps between resets of all neurons, and their phase.
+        spike_exp: fraction bits of SDNN messages.
+        transform: apply the input layer's weight and bias to real values.
+
+    Raises:
+        UserError: a file cannot be read, or the input does not fit the network.
+    """
+    from spk2loihi.netx import StockNetwork
+
+    options: dict[str, Any] = {
+        "num_layers": num_layers,
+        "input_message_bits": message_bits,
+        "reset_interval": reset_interval,
+        "reset_offset": reset_offset,
+        "spike_exp": spike_exp,
+    }
+    with _netx_file(path) as file:
+        network = StockNetwork.from_file(file, **options)
+        values, batched = _batch(_load(inputs) if isinstance(inputs, Path) else np.asarray(inputs), network.input_shape)
+        if transform:
+            values = network.encode(values)
+        messages = _fit_steps(_whole(values, inputs), steps)
+        chosen = _layers(record, [layer.number for layer in network.layers])
+        rows = _rows(record_steps, messages.shape[-1])
+        started = time.perf_counter()
+        arrays: Arrays
+        synops: dict[str, list[int]] | None = None
+        if backend == "emulator":
+            run = network.run(messages, chosen, record_steps=rows)
+            arrays = {"out": run.output}
+            for number, layer in run.layers.items():
+                arrays |= {f"{number}/s": layer.s, **{f"{number}/{name}": a for name, a in layer.states.items()}}
+            synops = {str(number): each.tolist() for number, each in run.synops.items()}
+        else:
+            network.check(messages)
+            arrays = _in_lava(file, network, messages, chosen, rows, options)
+        wall = time.perf_counter() - started
+    if not batched:
+        arrays = {name: array[0] for name, array in arrays.items()}
+    return FileRun(str(path), backend, arrays, batched, len(messages), messages.shape[-1], synops, wall)
+
+
+@contextlib.contextmanager
+def _netx_file(path: Path) -> Iterator[Path]:
+    """The netx file to run: the file itself, or what a NIR file becomes."""
+    kind = ""
+    if path.is_file() and h5py.is_hdf5(path):
+        with contextlib.suppress(OSError), h5py.File(path, "r") as file:
+            kind = "own" if EXTENSION in file else "nir" if "node" in file else ""
+    if kind == "own":
+        raise UserError(
+            f"{path} is a network of spk2loihi export, which reads sentences: use spk2loihi simulate {path}"
+        )
+    if kind != "nir":
+        yield path
+        return
+    from spk2loihi.netx.nir_reader import nir_to_netx
+
+    with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
+        netx = Path(folder) / "network.net"
+        nir_to_netx(path, netx)
+        yield netx
+
+
+def _load(path: Path) -> NDArray[Any]:
+    """An array file; pickled objects in it are refused, not run."""
+    if not path.is_file():
+        raise UserError(f"input {path} does not exist: write it with numpy.save")
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+        raise UserError(f"input {path} is no .npy file of one array of numbers: use numpy.save")
+    return values
+
+
+def _batch(values: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
+    """With a batch axis, and whether there was one."""
+    batched = values.ndim == len(shape) + 2
+    if not batched:
+        values = values[None]
+    if values.ndim != len(shape) + 2 or values.shape[1:-1] != shape:
+        wanted = ", ".join(map(str, shape))
+        raise UserError(
+            f"input has shape {values.shape if batched else values.shape[1:]}, but the network takes ({wanted}, steps) "
+            f"or (samples, {wanted}, steps): give the axes in this order"
+        )
+    return values, batched
+
+
+def _whole(values: NDArray[Any], source: Path | NDArray[Any]) -> NDArray[Any]:
+    if values.dtype.kind != "f":
+        return values
+    integers = values.astype(np.int64)
+    if not (integers == values).all():
+        name = f"input {source}" if isinstance(source, Path) else "the input"
+        raise UserError(
+            f"{name} has fractions, but networks take integers: round it, or use `transform` for an input layer"
+        )
+    return integers
+
+
+def _fit_steps(values: NDArray[Any], steps: int | None) -> NDArray[Any]:
+    """The first ``steps``; zeros follow an input that is shorter."""
+    if steps is None:
+        return values
+    missing = max(0, steps - values.shape[-1])
+    return np.pad(values[..., :steps], [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+
+
+def _layers(record: Sequence[str | int], known: list[int]) -> list[int]:
+    names = [name.strip() for names in record for name in str(names).split(",")]
+    if "all" in names:
+        return known
+    if bad := [name for name in names if not name.isdecimal() or int(name) not in known]:
+        raise UserError(f"`record` {bad[0]}: choose among layers {', '.join(map(str, known))}, or all")
+    return sorted({int(name) for name in names})
+
+
+def _rows(text: str | None, steps: int) -> list[int]:
+    if text is None:
+        return list(range(steps))
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+        if len(numbers) not in (2, 3) or (len(numbers) == 3 and not (numbers[2] or 0) > 0):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"`record_steps` {text}: give START:STOP or START:STOP:STEP, with STEP 1 or more") from None
+    rows = list(range(*slice(*numbers).indices(steps)))
+    if not rows:
+        raise UserError(f"`record_steps` {text} holds none of the {steps} steps: choose within 0:{steps}")
+    return rows
+
+
+def _in_lava(
+    path: Path, network: StockNetwork, inputs: NDArray[Any], chosen: list[int], rows: list[int], options: dict[str, Any]
+) -> Arrays:
+    """Samples one after another through stock Lava."""
+    from spk2loihi.simulators.lava.stock_lava import run_in_lava
+
+    each: list[Arrays] = []
+    for sample in inputs:
+        output, records = run_in_lava(path, network, sample, chosen, **options)
+        arrays: Arrays = {"out": output}
+        for number, layer in records.items():
+            arrays[f"{number}/s"] = layer.s[..., rows]
+            arrays |= {f"{number}/{name}": state[..., rows] for name, state in layer.states.items()}
+        each.append(arrays)
+    if not each:
+        raise UserError("input has no samples: give at least one to the `backend` cpu")
+    return {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
