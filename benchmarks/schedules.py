@@ -49,7 +49,7 @@ class Row:
     mismatches: int = 0
 
     def add(self, run: Run, reference: Run, lengths: np.ndarray) -> None:
-        network, schedule = self.backend.network, self.backend.schedule
+        network, schedule = self.backend.network, self.backend.timeline.schedule
         ops = count_operations(network, run.events, lengths, schedule, run.steps, run.settled)
         self.ops = [a + b for a, b in zip(self.ops, ops, strict=True)] if self.ops else ops
         self.steps += [run.latency_steps] * len(lengths) if run.settled is None else run.settled.steps.tolist()
@@ -58,7 +58,7 @@ class Row:
 
     def cells(self) -> list[str]:
         samples = len(self.steps)
-        energy = network_energy(self.ops, _PRICES, self.backend.encoding)
+        energy = network_energy(self.ops, _PRICES, self.backend.timeline.encoding)
         host = sum(sum(o.host.values()) for o in self.ops) / samples
         return [
             self.name,
@@ -120,7 +120,7 @@ def main() -> None:
     if arguments.backend == "cpu":
         for row in rows:
             backend = row.backend
-            lava = create_backend("cpu", backend.network, backend.schedule, backend.encoding)
+            lava = create_backend("cpu", backend.network, backend.timeline.schedule, backend.timeline.encoding)
             try:
                 numbers = verify(backend, lava, encoded)
             finally:

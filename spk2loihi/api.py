@@ -289,8 +289,8 @@ def fit(
     place = board if isinstance(board, Board) else find_board(board)
     if network is not None and shape:
         raise UserError(
-            f"{', '.join(f'`{name}`' for name in shape)} size a student before training, but a network is given, which "
-            "has sizes: leave one of them out"
+            f"{', '.join(f'`{name}`' for name in shape)} size a student before training, but {network} has sizes: "
+            "leave one of them out"
         )
     if network is None:
         from spk2loihi.fit.student_shape import StudentShape, shape_populations
@@ -346,8 +346,8 @@ def sweep(
     check_writable(folder / "sweep.json", folder / "sweep.html")
     sets = [load_coefficients(name) for name in coefficients]
     if files:
-        own = any(value is not None for value in data.values())
-        specs = [held_out_task(load(file).network.task, data) if own else None for file in files]
+        own, read = any(value is not None for value in data.values()), [load(file) for file in files]
+        specs = [held_out_task(net.network.task, data) if own else None for net in read]
         todo = plan_networks(files, specs, ways, samples, folder)
     else:
         spec, base = task_spec(**data, metric=metric), train_settings(**(training or {}))

@@ -40,9 +40,10 @@ def replay(network: Network, request: pytest.FixtureRequest) -> Replay:
         for s in network.stages
     )
     pruned = replace(network, stages=stages)
-    run = Emulator(pruned, RunConfig("windowed", encoding), engine="stepped").run(random_batch(3, LENGTHS), record=True)
-    counted = count_operations(timeline(pruned), run.events, np.array(LENGTHS))
-    metrics = neurobench_metrics(pruned, counted, len(LENGTHS), run.steps, encoding)
+    backend = Emulator(pruned, RunConfig("windowed", encoding), engine="stepped")
+    run = backend.run(random_batch(3, LENGTHS), record=True)
+    counted = count_operations(backend.timeline, run.events, np.array(LENGTHS))
+    metrics = neurobench_metrics(backend.timeline, counted, len(LENGTHS))
     return Replay(metrics, run, list(_layers(pruned, run)))
 
 
@@ -102,7 +103,7 @@ def test_attention_operations_are_apart(network: Network, replay: Replay) -> Non
 def test_static_metrics(network: Network) -> None:
     run = Emulator(network).run(random_batch(3, LENGTHS))
     counted = count_operations(timeline(network), run.events, np.array(LENGTHS))
-    metrics = neurobench_metrics(network, counted, len(LENGTHS), run.steps, "rate", accuracy=0.5)
+    metrics = neurobench_metrics(timeline(network), counted, len(LENGTHS), accuracy=0.5)
     groups = [g for s in network.stages for g in s.synapses]
     zeros, weights = sum(int((g.weight == 0).sum()) for g in groups), sum(g.weight.size for g in groups)
     assert metrics["ConnectionSparsity"] == round(zeros / weights, 4)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from spk2loihi.cli.main import cli
+from spk2loihi.cli.main import cli, with_options
 from spk2loihi.errors import UserError
 from support.netx_files import binary, conv, dense, inputs, neuron, sdnn, write_netx
 
@@ -24,7 +24,7 @@ def run(*arguments: Any) -> Result:
 def refused(*arguments: Any) -> str:
     result = run(*arguments)
     assert isinstance(result.exception, UserError), result.output
-    return str(result.exception)
+    return with_options(str(result.exception))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_transform_of_an_input_layer_and_few_layers(tmp_path: Path) -> None:
     layers = [{**inputs(3), "neuron": sdnn(0), "weight": 10.0, "bias": 5.0}, dense(np.eye(3) * 2, neuron=sdnn(0))]
     path = write_netx(tmp_path / "sdnn.net", *layers)
     values = save(tmp_path / "in.npy", np.array([[0.5], [1.0], [-0.25]]))
-    assert "has fractions, but networks take integers: round it, or give --transform" in refused(
+    assert "has fractions, but networks take integers: round it, or use --transform" in refused(
         path, "--input", values, "--out", tmp_path / "out.npz"
     )
     arguments = (path, "--input", values, "--out", tmp_path / "out.npz", "--num-layers", 1, "--spike-exp", 0)

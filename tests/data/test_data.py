@@ -18,8 +18,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 
+from spk2loihi.choices import METRICS
 from spk2loihi.data import (
-    METRICS,
     Encoded,
     Examples,
     TaskSpec,

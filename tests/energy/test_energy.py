@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from spk2loihi import formatting as fmt
-from spk2loihi.analysis.network_summary import summarise_network
 from spk2loihi.energy import (
     BUILTIN_SETS,
     HOROWITZ_FP32,
@@ -32,9 +31,11 @@ from spk2loihi.energy import (
     stage_energy,
     t_times_density,
 )
+from spk2loihi.energy.measure import summarise_network
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Embedding, Network, Stage, SynapseGroup
-from spk2loihi.reporting.energy_page import render_html, write_report
+from spk2loihi.network.run_config import RunConfig, Timeline
+from spk2loihi.reporting.energy_page import EnergyReport, render_html
 from spk2loihi.simulators.counters import StageOps
 
 SAMPLES = 4
@@ -434,7 +435,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_holds_every_headline_figure_and_verdict_of_the_json(tmp_path: Path) -> None:
-    write_report(tmp_path / "energy.html", tmp_path / "energy.json", report())
+    EnergyReport(report()).save(tmp_path / "energy.html")
     source = (tmp_path / "energy.html").read_text(encoding="utf-8")
     data = json.loads((tmp_path / "energy.json").read_text(encoding="utf-8"))
     assert data == report()
@@ -538,10 +539,10 @@ def test_groups_are_the_sums_of_their_stages() -> None:
 
 def test_a_failed_write_leaves_no_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spk2loihi.reporting.energy_page.render_html", lambda data: "page")
-    (tmp_path / "taken").mkdir()
+    (tmp_path / "energy.json").mkdir()
     with pytest.raises(UserError, match="cannot be written"):
-        write_report(tmp_path / "energy.html", tmp_path / "taken", report())
-    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+        EnergyReport(report()).save(tmp_path / "energy.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["energy.json"]
 
 
 def test_the_same_report_gives_the_same_bytes(page_source: str) -> None:
@@ -583,9 +584,8 @@ def test_summary_of_a_network() -> None:
         tokenizer="{}",
         task={},
         config={"layers": 0},
-        encoding="graded",
     )
-    windowed = summarise_network(network, "windowed", "graded", 1)
+    windowed = summarise_network(Timeline(network, RunConfig(encoding="graded")))
     assert (windowed["encoding"], windowed["latency_steps"], windowed["synapses_per_token"]) == ("graded", 2, 3)
-    pipelined = summarise_network(network, "pipelined", "rate", 64)
+    pipelined = summarise_network(Timeline(network, RunConfig("pipelined", steps=64)))
     assert (pipelined["encoding"], pipelined["steps"], pipelined["latency_steps"]) == ("rate", 64, 65)

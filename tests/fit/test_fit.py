@@ -28,6 +28,7 @@ from spk2loihi.fit.rules import RULES, Core, Tile, grid, list_words, synaptic_me
 from spk2loihi.fit.student_shape import StudentShape, shape_populations
 from spk2loihi.network import write_network
 from spk2loihi.network.network import Network
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.lava.importing import import_lava
 from support.networks import tiny_network
 from support.tiny_task import spk2loihi
@@ -267,7 +268,7 @@ def test_no_cut_needs_fewer_cores(
 @pytest.mark.parametrize("schedule", ["windowed", "pipelined", "settling"])
 @pytest.mark.parametrize("sharing", ["shared", "unrolled"])
 def test_every_core_of_a_network_is_within_every_limit(network: Network, schedule: Any, sharing: Any) -> None:
-    given = populations(replace(network, schedule=schedule))
+    given = populations(replace(network, defaults=RunConfig(schedule)))
     small = board(neuron_memory=100, synaptic_memory=150, core_memory=260)
     for placement in partition(given, small, sharing):
         assert placement.refused is None and placement.core is not None

@@ -17,17 +17,18 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from spk2loihi.analysis import spike_record as sentence
 from spk2loihi.analysis.convergence import measure_convergence
-from spk2loihi.analysis.network_summary import summarise_network
 from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
 from spk2loihi.data import Examples, collate
 from spk2loihi.energy import build_report
+from spk2loihi.energy.measure import summarise_network
 from spk2loihi.network.network import Network
-from spk2loihi.reporting.energy_page import _FORMS, render_html, write_report
+from spk2loihi.network.run_config import RunConfig
+from spk2loihi.reporting.energy_page import _FORMS, EnergyReport, render_html
 from spk2loihi.simulators import create_backend, encode, simulate
 from spk2loihi.simulators.emulator.emulator import Emulator
 from support.chromium import Chromium, needs_browser
-from support.networks import VOCABULARY, tiny_network
+from support.networks import VOCABULARY, timeline, tiny_network
 
 TEXTS = ["w7 w8 w9", "w5 w6 w7 w8 w9 w10 w11 w12", "w20 w21 w22 w23 w24"]
 HOSTILE = '</script><img src=x onerror="document.title=1"> <b> & "quoted" \u2028'
@@ -61,12 +62,12 @@ def made(net: Network, examples: Examples) -> dict[str, Any]:
     return build_report(
         result.stages,
         len(encoded),
-        network_summary=summarise_network(net, "windowed", "rate", net.timesteps),
+        network_summary=summarise_network(timeline(net)),
         teacher_macs=1e5,
         convergence=measure_convergence(net, encoded, list(examples.labels), (1, 2, 4, 8)),
         accuracy={"metric": "accuracy", "student": 2 / 3, "teacher": 1.0, "samples": 3},
         spikes=result.spikes,
-        neurobench=neurobench_metrics(net, result.stages, len(encoded), net.timesteps, "rate", 2 / 3),
+        neurobench=neurobench_metrics(timeline(net), result.stages, len(encoded), 2 / 3),
         sentence=recorded(net, examples),
         provenance={"network": "model.net", "task": "tiny", "seed": 0, "versions": {"numpy": "1.26.4"}},
     )
@@ -87,7 +88,7 @@ def test_what_was_recorded_is_what_the_emulator_emits(net: Network, examples: Ex
     engine = (
         "count" if schedule == "windowed" else "stepped"
     )  # windowed: by counts, not by the steps that were recorded
-    expected = Emulator(net, schedule, "rate", engine=engine).run(collate(encoded, 0), record=True)
+    expected = Emulator(net, RunConfig(schedule), engine=engine).run(collate(encoded, 0), record=True)
     tokens = len(record["tokens"])
     assert record["text"] == TEXTS[1]
     assert record["tokens"] == ["[CLS]", *TEXTS[1].split(), "[SEP]"]
@@ -148,7 +149,7 @@ def test_the_sentence_shown_by_default_is_a_readable_one(net: Network, examples:
 @pytest.fixture(scope="module")
 def files(net: Network, examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    write_report(folder / "energy.html", folder / "energy.json", made(net, examples))
+    EnergyReport(made(net, examples)).save(folder / "energy.html")
     return folder
 
 

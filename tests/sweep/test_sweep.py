@@ -274,7 +274,7 @@ def place(swept: tuple[Path, Outcome], tmp_path: Path) -> Path:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of folders into which `train` writes from now on, in order; ``teacher`` where one is fine-tuned."""
     from spk2loihi.training import train as module
-    from spk2loihi.training import tune
+    from spk2loihi.training import tuned_teacher as tune
 
     real, tuned, seen = module.train, tune.fine_tune, []
 
@@ -371,7 +371,7 @@ def test_settling_can_be_added_to_a_finished_sweep(
     real, ran = measure.simulate, []
 
     def simulate(backend: Any, *arguments: Any, **rest: Any) -> Any:
-        ran.append(backend.schedule)
+        ran.append(backend.timeline.schedule)
         return real(backend, *arguments, **rest)
 
     monkeypatch.setattr(measure, "simulate", simulate)
@@ -525,7 +525,7 @@ def test_processes_find_what_one_finds(place: Path, tmp_path: Path, tiny_task: T
         (["--bits", "8,nan"], r"--bits is '8,nan', but it is numbers"),
         (["--timesteps", "4,200"], r"timesteps is 200, but a window has 1 to 127 steps"),
         (["--bits", "8,9"], r"bits is 9, but .* at most 8 bits"),
-        (["--rate-penalty", "0,-1"], r"rate penalty is -1"),
+        (["--rate-penalty", "0,-1"], r"--rate-penalty is -1"),
         (["--encoding", "rate,morse"], r"encoding 'morse' is not known: choose rate or graded"),
         (["--schedule", "pipelined"], r"schedule 'pipelined' is not known: choose windowed or settling"),
         (["--schedule", "windowed,settling", "--encoding", "graded"], r"never graded .*: add rate to --encoding"),

@@ -26,7 +26,7 @@ def test_it_is_what_the_simulator_counts(preset: str) -> None:
         for s in network.stages
     ]
     run = Emulator(network).run(batch)
-    ops = count_operations(replace(network, stages=tuple(full)), run.events, batch.lengths, "windowed", 8)
+    ops = count_operations(timeline(replace(network, stages=tuple(full))), run.events, batch.lengths)
     expected = sum(o.synops for o in ops) / sum(o.dense for o in ops if o.kind in ("linear", "readout"))
     mask = torch.from_numpy(batch.mask).long()
     result = model.equilibrium(torch.from_numpy(batch.input_ids), mask, torch.from_numpy(batch.token_type_ids))

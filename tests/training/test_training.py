@@ -246,7 +246,7 @@ def test_leak_and_feedback(tiny_task: TinyTask, tmp_path: Path) -> None:
         ({"leak": 1.0}, "leak is 1.0"),
         ({"feedback": 1.5}, "feedback is 1.5"),
         ({"solver": "newton"}, "solver 'newton'.*anderson"),
-        ({"teacher_learning_rate": 1.0}, "teacher lr is 1.0"),
+        ({"teacher_learning_rate": 1.0}, "`teacher_learning_rate` is 1.0"),
         ({"timesteps": 0}, "timesteps is 0"),
         ({"timesteps": 128}, "timesteps is 128"),
         ({"bits": 9}, "bits is 9"),

@@ -183,7 +183,7 @@ def test_all_stages(tiny_task: TinyTask, corpus: Path, tmp_path: Path) -> None:
         ({"precision": "fp16"}, "precision is fp16, but there is no CUDA device"),
         ({"precision": "half"}, "precision 'half' is not known"),
         ({"checkpoint_every": "soon"}, "checkpoint-every is 'soon'"),
-        ({"losses": LossWeights(temperature=0.0)}, "temperature is 0.0"),
+        ({"losses": LossWeights(temperature=0.0)}, "`temperature` is 0.0"),
     ],
 )
 def test_unfit_settings(change: dict, words: str, tiny_task: TinyTask, tmp_path: Path) -> None:
