@@ -21,10 +21,10 @@ def load_corpus(path: Path) -> list[str]:
 
     Raises UserError for a file that cannot be read or decoded, and for one without text.
     """
-    stripped = (line.strip() for line in read_text(path, remedy="check --corpus").split("\n"))
+    stripped = (line.strip() for line in read_text(path, remedy="check `corpus`").split("\n"))
     lines = [line for line in stripped if line and not _MARKUP.fullmatch(line)]
     if not lines:
-        raise UserError(f"{path} holds no text: give a file with one sentence or paragraph a line with --corpus")
+        raise UserError(f"{path} holds no text: give a file with one sentence or paragraph a line with `corpus`")
     return lines
 
 

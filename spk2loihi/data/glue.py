@@ -105,7 +105,7 @@ def glue_task(name: str) -> GlueTask:
             return task
     known = ", ".join(GLUE_TASKS)
     raise UserError(
-        f"The task {name!r} is not known: choose one of {known}, or give files of your own with --train-file"
+        f"The task {name!r} is not known: choose one of {known}, or give files of your own with `train_file`"
     )
 
 
@@ -121,12 +121,12 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
     if path is None:
         raise UserError(
             f"The {part} file of {task.name} is missing, neither {candidates[0]} nor {candidates[1]} exists: "
-            "give the folder that holds it with --data-dir"
+            "give the folder that holds it with `data_dir`"
         )
     rows = read_tsv(
         path,
         task.columns,
-        remedy=f"give {task.name}'s official files with --data-dir",
+        remedy=f"give {task.name}'s official files with `data_dir`",
         header=task.header,
         skip_ragged=task.skip_broken,
     )

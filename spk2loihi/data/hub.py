@@ -56,12 +56,12 @@ def load_split(dataset: str, columns: Sequence[str], splits: Sequence[str]) -> H
 def _load(dataset: str) -> Any:
     if importlib.util.find_spec("datasets") is None:
         raise UserError(
-            f"--dataset {dataset} needs the library datasets, which is not installed: pip install datasets, or give "
-            "files of your own with --train-file"
+            f"`dataset` {dataset} needs the library datasets, which is not installed: pip install datasets, or give "
+            "files of your own with `train_file`"
         )
     if int(version("datasets").split(".")[0]) < _OLDEST:
         raise UserError(
-            f"--dataset {dataset} needs datasets {_OLDEST} or newer, and {version('datasets')} is installed: "
+            f"`dataset` {dataset} needs datasets {_OLDEST} or newer, and {version('datasets')} is installed: "
             "pip install -U datasets"
         )
     import datasets

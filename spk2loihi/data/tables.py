@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
-COLUMN_OPTIONS = "name the right ones with --text-column, --text-pair-column and --label-column"
+COLUMN_OPTIONS = "name the right ones with `text_column`, `text_pair_column` and `label_column`"
 
 
 class Row(NamedTuple):
@@ -82,7 +82,7 @@ def read_tsv(
     return list(_pick(path, records, columns, remedy, header=header, skip_ragged=skip_ragged))
 
 
-def read_text(path: Path, remedy: str = "check --data-dir, --train-file or --dev-file") -> str:
+def read_text(path: Path, remedy: str = "check `data_dir`, `train_file` or `dev_file`") -> str:
     """A UTF-8 file without its byte order mark; UserError, ended by ``remedy``, when it cannot be read or decoded."""
     try:
         data = path.read_bytes()

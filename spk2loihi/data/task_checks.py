@@ -24,12 +24,12 @@ def check_task(spec: TaskSpec) -> None:
         raise UserError(f"The task's metric {spec.metric!r} is not known: choose one of {', '.join(METRICS)}")
     if spec.metric == "f1" and len(spec.labels) > 2:
         raise UserError(
-            f"The metric f1 is of two classes, but the task {spec.name} has {len(spec.labels)}: choose another --metric"
+            f"The metric f1 is of two classes, but the task {spec.name} has {len(spec.labels)}: choose another `metric`"
         )
     if spec.regression and len(spec.labels) != 1:
         raise UserError(
             f"The metric {spec.metric} is of a regression with one output, but the task {spec.name} has the labels "
-            f"{spec.labels}: choose another --metric"
+            f"{spec.labels}: choose another `metric`"
         )
     if len(set(spec.labels)) != len(spec.labels):
         raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
@@ -44,12 +44,12 @@ def check_task(spec: TaskSpec) -> None:
     elif spec.kind == "glue":
         _check_labels(spec, glue_task(spec.name).labels)
         if spec.data_dir is None:
-            raise UserError(f"The task {spec.name} has no data folder: give one with --data-dir")
+            raise UserError(f"The task {spec.name} has no data folder: give one with `data_dir`")
     elif spec.kind == "files":
         _check_files(spec)
     elif spec.kind == "hub":
         if spec.dataset is None:
-            raise UserError(f"The task {spec.name} has no data set: give one with --dataset")
+            raise UserError(f"The task {spec.name} has no data set: give one with `dataset`")
         _check_columns(spec)
     else:
         raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files, hub")
@@ -64,11 +64,11 @@ def _check_labels(spec: TaskSpec, expected: Sequence[str]) -> None:
 
 def _check_files(spec: TaskSpec) -> None:
     if spec.train_file is None and spec.dev_file is None:
-        raise UserError(f"The task {spec.name} has no files: give --train-file or --dev-file")
+        raise UserError(f"The task {spec.name} has no files: give `train_file` or `dev_file`")
     paths = [os.path.realpath(path) for path in (spec.train_file, spec.dev_file) if path is not None]
     if len(paths) > len(set(paths)):
         raise UserError(
-            f"--train-file and --dev-file are the same file, {spec.dev_file}: "
+            f"`train_file` and `dev_file` are the same file, {spec.dev_file}: "
             "give another dev file, or leave it out to hold out a tenth of the training file"
         )
     _check_columns(spec)
@@ -79,5 +79,5 @@ def _check_columns(spec: TaskSpec) -> None:
         if spec.columns.count(column) > 1:
             raise UserError(
                 f"The column {column!r} is named for two roles at once: "
-                "give --text-column, --text-pair-column and --label-column different columns"
+                "give `text_column`, `text_pair_column` and `label_column` different columns"
             )

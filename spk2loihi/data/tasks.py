@@ -127,12 +127,12 @@ def task_spec(
     indices. ``metric`` is of files and hub data sets, accuracy if not given; a correlation makes them a regression.
     Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
     """
-    columns = {"--text-column": text_column, "--label-column": label_column, "--text-pair-column": text_pair_column}
-    own = {"--train-file": train_file, "--dev-file": dev_file, "--dataset": dataset}
+    columns = {"`text_column`": text_column, "`label_column`": label_column, "`text_pair_column`": text_pair_column}
+    own = {"`train_file`": train_file, "`dev_file`": dev_file, "`dataset`": dataset}
     given_columns = [option for option, value in columns.items() if value is not None]
     given = [option for option, value in own.items() if value is not None]
     if given:
-        other = {"--task": task, "--data-dir": data_dir} | ({"--dataset": dataset} if given[0] != "--dataset" else {})
+        other = {"`task`": task, "`data_dir`": data_dir} | ({"`dataset`": dataset} if given[0] != "`dataset`" else {})
         for option, value in other.items():
             if value is not None:
                 raise UserError(
@@ -154,25 +154,25 @@ def task_spec(
         )
     if metric is not None:
         raise UserError(
-            f"--metric {metric} is for data of your own, and every other task has its own metrics: leave it out, or "
-            "add --train-file"
+            f"`metric` {metric} is for data of your own, and every other task has its own metrics: leave it out, or "
+            "add `train_file`"
         )
     if given_columns:
         option = given_columns[0]
         raise UserError(
             f"{option} {columns[option]} names a column of a file, but no file is given: "
-            "add --train-file, --dev-file or --dataset"
+            "add `train_file`, `dev_file` or `dataset`"
         )
     if task is None or task.lower() == "reviews":
         if data_dir is not None:
             raise UserError(
-                f"--data-dir {data_dir} is only for a GLUE task: add --task with one of {', '.join(GLUE_TASKS)}, "
+                f"`data_dir` {data_dir} is only for a GLUE task: add `task` with one of {', '.join(GLUE_TASKS)}, "
                 "or leave it out"
             )
         return TaskSpec(kind="reviews", name="reviews", labels=list(REVIEW_LABELS))
     glue = glue_task(task)
     if data_dir is None:
-        raise UserError(f"--task {task} has no data: give the folder with {glue.name}'s files with --data-dir")
+        raise UserError(f"`task` {task} has no data: give the folder with {glue.name}'s files with `data_dir`")
     return TaskSpec(
         kind="glue", name=glue.name, data_dir=_absolute(data_dir), labels=list(glue.labels), metric=glue.metrics[0]
     )
@@ -208,7 +208,7 @@ def load_train(spec: TaskSpec) -> tuple[TaskSpec, Examples]:
         separate = load_split(spec.dataset or "", spec.columns, _HUB_HELD_OUT) is not None
         return spec, examples if separate else _split(spec.dataset or "", examples)[0]
     if spec.train_file is None:
-        raise UserError(f"There is nothing to train on, only --dev-file {spec.dev_file} is given: add --train-file")
+        raise UserError(f"There is nothing to train on, only `dev_file` {spec.dev_file} is given: add `train_file`")
     path = Path(spec.train_file)
     spec, examples = _load_file(spec, path)
     return spec, examples if spec.dev_file is not None else _split(path, examples)[0]
@@ -236,7 +236,7 @@ def load_held_out(spec: TaskSpec) -> Examples:
         if spec.train_file is None:
             raise UserError(
                 f"The order of the labels in {spec.dev_file} is not known: use a network that remembers its labels, "
-                "or add --train-file"
+                "or add `train_file`"
             )
         spec = _load_file(spec, _given(spec.train_file))[0]
     return _load_file(spec, _given(spec.dev_file))[1]
@@ -281,12 +281,12 @@ def _with_labels(spec: TaskSpec, path: Path | str, rows: Sequence[Row]) -> TaskS
         if len(labels) > MAX_LABELS:
             raise UserError(
                 f"{path} has more than {MAX_LABELS} different labels in column {spec.label_column!r}, the limit for "
-                "classification: name another column with --label-column, or predict the number with --metric pearson"
+                "classification: name another column with `label_column`, or predict the number with `metric` pearson"
             )
     if len(labels) < 2:
         raise UserError(
             f"{path} has only the label {labels.pop()!r} in column {spec.label_column!r} where at least 2 are needed: "
-            "add examples of another class or name another column with --label-column"
+            "add examples of another class or name another column with `label_column`"
         )
     try:
         ordered = sorted(labels, key=lambda label: (int(label), label))
@@ -302,7 +302,7 @@ def _split(path: Path | str, examples: Examples) -> tuple[Examples, Examples]:
     if distinct < 2:
         raise UserError(
             f"{path} has {distinct} different sentence where at least 2 are needed to hold one out: "
-            "add sentences or give held-out data with --dev-file"
+            "add sentences or give held-out data with `dev_file`"
         )
     train, held_out = hold_out(keys, max(1, distinct // _SPLIT_SHARE), _SPLIT_SEED)
     return examples.select(train), examples.select(held_out)

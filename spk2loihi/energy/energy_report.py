@@ -98,7 +98,7 @@ def build_report(
     if teacher_macs is not None and not teacher_macs > 0:
         raise ValueError(f"teacher_macs is {teacher_macs}, not above zero")
     if samples < 1:
-        raise UserError(f"The energy report covers {samples} samples, but needs at least 1: raise --samples.")
+        raise UserError(f"The energy report covers {samples} samples, but needs at least 1: raise `samples`.")
     t_times_density = estimate.t_times_density(stages)
     if t_times_density is None:
         raise UserError("The network has 0 synapses, but a report needs at least 1: export a trained model.")

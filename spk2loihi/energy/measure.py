@@ -43,7 +43,7 @@ def measure_energy(
     encoded, _ = encode(network, examples)
     shown = choose_sentence(encoded) if text is None else None
     sentence = Examples([text], None, [0]) if text is not None else examples.select([shown or 0])
-    origin = "the sentence given with --text" if shown is None else f"held-out sentence {shown + 1}"
+    origin = "the sentence given" if shown is None else f"held-out sentence {shown + 1}"
     tokens = encode(network, sentence, refuse_long=shown is None)[0][0]
     backend = create_backend("emulator", network, config)
     labels = list(examples.labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from spk2loihi.errors import UserError
 from spk2loihi.limits import SOMA_THRESHOLD
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.models.affine import FoldableAffine, ScoreAffine
-from spk2loihi.models.neuron import FireGate, Synapses, SynapticLinear, skip_parts
-from spk2loihi.models.spiking_bert import SpikingLayer
+from spk2loihi.models.neuron import Synapses, SynapticLinear, skip_parts
+from spk2loihi.models.topology import StageSpec
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.run_config import RunConfig
@@ -49,8 +48,7 @@ def fold(
     for name in ("leak", "feedback"):
         if getattr(model.config, name):
             raise UserError(
-                f"{name} is {getattr(model.config, name)}, but the exported integer network has no {name}: train with "
-                f"{name} 0"
+                f"`{name}` is {getattr(model.config, name)}, but an integer network has none: train with `{name}` 0"
             )
     folder = _Folder(model)
     network = Network(
@@ -70,7 +68,7 @@ def fold(
 
 
 class _Folder:
-    """Walks the model in pipeline order; ``value`` holds the float value of one spike of each stage."""
+    """Walks the topology of the model; ``value`` holds the float value of one spike of each stage."""
 
     def __init__(self, model: SpikingBertForSequenceClassification) -> None:
         self.model = model
@@ -78,7 +76,7 @@ class _Folder:
         self.timesteps = model.config.timesteps
         self.gates = model.gates()
         self.value: dict[str, Tensor] = {name: gate.spike_value for name, gate in self.gates.items()}
-        self.depth: dict[str, int] = {}
+        self.depth = {spec.name: spec.depth for spec in model.specs}
 
     def embedding(self) -> Embedding:
         e, scale = self.model.embeddings, self.model.embeddings.scale()
@@ -93,192 +91,124 @@ class _Folder:
         )
 
     def stages(self) -> list[Stage]:
-        config, model = self.config, self.model
-        stages = [
-            Stage(
-                "embedding",
-                self._at("embedding", 0),
-                config.hidden_size,
-                SOMA_THRESHOLD,
-                soma=self._layernorm(model.embeddings.norm, "embedding"),
-                **self._fire("embedding"),
-            )
-        ]
-        x, depth = "embedding", 0
-        for i, layer in enumerate(model.encoder_layers()):
-            stages += self._layer(f"layer.{i}.", layer, x, depth, first=i == config.num_hidden_layers - 1)
-            x, depth = f"layer.{i}.ffn_out", depth + 6
-        stages.append(self._linear("pooler", model.pooler, x, depth + 1, "first"))
-        synapses = model.classifier.synapses(self.value["pooler"])
-        stages.append(
-            Stage(
-                "classifier",
-                depth + 2,
-                config.num_labels,
-                1,
-                self._groups(model.classifier, synapses, ("pooler",), depth + 2),
-                bias=_int(synapses.bias),
-                tokens="first",
-                fires=False,
-                unit=float(synapses.unit),
-            )
-        )
-        return stages
+        fold = {
+            "embedding": self._embedding,
+            "linear": self._linear,
+            "scores": self._scores,
+            "context": self._context,
+            "readout": self._readout,
+        }
+        return [fold[spec.kind](spec) for spec in self.model.specs]
 
-    def _layer(self, at: str, layer: SpikingLayer, x: str, depth: int, first: bool) -> list[Stage]:
-        heads, d = self.config.num_attention_heads, self.config.hidden_size
-        tokens: Any = "first" if first else "all"
-        stages = [
-            self._linear(at + "query", layer.query, x, depth + 1, tokens),
-            self._linear(at + "key", layer.key, x, depth + 1, "all"),
-            self._linear(at + "value", layer.value, x, depth + 1, "all"),
-        ]
-        score, score_soma, score_threshold = at + "score", *self._score(at, layer.score_affine)
-        stages.append(
-            Stage(
-                score,
-                self._at(score, depth + 2),
-                heads,
-                score_threshold,
-                attention=Attention("scores", at + "query", at + "key"),
-                heads=heads,
-                soma=score_soma,
-                tokens=tokens,
-                **self._fire(score),
-            )
-        )
-        refine = self.config.context_exponent
-        context_unit = self.value[at + "score"] * self.value[at + "value"] / 2**refine
-        stages.append(
-            Stage(
-                at + "context",
-                self._at(at + "context", depth + 3),
-                d,
-                int(self.gates[at + "context"].integer_threshold(context_unit)),
-                attention=Attention("context", at + "score", at + "value", right_delay=1),
-                heads=heads,
-                soma=Scale(refine),
-                tokens=tokens,
-                **self._fire(at + "context"),
-            )
-        )
-        attended = at + "attention_output"
-        stages.append(
-            self._normed(
-                attended, layer.attention_output, (at + "context", x), depth + 4,
-                layer.attention_norm, layer.attention_affine, tokens,
-            )
-        )  # fmt: skip
-        stages.append(self._ffn_in(at, layer, depth + 5, tokens))
-        stages.append(
-            self._normed(
-                at + "ffn_out", layer.ffn_out, (at + "ffn_in", attended), depth + 6,
-                layer.ffn_norm, layer.ffn_affine, tokens,
-            )
-        )  # fmt: skip
-        return stages
+    def _embedding(self, spec: StageSpec) -> Stage:
+        return self._stage(spec, SOMA_THRESHOLD, soma=self._layernorm(self.model.norm_of(spec), spec.name))
 
-    def _score(self, at: str, affine: ScoreAffine | None) -> tuple[Soma, int]:
-        """Soma function and threshold of the score neurons."""
+    def _linear(self, spec: StageSpec) -> Stage:
+        """A stage with synapses from one source and perhaps a residual from another."""
+        module = self.model.synapses_of(spec)
+        gain: Tensor | None = None
+        shift: Tensor | None = None
+        soma: Soma | None = None
+        if spec.normed:
+            affine = self.model.affine_of(spec)
+            if affine is None:
+                soma = self._layernorm(self.model.norm_of(spec), spec.name)
+            else:
+                gain, shift = affine.gain, affine.shift
+        elif spec.part == "ffn_in" and self.config.preset == "neurocore":
+            gain = torch.exp2(-self.gates[spec.name].channel_exponent)
+        skip_value = None if spec.skip is None else self.model.skip_value(spec.skip)
+        synapses = module.synapses(self.value[spec.sources[0]], skip_value, gain, shift)
+        if spec.part == "ffn_in" and gain is None:
+            soma = self._gelu(spec.name, synapses.unit)
+        threshold = SOMA_THRESHOLD if soma else int(self.gates[spec.name].integer_threshold(synapses.unit))
+        groups = self._groups(spec, module, synapses)
+        return self._stage(spec, threshold, synapses=groups, bias=_int(synapses.bias), soma=soma)
+
+    def _scores(self, spec: StageSpec) -> Stage:
+        assert spec.layer is not None
         head = self.config.hidden_size // self.config.num_attention_heads
-        unit = self.value[at + "query"] * self.value[at + "key"] / math.sqrt(head)
+        query, key = spec.sources
+        unit = self.value[query] * self.value[key] / math.sqrt(head)
+        affine = self.model.encoder_layers()[spec.layer].score_affine
         if affine is None:
-            per_spike = SOMA_THRESHOLD / float(self.value[at + "score"])
+            per_spike = SOMA_THRESHOLD / float(self.value[spec.name])
             softmax = Softmax(
                 Multiplier.from_float(float(unit) * 2**X_BITS), Multiplier.from_float(per_spike / 2**P_BITS)
             )
-            return softmax, SOMA_THRESHOLD
+            return self._attending(spec, SOMA_THRESHOLD, "scores", softmax)
         weight, bias, out = affine.integers(unit)
-        threshold = int(self.gates[at + "score"].integer_threshold(out))
-        return HeadAffine(_int(weight), _int(bias) * self.timesteps), threshold
+        threshold = int(self.gates[spec.name].integer_threshold(out))
+        return self._attending(spec, threshold, "scores", HeadAffine(_int(weight), _int(bias) * self.timesteps))
 
-    def _ffn_in(self, at: str, layer: SpikingLayer, depth: int, tokens: Any) -> Stage:
-        name, source = at + "ffn_in", at + "attention_output"
-        gate = self.gates[name]
-        if self.config.preset == "neurocore":
-            return self._linear(name, layer.ffn_in, source, depth, tokens, torch.exp2(-gate.channel_exponent))
-        synapses = layer.ffn_in.synapses(self.value[source])
-        gelu = Gelu(
-            Multiplier.from_float(float(synapses.unit) * 2**X_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[name]) / 2**X_BITS),
-            _int(gate.channel_exponent),
-        )
-        return self._stage(name, depth, layer.ffn_in, synapses, (source,), tokens, SOMA_THRESHOLD, gelu)
+    def _context(self, spec: StageSpec) -> Stage:
+        refine = self.config.context_exponent
+        score, value = spec.sources
+        unit = self.value[score] * self.value[value] / 2**refine
+        return self._attending(spec, int(self.gates[spec.name].integer_threshold(unit)), "context", Scale(refine))
 
-    def _linear(
-        self, name: str, module: SynapticLinear, source: str, depth: int, tokens: Any, gain: Tensor | None = None
-    ) -> Stage:
-        synapses = module.synapses(self.value[source], gain=gain)
-        threshold = int(self.gates[name].integer_threshold(synapses.unit))
-        return self._stage(name, depth, module, synapses, (source,), tokens, threshold)
+    def _attending(self, spec: StageSpec, threshold: int, kind: Literal["scores", "context"], soma: Soma) -> Stage:
+        left, right = spec.sources
+        attention = Attention(kind, left, right, self._delay(spec, left), self._delay(spec, right))
+        return self._stage(spec, threshold, attention=attention, heads=self.config.num_attention_heads, soma=soma)
 
-    def _normed(
-        self,
-        name: str,
-        module: SynapticLinear,
-        sources: tuple[str, str],  # synapses, residual
-        depth: int,
-        norm: nn.LayerNorm,
-        affine: FoldableAffine | None,
-        tokens: Any,
-    ) -> Stage:
-        source, skip = sources
-        in_value, skip_value = self.value[source], self.model.skip_value(skip)
-        if affine is None:
-            synapses = module.synapses(in_value, skip_value)
-            soma = self._layernorm(norm, name)
-            return self._stage(name, depth, module, synapses, sources, tokens, SOMA_THRESHOLD, soma)
-        synapses = module.synapses(in_value, skip_value, affine.gain, affine.shift)
-        threshold = int(self.gates[name].integer_threshold(synapses.unit))
-        return self._stage(name, depth, module, synapses, sources, tokens, threshold)
-
-    def _stage(
-        self,
-        name: str,
-        depth: int,
-        module: SynapticLinear,
-        synapses: Synapses,
-        sources: tuple[str, ...],
-        tokens: Any,
-        threshold: int,
-        soma: Soma | None = None,
-    ) -> Stage:
-        """A firing stage; linear synapses from ``sources[0]``, a residual from ``sources[1]`` if there is one."""
+    def _readout(self, spec: StageSpec) -> Stage:
+        module = self.model.synapses_of(spec)
+        synapses = module.synapses(self.value[spec.sources[0]])
         return Stage(
-            name,
-            self._at(name, depth),
-            module.out_features,
-            threshold,
-            self._groups(module, synapses, sources, depth),
+            spec.name,
+            spec.depth,
+            spec.channels(self.config.sizes),
+            1,
+            self._groups(spec, module, synapses),
             bias=_int(synapses.bias),
-            soma=soma,
-            tokens=tokens,
-            **self._fire(name),
+            tokens="first",
+            fires=False,
+            unit=float(synapses.unit),
         )
 
-    def _groups(
-        self, module: SynapticLinear, synapses: Synapses, sources: tuple[str, ...], depth: int
-    ) -> tuple[SynapseGroup, ...]:
+    def _stage(self, spec: StageSpec, threshold: int, **parts: Any) -> Stage:
+        """A firing stage."""
+        gate = self.gates[spec.name]
+        exponents = _int(gate.channel_exponent) if gate.channel_scale is not None else None
+        stage = Stage(
+            spec.name,
+            spec.depth,
+            spec.channels(self.config.sizes),
+            threshold,
+            tokens="first" if spec.first else "all",
+            signed=gate.signed,
+            unit=float(gate.spike_value),
+            unit_exponent=exponents,
+            **parts,
+        )
+        assert (None if stage.soma is None else stage.soma.kind) == spec.soma(self.config.preset), spec.name
+        return stage
+
+    def _groups(self, spec: StageSpec, module: SynapticLinear, synapses: Synapses) -> tuple[SynapseGroup, ...]:
         exponents = _int(module.column_exponent)
         mantissas = _int(synapses.weight) >> exponents
-        groups = [SynapseGroup(sources[0], mantissas, exponents, depth - self.depth[sources[0]] - 1)]
+        groups = [SynapseGroup(spec.sources[0], mantissas, exponents, self._delay(spec, spec.sources[0]))]
         if synapses.skip is not None:
             parts = np.array([skip_parts(int(w)) for w in _int(synapses.skip)], dtype=np.int64)  # (d, 2)
-            groups.append(SynapseGroup(sources[1], parts[:, 0], parts[:, 1], depth - self.depth[sources[1]] - 1))
+            skip = spec.sources[1]
+            groups.append(SynapseGroup(skip, parts[:, 0], parts[:, 1], self._delay(spec, skip)))
         return tuple(groups)
+
+    def _delay(self, spec: StageSpec, source: str) -> int:
+        """Windows between the source's and the one before the stage's own, in steps of a pipelined run."""
+        return spec.depth - self.depth[source] - 1
+
+    def _gelu(self, name: str, unit: Tensor) -> Gelu:
+        return Gelu(
+            Multiplier.from_float(float(unit) * 2**X_BITS),
+            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[name]) / 2**X_BITS),
+            _int(self.gates[name].channel_exponent),
+        )
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
         per_spike = SOMA_THRESHOLD / float(self.value[name]) * 2**GAMMA_BITS
         return LayerNorm(_int(norm.weight.double() * per_spike), _int(norm.bias.double() * per_spike))
-
-    def _fire(self, name: str) -> dict[str, Any]:
-        gate: FireGate = self.gates[name]
-        exponents = _int(gate.channel_exponent) if gate.channel_scale is not None else None
-        return {"signed": gate.signed, "unit": float(gate.spike_value), "unit_exponent": exponents}
-
-    def _at(self, name: str, depth: int) -> int:
-        self.depth[name] = depth
-        return depth
 
 
 def _int(x: Tensor) -> NDArray[np.int64]:

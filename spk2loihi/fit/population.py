@@ -1,7 +1,7 @@
 """What a neurocore sees of a stage: sizes and bit widths, no weights.
 
 `populations` reads them from a network; `resized` gives the same network with other widths, tokens or bits, which is
-how `remedies` and `shape` ask "what if".
+how `remedies` asks "what if".
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Schedule
 from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
 from spk2loihi.network.network import Network, Stage
 
@@ -88,6 +89,10 @@ def _population(network: Network, stage: Stage) -> Population:
     head_width = 0
     if attention is not None:
         kind, head_width = attention.kind, network[right].channels // stage.heads
+
+    def bits_of(source: str) -> int:
+        return count_bits(network.timesteps, network[source].signed) if source else 0
+
     return Population(
         name=stage.name,
         kind=kind,
@@ -107,10 +112,15 @@ def _population(network: Network, stage: Stage) -> Population:
         ),
         left=left,
         right=right,
-        left_bits=_count_bits(network, left),
-        right_bits=_count_bits(network, right),
+        left_bits=bits_of(left),
+        right_bits=bits_of(right),
         head_width=head_width,
-        state_bits=_state_bits(network, stage),
+        state_bits=state_bits(
+            network.defaults.schedule,
+            bias=stage.bias is not None,
+            nonlinear=stage.soma is not None or attention is not None,
+            tracer=bits_of(stage.name) if stage.fires else 0,
+        ),
         soma=None if stage.soma is None else stage.soma.kind,
         fires=stage.fires,
         pipelined=pipelined,
@@ -132,21 +142,22 @@ def weight_width(weight: NDArray[np.int64]) -> int:
     return 1 + max(high.bit_length(), (-low - 1).bit_length())
 
 
-def _count_bits(network: Network, source: str) -> int:
+def count_bits(timesteps: int, signed: bool) -> int:
     """Bits of a spike count in [0, T], or [-T, T]."""
-    if not source:
-        return 0
-    return network.timesteps.bit_length() + (1 if network[source].signed else 0)
+    return timesteps.bit_length() + (1 if signed else 0)
 
 
-def _state_bits(network: Network, stage: Stage) -> int:
-    """Membrane, bias; settling: the tracer; the drive summed so far where, not windowed, the stage acts on it."""
-    bits = MEMBRANE_BITS + (BIAS_BITS if stage.bias is not None else 0)
-    if network.defaults.schedule != "windowed" and (stage.soma is not None or stage.attention is not None):
+def state_bits(schedule: Schedule, bias: bool, nonlinear: bool, tracer: int) -> int:
+    """Of one neuron: membrane and bias; not windowed, the drive summed so far where the stage is a function of it.
+
+    Args:
+        nonlinear: the stage has a soma function or attends.
+        tracer: bits of a settling neuron's tracer.
+    """
+    bits = MEMBRANE_BITS + (BIAS_BITS if bias else 0)
+    if schedule != "windowed" and nonlinear:
         bits += MEMBRANE_BITS
-    if network.defaults.schedule == "settling" and stage.fires:
-        bits += _count_bits(network, stage.name)
-    return bits
+    return bits + (tracer if schedule == "settling" else 0)
 
 
 def resized(

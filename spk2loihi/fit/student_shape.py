@@ -1,24 +1,14 @@
-"""The populations of a student that does not exist yet.
-
-A miniature of the student, with its number of layers and heads but few channels, is folded as a trained one would be;
-then its widths are replaced. So every preset that can be exported can be sized, and nothing here repeats its stages.
-"""
+"""The populations of a student that does not exist yet, from its topology and its sizes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import torch
+from dataclasses import dataclass
 
 from spk2loihi.choices import Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.export.fold import fold
 from spk2loihi.fit.chip_limits import WEIGHT_WIDTH
-from spk2loihi.fit.population import Input, Population, populations, resized
-from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.network.run_config import RunConfig
-
-_TOKENS = 4  # of the miniature
+from spk2loihi.fit.population import Input, Kind, Population, count_bits, state_bits
+from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
 
 
 @dataclass(frozen=True)
@@ -43,32 +33,50 @@ def shape_populations(shape: StudentShape) -> list[Population]:
     Raises:
         UserError: a size no student can have.
     """
-    for what, value in (("layers", shape.layers), ("heads", shape.heads), ("seq-len", shape.tokens)):
-        if value < 1:
-            raise UserError(f"--{what} is {value}, but a student has at least 1: raise it")
-    intermediate = shape.intermediate or 4 * shape.hidden
-    SpikingBertConfig(  # refuses what no student can be
-        hidden_size=shape.hidden, num_attention_heads=shape.heads, preset=shape.preset, timesteps=shape.timesteps,
-        weight_bits=shape.bits, intermediate_size=intermediate, max_tokens=shape.tokens,
-        max_position_embeddings=shape.tokens,
-    )  # fmt: skip
-    hidden, ffn = 2 * shape.heads, 2 * shape.heads + shape.labels + 1  # told apart from each other and the labels
-    config = SpikingBertConfig(
-        vocab_size=2, hidden_size=hidden, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
-        intermediate_size=ffn, max_position_embeddings=_TOKENS, preset=shape.preset, timesteps=shape.timesteps,
-        weight_bits=shape.bits, max_tokens=_TOKENS, num_labels=shape.labels,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = SpikingBertForSequenceClassification(config)
-    labels = [str(label) for label in range(shape.labels)]
-    network = replace(fold(model, "", {"labels": labels}), defaults=RunConfig(shape.schedule))
-    full = [replace(p, inputs=tuple(_full(p, i, shape.bits) for i in p.inputs)) for p in populations(network)]
-    return resized(full, {hidden: shape.hidden, ffn: intermediate}, shape.tokens)
+    for what in ("layers", "heads", "tokens"):
+        if getattr(shape, what) < 1:
+            raise UserError(f"`{what}` is {getattr(shape, what)}, but a student has at least 1: raise it")
+    check_sizes(shape.hidden, shape.heads, shape.timesteps, shape.bits, shape.tokens, shape.tokens, shape.preset)
+    specs = {spec.name: spec for spec in topology(shape.layers)}
+    return [_population(spec, specs, shape) for spec in specs.values()]
 
 
-def _full(population: Population, group: Input, bits: int) -> Input:
-    """No zero weight, and every bit used; a residual's one weight takes all bits there are."""
-    if group.one_to_one:
-        return replace(group, bits=WEIGHT_WIDTH.value, existing=group.width)
-    return replace(group, bits=bits, existing=group.width * population.channels)
+def _population(spec: StageSpec, specs: dict[str, StageSpec], shape: StudentShape) -> Population:
+    sizes = Sizes(shape.hidden, shape.intermediate or 4 * shape.hidden, shape.heads, shape.labels)
+    attends = spec.kind in ("scores", "context")
+    left, right = spec.sources if attends else ("", "")
+
+    def bits_of(source: str) -> int:
+        return count_bits(shape.timesteps, specs[source].signed(shape.preset, True)) if source else 0
+
+    def group(source: str, one_to_one: bool) -> Input:
+        """No zero weight, and every bit used; a residual's one weight takes all bits there are."""
+        width = specs[source].channels(sizes)
+        bits = WEIGHT_WIDTH.value if one_to_one else shape.bits
+        return Input(source, width, one_to_one, bits, width if one_to_one else width * spec.channels(sizes))
+
+    kinds: dict[str, Kind] = {"embedding": "input", "scores": "scores", "context": "context"}
+    soma, fires, linear = spec.soma(shape.preset), spec.kind != "readout", spec.kind in ("linear", "readout")
+    return Population(
+        name=spec.name,
+        kind=kinds.get(spec.kind, "linear"),
+        tokens=1 if spec.first else shape.tokens,
+        max_tokens=shape.tokens,
+        channels=spec.channels(sizes),
+        heads=shape.heads if attends else 1,
+        inputs=tuple(group(source, i > 0) for i, source in enumerate(spec.sources)) if linear else (),
+        left=left,
+        right=right,
+        left_bits=bits_of(left),
+        right_bits=bits_of(right),
+        head_width=specs[right].channels(sizes) // shape.heads if attends else 0,
+        state_bits=state_bits(
+            shape.schedule,
+            bias=linear,
+            nonlinear=soma is not None or attends,
+            tracer=bits_of(spec.name) if fires else 0,
+        ),
+        soma=soma,
+        fires=fires,
+        pipelined=shape.schedule != "windowed",
+    )

@@ -6,10 +6,10 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from spk2loihi.choices import PRESETS
 from spk2loihi.errors import UserError
-from spk2loihi.limits import MEMBRANE_BITS, TIMESTEPS_MAX, WEIGHT_BITS
+from spk2loihi.limits import MEMBRANE_BITS
 from spk2loihi.models.solvers import check_solver
+from spk2loihi.models.topology import Sizes, check_sizes
 
 _CONTEXT_EXPONENT = 6
 _MAX_SCORE_WEIGHT = 127  # 8 signed bits
@@ -79,38 +79,24 @@ class SpikingBertConfig(PretrainedConfig):
         self._check()
 
     def _check(self) -> None:
-        if self.preset not in PRESETS:
-            raise UserError(f"preset {self.preset!r} is not known; choose one of {', '.join(PRESETS)}")
-        if not 1 <= self.timesteps <= TIMESTEPS_MAX:
-            raise UserError(
-                f"timesteps is {self.timesteps}, but a window has 1 to {TIMESTEPS_MAX} steps (a count must fit 8 "
-                "signed bits): choose `timesteps` in that range"
-            )
-        if self.weight_bits not in WEIGHT_BITS:
-            raise UserError(
-                f"bits is {self.weight_bits:g}, but a signed Loihi weight has at most 8 bits: choose --bits from "
-                f"{', '.join(f'{bits:g}' for bits in WEIGHT_BITS)}"
-            )
+        check_sizes(
+            self.hidden_size, self.num_attention_heads, self.timesteps, self.weight_bits, self.max_tokens,
+            self.max_position_embeddings, self.preset,
+        )  # fmt: skip
         if not 0 <= self.leak < 1:
             raise UserError(
-                f"leak is {self.leak}, but a neuron loses a share from 0 up to 1 a step: choose one below 1"
+                f"`leak` is {self.leak}, but a neuron loses a share from 0 up to 1 a step: choose one below 1"
             )
         if not 0 <= self.feedback < 1:
             raise UserError(
-                f"feedback is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
+                f"`feedback` is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
                 "weights below 1: choose a bound from 0 up to 1"
             )
         check_solver(self.solver)
-        if self.hidden_size % self.num_attention_heads:
-            raise UserError(
-                f"hidden size {self.hidden_size} is not a multiple of {self.num_attention_heads} attention heads: "
-                "change --hidden"
-            )
-        if self.max_tokens > self.max_position_embeddings:
-            raise UserError(
-                f"max_tokens is {self.max_tokens}, but the model has {self.max_position_embeddings} position "
-                "embeddings: choose --max-tokens up to that number"
-            )
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_labels)
 
     @property
     def context_exponent(self) -> int:

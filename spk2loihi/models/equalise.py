@@ -37,18 +37,11 @@ def equalise(
         base = amplitude.quantile(_BASE_QUANTILE).clamp(min=1e-6)
         exponents[name] = (amplitude / base).clamp(min=1.0).log2().round().clamp(max=max_exponent)
         model.gates()[name].channel_exponent.copy_(exponents[name])
-    _scale_norm(model.embeddings.norm, exponents["embedding"])
-    source = "embedding"
-    for i, layer in enumerate(model.encoder_layers()):
-        for linear in (layer.query, layer.key, layer.value):
-            linear.weight.mul_(torch.exp2(exponents[source]))
-        attended, expanded, out = (f"layer.{i}.{name}" for name in ("attention_output", "ffn_in", "ffn_out"))
-        _scale_norm(layer.attention_norm, exponents[attended])
-        layer.ffn_in.weight.mul_(torch.exp2(exponents[attended]))
-        layer.ffn_out.weight.mul_(torch.exp2(exponents[expanded]))
-        _scale_norm(layer.ffn_norm, exponents[out])
-        source = out
-    model.pooler.weight.mul_(torch.exp2(exponents[source]))
+    for spec in model.specs:
+        if spec.normed:
+            _scale_norm(model.norm_of(spec), exponents[spec.name])
+        if spec.kind in ("linear", "readout") and spec.sources[0] in exponents:
+            model.synapses_of(spec).weight.mul_(torch.exp2(exponents[spec.sources[0]]))
     for module in model.modules():
         if isinstance(module, SynapticLinear):
             module.set_exponents()

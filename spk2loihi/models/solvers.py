@@ -68,7 +68,7 @@ def check_solver(name: str) -> str:
         UserError: there is none.
     """
     if name not in SOLVERS:
-        raise UserError(f"solver {name!r} is not known; choose one of {', '.join(sorted(SOLVERS))}")
+        raise UserError(f"`solver` {name!r} is not known: choose one of {', '.join(sorted(SOLVERS))}")
     return name
 
 

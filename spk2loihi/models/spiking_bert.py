@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -24,6 +25,7 @@ from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.solvers import SolverStat
+from spk2loihi.models.topology import StageSpec, hidden_states, topology
 from spk2loihi.models.torch_stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
@@ -101,11 +103,6 @@ class SpikingLayer(nn.Module):
         def linear(n_in: int, n_out: int) -> SynapticLinear:
             return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
 
-        def gate(
-            channels: int | None = None, signed: bool = config.signed, quantised: bool = config.quantised
-        ) -> FireGate:
-            return FireGate(config.timesteps, signed, quantised, channels)
-
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
         self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
@@ -116,18 +113,13 @@ class SpikingLayer(nn.Module):
             self.score_affine = ScoreAffine(
                 config.num_attention_heads, config.timesteps, config.largest_score_weight, config.quantised
             )
-        self.gates = nn.ModuleDict(
-            {
-                "query": gate(),
-                "key": gate(),
-                "value": gate(quantised=config.quantised and not config.feedback),
-                "score": gate(signed=False),  # probabilities are never negative
-                "context": gate(),
-                "attention_output": gate(d),
-                "ffn_in": gate(ffn, signed=config.signed and config.preset != "neurocore"),
-                "ffn_out": gate(d),
-            }
-        )
+        self.gates = nn.ModuleDict({spec.part: _gate(spec, config) for spec in topology(1) if spec.layer == 0})
+
+
+def _gate(spec: StageSpec, config: SpikingBertConfig) -> FireGate:
+    rounded = config.quantised and not (spec.part == "value" and config.feedback)  # rates of a fixed point are not
+    channels = spec.channels(config.sizes) if spec.equalised else None
+    return FireGate(config.timesteps, spec.signed(config.preset, config.signed), rounded, channels)
 
 
 class SpikingBertPreTrainedModel(PreTrainedModel):
@@ -164,6 +156,30 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         self.classifier = SynapticLinear(d, config.num_labels, config.weight_bits, config.timesteps, config.quantised)
         self._fade = 1.0
         self.post_init()
+
+    @cached_property
+    def specs(self) -> tuple[StageSpec, ...]:
+        """The stages of the network, in topological order."""
+        return topology(self.config.num_hidden_layers)
+
+    def synapses_of(self, spec: StageSpec) -> SynapticLinear:
+        """The module with the synapses of a linear stage, or of the readout."""
+        return cast(SynapticLinear, getattr(self._holder(spec), spec.part))
+
+    def norm_of(self, spec: StageSpec) -> nn.LayerNorm:
+        """The LayerNorm of a stage that has one, or had one before an affine took its place."""
+        name = {"embedding": "norm", "attention_output": "attention_norm", "ffn_out": "ffn_norm"}[spec.part]
+        return cast(nn.LayerNorm, getattr(self._holder(spec), name))
+
+    def affine_of(self, spec: StageSpec) -> FoldableAffine | None:
+        """The affine in place of a layer's LayerNorm, in the `neurocore` preset."""
+        name = {"attention_output": "attention_affine", "ffn_out": "ffn_affine"}.get(spec.part)
+        return None if name is None else cast("FoldableAffine | None", getattr(self._holder(spec), name))
+
+    def _holder(self, spec: StageSpec) -> nn.Module:
+        if spec.layer is not None:
+            return self.layers[spec.layer]
+        return self.embeddings if spec.kind == "embedding" else self
 
     def encoder_layers(self) -> list[SpikingLayer]:
         return cast("list[SpikingLayer]", list(self.layers))
@@ -244,7 +260,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         """Logits (B, labels); hidden states are the embedding's and each layer's (the last one [CLS] only)."""
         result = self.equilibrium(input_ids, attention_mask, token_type_ids)
         loss = None if labels is None else F.cross_entropy(result.logits, labels)
-        names = ["embedding", *(f"layer.{i}.ffn_out" for i in range(len(self.layers)))]
+        names = hidden_states(len(self.layers))
         return SequenceClassifierOutput(
             loss=loss,
             logits=result.logits,

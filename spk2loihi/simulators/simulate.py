@@ -197,7 +197,7 @@ def simulate(
         advance: called with the number of sentences finished after every batch.
     """
     if not encoded:
-        raise UserError("there are 0 sentences to simulate, and at least 1 is needed: name a data set or give --text")
+        raise UserError("there are 0 sentences to simulate, and at least 1 is needed: name a data set or give `text`")
     network, timeline = backend.network, backend.timeline
     started = time.perf_counter()
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(encoded)

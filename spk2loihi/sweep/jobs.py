@@ -109,7 +109,7 @@ def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None])
         except BrokenProcessPool:
             raise UserError(
                 f"one of {processes} processes was killed, perhaps for want of memory: run the same command again with "
-                "fewer --jobs, and finished points are kept"
+                "fewer `jobs`, and finished points are kept"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

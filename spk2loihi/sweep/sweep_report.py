@@ -148,5 +148,5 @@ def _check_comparable(records: Sequence[Mapping[str, Any]]) -> None:
                 raise UserError(
                     f"{first['file']} and {record['file']} were run on different {what} (tasks "
                     f"{first['network']['task']} and {record['network']['task']}), so their scores do not compare: "
-                    "sweep over networks of one task, or name its data with --task or --dev-file"
+                    "sweep over networks of one task, or name its data with `task` or `dev_file`"
                 )

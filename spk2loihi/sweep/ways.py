@@ -38,8 +38,8 @@ def ways_of(encodings: Sequence[str], schedules: Sequence[str]) -> tuple[Way, ..
             raise UserError(f"{kind} {unknown!r} is not known: choose {' or '.join(known)}, or both with a comma")
     if "settling" in schedules and "rate" not in encodings:
         raise UserError(
-            "schedule 'settling' sends spikes of +1 and -1, never graded messages, and --encoding is "
-            f"{','.join(encodings)!r}: add rate to --encoding, or leave settling out"
+            "schedule 'settling' sends spikes of +1 and -1, never graded messages, and `encoding` is "
+            f"{','.join(encodings)!r}: add rate to `encoding`, or leave settling out"
         )
     return tuple(
         Way(schedule, encoding)

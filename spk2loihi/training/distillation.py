@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spk2loihi.models import Equilibrium
+from spk2loihi.models.topology import hidden_states
 from spk2loihi.training.processes import process_mean
 from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherStates
@@ -26,9 +27,10 @@ def distillation_loss(
         mask: 1 at tokens, 0 at padding, (B, L).
     """
     tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
-    loss = weights.embedding * _masked_mse(student.hidden("embedding"), teacher.hidden[0], tokens)
-    for i, layer in enumerate(layers):
-        hidden = student.hidden(f"layer.{i}.ffn_out")  # (B, L, d), or (B, 1, d) for the last layer
+    embedding, *names = hidden_states(len(layers))
+    loss = weights.embedding * _masked_mse(student.hidden(embedding), teacher.hidden[0], tokens)
+    for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
+        hidden = student.hidden(name)  # (B, L, d), or (B, 1, d) for the last layer
         rows = hidden.shape[1]
         share = 1 / len(layers)
         loss = loss + share * weights.hidden * _masked_mse(

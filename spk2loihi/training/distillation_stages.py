@@ -37,9 +37,9 @@ def stages(name: str, losses: LossWeights, hard_labels: bool = False) -> list[St
         UserError: unknown name, or hard labels for a stage that has no choice of labels.
     """
     if name not in STAGES:
-        raise UserError(f"stage {name!r} is not known: choose one of {', '.join(STAGES)} with --stage")
+        raise UserError(f"stage {name!r} is not known: choose one of {', '.join(STAGES)} with `stage`")
     if hard_labels and name not in ("prediction", "all"):
-        raise UserError(f"--hard-labels is a choice of the prediction stage, but the stage is {name}: leave it out")
+        raise UserError(f"`hard_labels` is a choice of the prediction stage, but the stage is {name}: leave it out")
     internal = replace(losses, prediction=0.0, label=0.0)
     predictions = replace(losses, embedding=0.0, hidden=0.0, score=0.0)
     every = {

@@ -195,7 +195,7 @@ class Loop:
         if not math.isfinite(value):
             raise UserError(
                 f"the loss of the {self.what} is {value} at step {self.step + 1}, from which no training recovers: "
-                "lower --lr, or use --precision no or bf16"
+                "lower `learning_rate`, or use `precision` no or bf16"
             )
         return float(value)
 

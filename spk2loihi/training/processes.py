@@ -31,7 +31,7 @@ def accelerator(precision: str) -> Iterator[Accelerator]:
     if precision == "fp16" and not cuda:
         raise UserError("precision is fp16, but there is no CUDA device, and a CPU trains in bf16 or fp32: use bf16")
     if precision == "bf16" and cuda and not torch.cuda.is_bf16_supported():
-        raise UserError("precision is bf16, but this GPU has no bfloat16 arithmetic: use --precision fp16")
+        raise UserError("precision is bf16, but this GPU has no bfloat16 arithmetic: use `precision` fp16")
     AcceleratorState._reset_state()  # it keeps the first precision a process asks for, and refuses another
     # A stage may leave parameters out (a frozen table, a replaced LayerNorm): they have no gradient to wait for.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)

@@ -81,7 +81,7 @@ class RunState:
         if changed:
             raise UserError(
                 f"resume file {path} was made with other settings or data ({', '.join(changed)}): give the same "
-                "options as before, or leave --resume out to start anew"
+                "options as before, or leave `resume` out to start anew"
             )
         state.finished, state.phase, state.loop = content["finished"], content["phase"], content["loop"]
         return state

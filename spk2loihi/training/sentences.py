@@ -58,11 +58,11 @@ class Sentences:
         """Tokenise with the teacher's tokenizer; UserError for a corpus that is missing, unfit or of no use."""
         wanted = any(stage.on_corpus for stage in todo)
         if wanted and settings.corpus is None:
-            raise UserError("the general stage distils raw text, but no corpus is given: add --corpus FILE")
+            raise UserError("the general stage distils raw text, but no corpus is given: add a `corpus`")
         if settings.corpus is not None and not wanted:
             raise UserError(
-                f"--corpus {settings.corpus} is for general distillation, but the stage is {settings.stage}: add "
-                "--stage general or all, or leave it out"
+                f"`corpus` {settings.corpus} is for general distillation, but the stage is {settings.stage}: add "
+                "`stage` general or all, or leave it out"
             )
         tokenizer, limit = Tokenizer.from_str(teacher.tokenizer), settings.max_tokens
         train, cut = labelled(tokenizer, examples, limit, spec.regression)

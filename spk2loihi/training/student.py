@@ -15,6 +15,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
 from spk2loihi.models.neuron import SynapticLinear
+from spk2loihi.models.topology import hidden_states
 from spk2loihi.training.checkpoint import Checkpoint
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.settings import TrainSettings
@@ -45,7 +46,7 @@ def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, sett
     if settings.hidden not in (None, bert.hidden_size):
         raise UserError(
             f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
-            f"{bert.hidden_size} wide: leave --hidden out or choose a teacher of that width"
+            f"{bert.hidden_size} wide: leave `hidden` out or choose a teacher of that width"
         )
     return Start(
         SpikingBertConfig(
@@ -98,7 +99,7 @@ def start_from_checkpoint(
     if outputs and checkpoint.task.get("labels") != spec.labels:
         raise UserError(
             f"student {path} was trained for the labels {checkpoint.task.get('labels')}, but the task {spec.name} has "
-            f"{spec.labels}: start from a student of stage general, or leave --student out"
+            f"{spec.labels}: start from a student of stage general, or leave `student` out"
         )
     changed: dict[str, Any] = {
         **config.to_dict(),
@@ -144,7 +145,7 @@ def build_student(
 def copy_outputs(student: SpikingBertForSequenceClassification, teacher: Teacher) -> None:
     """Pooler and classifier of the teacher, for a student whose own have not been trained."""
     _copy(student.pooler, teacher.model.bert.pooler.dense)
-    scale = student.gates()[f"layer.{len(student.layers) - 1}.ffn_out"].channel_scale
+    scale = student.gates()[hidden_states(len(student.layers))[-1]].channel_scale
     assert scale is not None  # residual streams have a soma function
     student.pooler.weight.mul_(scale)  # as `equalise` has it
     _copy(student.classifier, teacher.model.classifier)

@@ -221,7 +221,7 @@ class _Run:
             kept, _ = load_teacher(str(home), self.spec.labels)
             if teacher_digest(kept, True) != finished["sha256"]:
                 raise UserError(
-                    f"teacher {home} is not the one {self.state.path} was made with: leave --resume out to start anew"
+                    f"teacher {home} is not the one {self.state.path} was made with: leave `resume` out to start anew"
                 )
             return Teacher(kept.model, kept.tokenizer, teacher.source), finished["scores"]
         settings, train = self.settings, self.sentences.train

@@ -99,7 +99,7 @@ def _kept(home: Path, record: Path, parts: dict[str, str], spec: TaskSpec) -> Te
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"folder {home} is in the way of the fine-tuned teacher: choose another folder with -o, or name it with "
-            "--teacher"
+            "`teacher`"
         ) from None
     changed = [name for name in parts if made_with.get(name) != parts[name]]
     kept, _ = load_teacher(str(home), spec.labels)

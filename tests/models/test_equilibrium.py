@@ -257,17 +257,17 @@ def test_windows_know_no_leak_and_no_feedback() -> None:
 
 @pytest.mark.parametrize("option", ["leak", "feedback"])
 def test_export_refuses_by_name(option: str) -> None:
-    with pytest.raises(UserError, match=f"{option} is 0.5, but the exported integer network has no {option}"):
+    with pytest.raises(UserError, match=f"`{option}` is 0.5, but an integer network has none"):
         fold(tiny_student(**{option: 0.5}), "{}", {"labels": ["no", "yes"], "metric": "accuracy"}, {})
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"leak": 1.0}, "leak is 1.0"),
-        ({"leak": -0.1}, "leak is -0.1"),
-        ({"feedback": 1.0}, "feedback is 1.0"),
-        ({"solver": "newton"}, "solver 'newton' is not known; choose one of anderson, broyden"),
+        ({"leak": 1.0}, "`leak` is 1.0"),
+        ({"leak": -0.1}, "`leak` is -0.1"),
+        ({"feedback": 1.0}, "`feedback` is 1.0"),
+        ({"solver": "newton"}, "`solver` 'newton' is not known: choose one of anderson, broyden"),
     ],
 )
 def test_impossible_configurations(change: dict[str, object], words: str) -> None:

@@ -308,11 +308,11 @@ def test_student_without_spikes_is_its_teacher() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"timesteps": 0}, "timesteps is 0"),
-        ({"weight_bits": 9}, "bits is 9"),
-        ({"hidden_size": 15}, "hidden size 15"),
-        ({"preset": "other"}, "preset 'other'"),
-        ({"max_tokens": 999}, "max_tokens is 999"),
+        ({"timesteps": 0}, "`timesteps` is 0"),
+        ({"weight_bits": 9}, "`bits` is 9"),
+        ({"hidden_size": 15}, "`hidden` is 15"),
+        ({"preset": "other"}, "`preset` 'other'"),
+        ({"max_tokens": 999}, "`max_tokens` is 999"),
     ],
 )
 def test_impossible_configurations(change: dict[str, object], words: str) -> None:

@@ -13,7 +13,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.training.rate_penalty import t_times_density
-from support.networks import random_batch, tiny_student
+from support.networks import random_batch, timeline, tiny_student
 
 
 @pytest.mark.parametrize("preset", PRESETS)

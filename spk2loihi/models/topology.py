@@ -1,0 +1,155 @@
+"""The encoder as a graph of stages, once: what feeds what, in which window, for which tokens. Pure data, no torch.
+
+The torch model wires its modules along it, export folds along it, and `fit` sizes students that do not exist yet. A
+layer reads its input ``x`` (the embedding, or ``ffn_out`` of the layer before) and takes six windows::
+
+    query, key, value            from x                                 window 1
+    score                        from query and key                     window 2
+    context                      from score and value                   window 3
+    attention_output             from context, residual from x          window 4
+    ffn_in                       from attention_output                  window 5
+    ffn_out                      from ffn_in, residual from attention_output   window 6
+
+Only the [CLS] state leaves the last layer, so only its row exists there, but for key and value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from spk2loihi.choices import PRESETS
+from spk2loihi.errors import UserError
+from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS
+
+Kind = Literal["embedding", "linear", "scores", "context", "readout"]
+
+_WINDOWS = 6  # a layer
+
+
+class Sizes(NamedTuple):
+    """Widths a stage can have."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    labels: int
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One population.
+
+    Attributes:
+        name: ``layer.0.query``; outside the layers the same as ``part``.
+        part: what it is in its layer, and the name of the module that holds its synapses.
+        depth: window index.
+        sources: linear and readout: of the synapses and, if there is one, of the residual; scores: query and key;
+            context: score and value.
+        first: it exists for the [CLS] token only.
+    """
+
+    name: str
+    part: str
+    layer: int | None
+    depth: int
+    kind: Kind
+    sources: tuple[str, ...] = ()
+    first: bool = False
+
+    @property
+    def skip(self) -> str | None:
+        """Source of the residual."""
+        return self.sources[1] if self.kind == "linear" and len(self.sources) == 2 else None
+
+    @property
+    def normed(self) -> bool:
+        """A LayerNorm, or the affine that stands for it, acts on its drive."""
+        return self.part in ("embedding", "attention_output", "ffn_out")
+
+    @property
+    def equalised(self) -> bool:
+        """Its channels may have powers of two of their own (`spk2loihi.models.equalise`)."""
+        return self.normed or self.part == "ffn_in"
+
+    def channels(self, sizes: Sizes) -> int:
+        """Neurons of a token; heads, for scores."""
+        widths = {"score": sizes.heads, "ffn_in": sizes.intermediate, "classifier": sizes.labels}
+        return widths.get(self.part, sizes.hidden)
+
+    def soma(self, preset: str) -> str | None:
+        """Kind of its soma function (`spk2loihi.network.soma`)."""
+        if self.part == "context":
+            return "scale"
+        if preset == "neurocore":
+            return {"embedding": "layernorm", "score": "head_affine"}.get(self.part)
+        if self.normed:
+            return "layernorm"
+        return {"score": "softmax", "ffn_in": "gelu"}.get(self.part)
+
+    def signed(self, preset: str, signed: bool) -> bool:
+        """Whether it sends spikes of -1, where the student does: probabilities and a plain ReLU are never negative."""
+        return signed and self.part != "score" and not (self.part == "ffn_in" and preset == "neurocore")
+
+
+def topology(layers: int) -> tuple[StageSpec, ...]:
+    """All stages of an encoder of so many layers, in topological order."""
+    stages = [StageSpec("embedding", "embedding", None, 0, "embedding")]
+    x, depth = "embedding", 0
+    for i in range(layers):
+        stages += _layer(i, x, depth, last=i == layers - 1)
+        x, depth = stages[-1].name, depth + _WINDOWS
+    stages.append(StageSpec("pooler", "pooler", None, depth + 1, "linear", (x,), True))
+    stages.append(StageSpec("classifier", "classifier", None, depth + 2, "readout", ("pooler",), True))
+    return tuple(stages)
+
+
+def _layer(i: int, x: str, depth: int, last: bool) -> list[StageSpec]:
+    def name(part: str) -> str:
+        return f"layer.{i}.{part}"
+
+    def stage(part: str, window: int, *sources: str, kind: Kind = "linear", first: bool = last) -> StageSpec:
+        return StageSpec(name(part), part, i, depth + window, kind, sources, first)
+
+    return [
+        stage("query", 1, x),
+        stage("key", 1, x, first=False),
+        stage("value", 1, x, first=False),
+        stage("score", 2, name("query"), name("key"), kind="scores"),
+        stage("context", 3, name("score"), name("value"), kind="context"),
+        stage("attention_output", 4, name("context"), x),
+        stage("ffn_in", 5, name("attention_output")),
+        stage("ffn_out", 6, name("ffn_in"), name("attention_output")),
+    ]
+
+
+def hidden_states(layers: int) -> list[str]:
+    """Stages whose activations are BERT's hidden states: the embedding's, and each layer's."""
+    return ["embedding", *(f"layer.{i}.ffn_out" for i in range(layers))]
+
+
+def check_sizes(
+    hidden: int, heads: int, timesteps: int, bits: float, max_tokens: int, positions: int, preset: str
+) -> None:
+    """
+    Raises:
+        UserError: sizes no student can have.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"`preset` {preset!r} is not known: choose one of {', '.join(PRESETS)}")
+    if not 1 <= timesteps <= TIMESTEPS_MAX:
+        raise UserError(
+            f"`timesteps` is {timesteps}, but a window has 1 to {TIMESTEPS_MAX} steps (a count must fit 8 signed "
+            "bits): choose a number in that range"
+        )
+    if bits not in WEIGHT_BITS:
+        raise UserError(
+            f"`bits` is {bits:g}, but a signed Loihi weight has at most 8 bits: choose one of "
+            f"{', '.join(f'{known:g}' for known in WEIGHT_BITS)}"
+        )
+    if hidden % heads:
+        raise UserError(f"`hidden` is {hidden}, which is not a multiple of {heads} attention heads: change it")
+    if max_tokens > positions:
+        raise UserError(
+            f"`max_tokens` is {max_tokens}, but the model has {positions} position embeddings: choose at most that many"
+        )
