@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from spk2loihi.energy.coefficient_file import read_coefficients
 from spk2loihi.energy.coefficients import CoefficientSet
 from spk2loihi.errors import UserError
@@ -24,7 +22,9 @@ LOIHI1, HOROWITZ_FP32, HOROWITZ_INT8 = BUILTIN_SETS.values()
 
 def user_folder() -> Path:
     """Where a user's own sets are found by name: ``coefficients/NAME.json`` in the user's configuration folder."""
-    return Path(click.get_app_dir("spk2loihi")) / "coefficients"
+    from platformdirs import user_config_path
+
+    return user_config_path("spk2loihi", appauthor=False, roaming=True) / "coefficients"
 
 
 def load_coefficients(name_or_path: str | Path) -> CoefficientSet:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spk2loihi.netx.arrays import FLOAT32_EXACT, Array
 from spk2loihi.netx.hdf5_access import IntArray
-from spk2loihi.netx.number_types import FLOAT32_EXACT, Array
 
 _WEIGHT_MIN, _WEIGHT_MAX = -128, 127
 _TRIAL_PLANES = 3

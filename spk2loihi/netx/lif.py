@@ -21,19 +21,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.netx.arrays import INT32_MAX, Array, is_still, wrap_int32
+from spk2loihi.netx.lif_arrays import SHIFT, STATE_LIMIT, UNITY, LifNeurons, LifRun, LifState
 from spk2loihi.netx.neuron_model import Int32Array, Start, SteppedPopulation, Tape, per_neuron
-from spk2loihi.netx.number_types import INT32_MAX, Array, is_still, wrap_int32
 from spk2loihi.netx.table_convolution import TableConvolution
 
-STATE_LIMIT = 2**23  # max_uv_val: half the range of the 24-bit u and v
-UNITY = 2**12  # decay_unity
 _BIAS_LIMIT = 2**15  # bits of a bias mantissa that count
-SHIFT = 6  # act_shift, vth_shift, and bias_exp of lava/lib/dl/netx/hdf5.py
 
 
 @dataclass(frozen=True)
@@ -129,14 +126,13 @@ class Parameters:
 
 
 class LifPopulation:
-    """Neurons of ordinary decays, in the compiled loop of `kernels`."""
+    """Neurons of ordinary decays, in the compiled loop of `neuron_kernels`."""
 
     def __init__(self, parameters: Parameters, wide: bool | None, batch: int) -> None:
-        self._keep_u, self._keep_v = None if parameters.forgets else parameters.keep_u, parameters.keep_v
-        self._wide = wide
-        self._threshold, self._bias = parameters.threshold, parameters.bias
-        self._v = np.zeros((batch, len(self._keep_v)), np.int32)
-        self._u = None if parameters.forgets else np.zeros_like(self._v)
+        keep_u = None if parameters.forgets else parameters.keep_u
+        self._neurons = LifNeurons(keep_u, parameters.keep_v, parameters.threshold, parameters.bias, wide)
+        v = np.zeros((batch, len(parameters.keep_v)), np.int32)
+        self._state = LifState(None if parameters.forgets else np.zeros_like(v), v)
 
     def run(
         self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
@@ -144,11 +140,12 @@ class LifPopulation:
         from spk2loihi.netx.neuron_kernels import lif_steps  # takes a while, and not every command needs it
 
         drive = np.ascontiguousarray(drive if drive.dtype in (np.float32, np.int16) else wrap_int32(drive))
-        lif_steps(drive, late, 0, rest, *self._arrays(tape), sent, counts, *self._taped(tape))
+        state = self._recorded(tape)
+        lif_steps(drive, late, 0, self._neurons, state, _run(rest, sent, counts, tape))
 
     def run_convolution(
         self,
-        tables: TableConvolution,
+        convolution: TableConvolution,
         planes: Array,
         rest: NDArray[np.bool_],
         sent: Array,
@@ -158,26 +155,27 @@ class LifPopulation:
         """From rest, as `run` of the drive that the tables make of planes, (B, steps, x, y, channel)."""
         from spk2loihi.netx.table_kernels import convolve_and_fire
 
-        convolve_and_fire(
-            tables.padded(planes), tables.layout, tables.offsets, tables.table, np.empty(0, tables.dtype), rest,
-            *self._arrays(tape), sent, counts, *self._taped(tape),
-        )  # fmt: skip
+        run, state = _run(rest, sent, counts, tape), self._recorded(tape)
+        convolve_and_fire(convolution.padded(planes), convolution.tables, self._neurons, state, run)
 
-    def _arrays(self, tape: Tape) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
-        u = np.zeros_like(self._v) if self._u is None and "u" in tape.arrays else self._u
-        return self._keep_u, self._keep_v, self._threshold, self._bias, u, self._v, self._wide
+    def _recorded(self, tape: Tape) -> LifState:
+        """The state, with a u where it is to be recorded."""
+        if self._state.u is None and "u" in tape.arrays:
+            return LifState(np.zeros_like(self._state.v), self._state.v)
+        return self._state
 
-    def _taped(self, tape: Tape) -> tuple[Any, Any, Any]:
-        blank = np.zeros((len(self._v), 0, 0), np.int32)
-        return tape.row_of, tape.arrays.get("u", blank), tape.arrays.get("v", blank)
+
+def _run(rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape) -> LifRun:
+    blank = np.zeros((len(sent), 0, 0), np.int32)
+    return LifRun(rest, sent, counts, tape.row_of, tape.arrays.get("u", blank), tape.arrays.get("v", blank))
 
 
 class BiasDrivenPopulation:
     """Input neurons of ordinary decays, likewise. Their u stays 0."""
 
     def __init__(self, parameters: Parameters, wide: bool | None, batch: int) -> None:
-        self._keep_v, self._threshold, self._wide = parameters.keep_v, parameters.threshold, wide
-        self._v = np.zeros((batch, len(self._keep_v)), np.int32)
+        self._neurons = LifNeurons(None, parameters.keep_v, parameters.threshold, parameters.bias, wide)
+        self._state = LifState(None, np.zeros((batch, len(parameters.keep_v)), np.int32))
 
     def run(
         self, drive: Array, late: int, rest: NDArray[np.bool_], sent: Array, counts: Int32Array, tape: Tape
@@ -189,10 +187,7 @@ class BiasDrivenPopulation:
         if is_still(drive):
             values = values[..., :1]
         values = np.ascontiguousarray(values if values.dtype in (np.int8, np.uint8, np.int16) else wrap_int32(values))
-        recorded = tape.arrays.get("v", np.zeros((0, 0, 0), np.int32))
-        bias_driven_steps(
-            values, rest, self._keep_v, self._threshold, self._v, self._wide, sent, counts, tape.row_of, recorded
-        )
+        bias_driven_steps(values, self._neurons, self._state, _run(rest, sent, counts, tape))
 
 
 class IntegerPopulation(SteppedPopulation):

@@ -13,7 +13,7 @@ import numpy as np
 
 from spk2loihi.errors import UserError
 from spk2loihi.limits import DELAY_MAX
-from spk2loihi.netx.dense_weights import fitted_weights
+from spk2loihi.netx.dense import fitted_weights
 from spk2loihi.netx.hdf5_access import (
     IntArray,
     Shape,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from spk2loihi.compiled import compiled
-from spk2loihi.netx.lif import SHIFT, STATE_LIMIT, UNITY
-from spk2loihi.netx.number_types import Array
+from spk2loihi.netx.arrays import Array
+from spk2loihi.netx.lif_arrays import SHIFT, STATE_LIMIT, UNITY, LifNeurons, LifRun, LifState
 
 _I = np.int32
 _RANGE, _HALF = _I(2 * STATE_LIMIT), _I(STATE_LIMIT)
@@ -47,7 +47,7 @@ def _leak(state: Any, keep: Any, wide: Any) -> Any:
 def _step(
     drive: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any, u: Any, v: Any, sent: Any, wide: Any
 ) -> None:
-    """One step of some neurons, arrays of equal length; see `lif_steps`. No drive: u is 0, as in input neurons."""
+    """One step of some neurons, arrays of equal length; see `lif_steps`. Without drive u is 0, as in input neurons."""
     for i in range(len(v)):
         volts = _I(_leak(v[i], keep_v[i], wide) + bias[i])
         if drive is not None:
@@ -100,101 +100,90 @@ def _turn(values: Any, turned: Any) -> None:
 
 
 @compiled
-def lif_steps(
-    drive: Array,
-    late: int,
-    begin: int,
-    rest: Array,
-    keep_u: Array | None,
-    keep_v: Array,
-    threshold: Array,
-    bias: Array,
-    u: Array | None,
-    v: Array,
-    wide: bool | None,
-    sent: Array,
-    sums: Array,
-    row_of: Array,
-    taped_u: Array,
-    taped_v: Array,
-) -> None:
+def samples_of(array: Any, b: int) -> Any:
+    """Sample b of (B, neurons), as a batch of one; None of None."""
+    return None if array is None else array[b : b + 1]
+
+
+@compiled
+def _part(array: Any, first: int, end: int) -> Any:
+    return None if array is None else array[first:end]
+
+
+@compiled
+def _row_part(array: Any, b: int, first: int, end: int) -> Any:
+    return None if array is None else array[b, first:end]
+
+
+@compiled
+def _clear(array: Any) -> None:
+    if array is not None:
+        array[:] = 0
+
+
+@compiled
+def _record(array: Any, into: Any) -> None:
+    if array is not None:
+        into[:] = array
+
+
+@compiled
+def lif_steps(drive: Array, late: int, begin: int, neurons: LifNeurons, state: LifState, run: LifRun) -> None:
     """Hard-reset neurons, all steps of some samples; the order of one step is that of `lif`.
 
     Args:
         drive: whole numbers within 32 bits, in float32, int16 or int32, (B, steps - late, driven): of the neurons from
             ``begin`` on. Others stay as they are.
         late: steps the drive comes late.
-        rest: before which steps u and v become 0, (steps,).
-        keep_u, keep_v: what u and v keep a step, of 4096, 0 to 4096, int32 (neurons,). keep_u None: nothing.
-        threshold, bias: in units of v, int32 (neurons,).
-        u, v: state, int32 (B, neurons), changed. u None: not of interest, where it keeps nothing.
-        wide: None where no u or v can reach 24 bits, nor its product with what is kept 32.
-        sent: 1 for a spike, uint8 (B, steps, neurons), written.
-        sums: spikes of each neuron, int32 (B, neurons), written.
-        row_of: where the state after a step is recorded, (steps,); -1 for nowhere.
-        taped_u, taped_v: recorded states, int32 (B, rows, neurons), written.
     """
-    batch, steps = sent.shape[:2]
+    batch, steps = run.sent.shape[:2]
     nothing = np.zeros(_WIDTH, drive.dtype)
     for start in range(0, drive.shape[2], _WIDTH):
         width = min(_WIDTH, drive.shape[2] - start)
         first, end = begin + start, begin + start + width
-        keep_u_ = None if keep_u is None else keep_u[first:end]
-        keep_v_, threshold_, bias_ = keep_v[first:end], threshold[first:end], bias[first:end]
+        keep_u, keep_v = _part(neurons.keep_u, first, end), neurons.keep_v[first:end]
+        threshold, bias = neurons.threshold[first:end], neurons.bias[first:end]
         for b in range(batch):
-            u_, v_ = None if u is None else u[b, first:end], v[b, first:end]
+            u, v = _row_part(state.u, b, first, end), state.v[b, first:end]
             for t in range(steps):
-                if rest[t]:
-                    v_[:] = 0
-                    if u_ is not None:
-                        u_[:] = 0
+                if run.rest[t]:
+                    v[:] = 0
+                    _clear(u)
                 now = drive[b, t - late, start : start + width] if t >= late else nothing[:width]
-                _step(now, keep_u_, keep_v_, threshold_, bias_, u_, v_, sent[b, t, first:end], wide)
-                if row_of[t] >= 0:
-                    taped_v[b, row_of[t], first:end] = v_
-                    if u_ is not None:
-                        taped_u[b, row_of[t], first:end] = u_
-            _count(sent[b, :, first:end], sums[b, first:end])
+                _step(now, keep_u, keep_v, threshold, bias, u, v, run.sent[b, t, first:end], neurons.wide)
+                if run.row_of[t] >= 0:
+                    run.taped_v[b, run.row_of[t], first:end] = v
+                    _record(u, run.taped_u[b, run.row_of[t], first:end])
+            _count(run.sent[b, :, first:end], run.sums[b, first:end])
 
 
 @compiled
-def bias_driven_steps(
-    values: Array,
-    rest: Array,
-    keep_v: Array,
-    threshold: Array,
-    v: Array,
-    wide: bool | None,
-    sent: Array,
-    sums: Array,
-    row_of: Array,
-    taped_v: Array,
-) -> None:
+def bias_driven_steps(values: Array, neurons: LifNeurons, state: LifState, run: LifRun) -> None:
     """`lif_steps` for input neurons: ``values``, integers (B, neurons, steps), are bias mantissas.
 
     16 bits of them count. They arrive with time as the last axis and are turned here, block by block, while they are in
-    the cache. A single step of them stands for all.
+    the cache. A single step of them stands for all. The neurons' own bias and u are not used.
     """
-    batch, steps, neurons = sent.shape
+    batch, steps, count = run.sent.shape
     turned = np.empty((_TURNED, _TURNED_WIDTH), np.int32)
     still = values.shape[2] == 1
     together = steps if still else _TURNED
-    for first in range(0, neurons, _TURNED_WIDTH):
-        end = min(first + _TURNED_WIDTH, neurons)
-        keep_v_, threshold_ = keep_v[first:end], threshold[first:end]
+    for first in range(0, count, _TURNED_WIDTH):
+        end = min(first + _TURNED_WIDTH, count)
+        keep_v, threshold = neurons.keep_v[first:end], neurons.threshold[first:end]
         for b in range(batch):
-            v_ = v[b, first:end]
+            v = state.v[b, first:end]
             for start in range(0, steps, together):
                 stop = min(start + together, steps)
                 _turn(values[b, first:end, start:stop], turned)
                 for t in range(start, stop):
-                    if rest[t]:
-                        v_[:] = 0
+                    if run.rest[t]:
+                        v[:] = 0
                     bias = turned[0 if still else t - start, : end - first]
-                    _step(None, None, keep_v_, threshold_, bias, None, v_, sent[b, t, first:end], wide)
-                    if row_of[t] >= 0:
-                        taped_v[b, row_of[t], first:end] = v_
-            _count(sent[b, :, first:end], sums[b, first:end])
+                    _step(None, None, keep_v, threshold, bias, None, v, run.sent[b, t, first:end], neurons.wide)
+                    if run.row_of[t] >= 0:
+                        run.taped_v[b, run.row_of[t], first:end] = v
+            _count(run.sent[b, :, first:end], run.sums[b, first:end])
 
 
 @compiled

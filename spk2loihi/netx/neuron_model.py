@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.netx.number_types import Array
+from spk2loihi.netx.arrays import Array
 
 Int32Array = NDArray[np.int32]
 

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.netx.arrays import INT32_MAX, Array
 from spk2loihi.netx.hdf5_access import Shape, number_of, numbers_of, refusal, type_of
 from spk2loihi.netx.lif import HardResetLif
 from spk2loihi.netx.neuron_model import Neuron
-from spk2loihi.netx.number_types import INT32_MAX, Array
 from spk2loihi.netx.resonator import Resonator, lava_decays
 from spk2loihi.netx.sigma_delta import Delta, Sigma, SigmaDelta
 

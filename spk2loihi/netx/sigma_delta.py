@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from spk2loihi.netx.arrays import Array, wrap_int32
 from spk2loihi.netx.neuron_model import Start, SteppedPopulation, per_neuron
-from spk2loihi.netx.number_types import Array, wrap_int32
 
 _STATE_EXPONENT = 6  # state_exp of lava/lib/dl/netx/hdf5.py
 

@@ -28,14 +28,12 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.netx.arena import arrays
+from spk2loihi.netx.arrays import INT32_MAX, Array, allocate, largest_magnitude
 from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
-from spk2loihi.netx.layer import StockLayer
-from spk2loihi.netx.layer_run import run_layer
+from spk2loihi.netx.layer import StockLayer, run_layer
 from spk2loihi.netx.netx_reader import ReaderOptions, read_layers
 from spk2loihi.netx.neuron_model import Int32Array, Tape
 from spk2loihi.netx.nir_reader import DEFAULT_DT, nir_to_netx
-from spk2loihi.netx.number_types import INT32_MAX, Array, largest_magnitude
 from spk2loihi.netx.stock_run import StockRun
 from spk2loihi.threads import in_turns
 
@@ -184,7 +182,7 @@ class StockNetwork:
         """A thread's share of a batch, some samples at a time."""
         steps, neurons = inputs.shape[-1], sum(math.prod(layer.shape) for layer in self.layers)
         together = min(len(inputs), max(1, _MEMORY_BUDGET // max(steps * neurons, 1)))
-        memory = arrays(
+        memory = allocate(
             [(together, steps, math.prod(layer.shape)) for layer in self.layers],
             [np.int32 if layer.neuron.graded else np.uint8 for layer in self.layers],
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spk2loihi.netx.arena import arrays
+from spk2loihi.netx.arrays import allocate
 from spk2loihi.netx.hdf5_access import IntArray
 from spk2loihi.netx.layer import StockLayer
 from spk2loihi.netx.neuron_model import Int32Array
@@ -58,7 +58,7 @@ class StockRun:
         def written(layer: StockLayer, length: int) -> Int32Array:
             return np.empty((batch, *layer.shape, length), np.int32)
 
-        counts = arrays([(batch, *layer.shape) for layer in layers], [np.int32] * len(layers))
+        counts = allocate([(batch, *layer.shape) for layer in layers], [np.int32] * len(layers))
         return cls(
             written(layers[-1], steps),
             {

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
+from spk2loihi.netx.arrays import INT32_MAX, Array, exact_dtype, wrap_int32
 from spk2loihi.netx.byte_convolution import ByteConvolution, byte_convolution
-from spk2loihi.netx.dense_products import Matrix, largest_sum
+from spk2loihi.netx.dense import Matrix, largest_sum
 from spk2loihi.netx.hdf5_access import IntArray
-from spk2loihi.netx.number_types import INT32_MAX, Array, exact_dtype, wrap_int32
 from spk2loihi.netx.table_convolution import TableConvolution, table_convolution
 
 _CONV_BITS = 24  # PyConvModelFixed.clamp_precision

@@ -8,18 +8,15 @@ and multiplies nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.netx.arena import arrays
+from spk2loihi.netx.arrays import Array, allocate
 from spk2loihi.netx.hdf5_access import IntArray
-from spk2loihi.netx.number_types import Array
+from spk2loihi.netx.table_layout import BITS, TOGETHER, Layout, Tables
 
-BITS = 4  # inputs of a look-up: channels, or
-_MERGED_BITS = 6  # if there are fewer channels, those of neighbours along y, too
-TOGETHER = 6  # rows added in the tables' type before they are widened
+_MERGED_BITS = 6  # inputs of a look-up that merges neighbours along y
 _LANES = (16, 32, 64)  # output channels that are added at once
 _TABLE_BUDGET = 2**20  # bytes: larger tables leave the second-level cache, and matrix units win
 _SUM_MAX = 2**23 - 1  # beyond, Lava's convolutions wrap
@@ -27,62 +24,22 @@ _SUM_MAX = 2**23 - 1  # beyond, Lava's convolutions wrap
 Pair = tuple[int, int]
 
 
-class Layout(NamedTuple):
-    """Where the inputs and outputs of a `TableConvolution` lie, and what its tables are.
-
-    Attributes:
-        outputs_x, outputs_y, channels: of a plane of outputs.
-        stride_x, stride_y, padding_x, padding_y: of the convolution.
-        span: rows of inputs along x that an output spans.
-        groups: look-ups of an input.
-        merged, apart: how many neighbours along y a look-up merges, and how far apart they are.
-        lanes, blocks: output channels that are added at once, and how often that covers all.
-        factor: of all sums.
-    """
-
-    outputs_x: int
-    outputs_y: int
-    channels: int
-    stride_x: int
-    stride_y: int
-    padding_x: int
-    padding_y: int
-    span: int
-    groups: int
-    merged: int
-    apart: int
-    lanes: int
-    blocks: int
-    factor: int
-
-
 @dataclass(frozen=True)
 class TableConvolution:
-    """A convolution of spikes. Made by `table_convolution`.
+    """A convolution of spikes. Made by `table_convolution`."""
 
-    Attributes:
-        layout: of inputs, outputs and tables.
-        offsets: of the look-ups of an output: where their codes are, from that at the output's corner on, (look-ups,).
-        table: sums of weights, (blocks of output channels, look-ups, patterns and one more, lanes), flat. With one row
-            more, the same pattern of different look-ups is at different places of the first-level cache.
-        dtype: of sums, int16 or int32.
-    """
-
-    layout: Layout
-    offsets: NDArray[np.int64]
-    table: Array
-    dtype: Any
+    tables: Tables
 
     def sums(self, planes: NDArray[np.uint8]) -> Array:
         """0 and 1, (B, steps, x, y, channel), to whole numbers, (B, steps, x, y, channel out)."""
         from spk2loihi.netx.table_kernels import room, table_sums  # numba takes a while to import
 
         planes, (batch, steps) = self.padded(planes), planes.shape[:2]
-        rows = self.layout.outputs_x
-        of_codes, of_sums = room(self.layout, batch * steps, planes.shape[3], rows)
-        codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, self.dtype)
-        table_sums(planes, steps, 0, rows, self.layout, self.offsets, self.table, codes, sums)
-        return sums[: -self.layout.lanes].reshape(batch, steps, *self.layout[:3])
+        layout = self.tables.layout
+        of_codes, of_sums = room(layout, batch * steps, planes.shape[3], layout.outputs_x)
+        codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, self.tables.sums_like.dtype)
+        table_sums(planes, steps, 0, layout.outputs_x, self.tables, codes, sums)
+        return sums[: -layout.lanes].reshape(batch, steps, *layout[:3])
 
     def padded(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """With channels to a multiple of what a look-up takes."""
@@ -129,7 +86,7 @@ def table_convolution(
     table_dtype = np.int8 if partial <= np.iinfo(np.int8).max else np.int16
     if entries * np.dtype(table_dtype).itemsize > _TABLE_BUDGET or partial > np.iinfo(np.int16).max or total > _SUM_MAX:
         return None
-    [table] = arrays([(blocks, look_ups, 2**bits + 1, lanes)], [table_dtype])
+    [table] = allocate([(blocks, look_ups, 2**bits + 1, lanes)], [table_dtype])
     table[...] = sums.reshape(look_ups, -1, blocks, lanes).transpose(2, 0, 1, 3)
 
     row, along = (input_shape[1] + 2 * padding[1]) * groups, np.arange(weights.shape[1])
@@ -152,4 +109,4 @@ def table_convolution(
         factor=factor,
     )
     dtype = np.int16 if total <= np.iinfo(np.int16).max else np.int32
-    return TableConvolution(layout, offsets, table.reshape(-1), dtype)
+    return TableConvolution(Tables(layout, offsets, table.reshape(-1), np.empty(0, dtype)))

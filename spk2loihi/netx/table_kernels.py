@@ -11,9 +11,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from spk2loihi.compiled import compiled
-from spk2loihi.netx.neuron_kernels import lif_steps
-from spk2loihi.netx.number_types import Array
-from spk2loihi.netx.table_convolution import BITS, TOGETHER, Layout
+from spk2loihi.netx.arrays import Array
+from spk2loihi.netx.lif_arrays import LifNeurons, LifRun, LifState
+from spk2loihi.netx.neuron_kernels import lif_steps, samples_of
+from spk2loihi.netx.table_layout import BITS, TOGETHER, Layout, Tables
 
 _BAND_BUDGET = 2**18  # bytes of drive at a time: a part of a second-level cache
 
@@ -81,20 +82,16 @@ def room(layout: Layout, planes: int, height: int, rows: int) -> tuple[int, int]
 
 
 @compiled
-def table_sums(
-    planes: Array, steps: int, begin: int, rows: int, layout: Layout, offsets: Array, table: Array, codes: Array,
-    sums: Array,
-) -> None:  # fmt: skip
+def table_sums(planes: Array, steps: int, begin: int, rows: int, tables: Tables, codes: Array, sums: Array) -> None:
     """Sums of some rows of outputs along x.
 
     Args:
         planes: bytes of 0 and 1, (B, more or equally many steps, x, y, channel).
         begin, rows: first row and how many.
-        offsets: int64, of each look-up of an output, from the code at its corner on.
-        table: flat, (blocks, look-ups, patterns and one more, lanes).
         codes: flat, uint16, room for `room`, used.
         sums: flat, likewise, (B, steps, rows, y, channel) written.
     """
+    layout, offsets, table = tables.layout, tables.offsets, tables.table
     across, high = (rows - 1) * layout.stride_x + layout.span, planes.shape[3] + 2 * layout.padding_y
     of_x, of_plane = high * layout.groups, across * high * layout.groups
     count = len(planes) * steps
@@ -192,42 +189,23 @@ def _group_codes(planes: Array, first: int, layout: Layout, codes: Array) -> Non
 
 
 @compiled
-def convolve_and_fire(
-    planes: Array,
-    layout: Layout,
-    offsets: Array,
-    table: Array,
-    sums_like: Array,
-    rest: Array,
-    keep_u: Array | None,
-    keep_v: Array,
-    threshold: Array,
-    bias: Array,
-    u: Array | None,
-    v: Array,
-    wide: bool | None,
-    sent: Array,
-    counts: Array,
-    row_of: Array,
-    taped_u: Array,
-    taped_v: Array,
-) -> None:
-    """`table_sums`, then `kernels.lif_steps`, some rows along x of one sample at a time, all steps of them.
+def convolve_and_fire(planes: Array, tables: Tables, neurons: LifNeurons, state: LifState, run: LifRun) -> None:
+    """`table_sums`, then `lif_steps`, some rows along x of one sample at a time, all steps of them.
 
-    So neurons take up their drive while it is in the cache. Arguments as there; ``sums_like`` has the type of sums.
+    So neurons take up their drive while it is in the cache.
     """
+    layout, sent = tables.layout, run.sent
     batch, steps = len(sent), max(sent.shape[1] - 1, 0)  # what arrives in the last step answers nothing
     of_row = layout.outputs_y * layout.channels
-    together = min(max(_BAND_BUDGET // (max(steps, 1) * of_row * sums_like.itemsize), 1), layout.outputs_x)
+    together = min(max(_BAND_BUDGET // (max(steps, 1) * of_row * tables.sums_like.itemsize), 1), layout.outputs_x)
     of_codes, of_sums = room(layout, steps, planes.shape[3], together)
-    codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, sums_like.dtype)
+    codes, sums = np.empty(of_codes, np.uint16), np.empty(of_sums, tables.sums_like.dtype)
     for b in range(batch):
         one = slice(b, b + 1)
+        mine = LifState(samples_of(state.u, b), state.v[one])
+        here = LifRun(run.rest, sent[one], run.sums[one], run.row_of, run.taped_u[one], run.taped_v[one])
         for begin in range(0, layout.outputs_x, together):
             rows = min(together, layout.outputs_x - begin)
-            table_sums(planes[b : b + 1], steps, begin, rows, layout, offsets, table, codes, sums)
+            table_sums(planes[b : b + 1], steps, begin, rows, tables, codes, sums)
             drive = sums[: steps * rows * of_row].reshape(1, steps, rows * of_row)
-            lif_steps(
-                drive, 1, begin * of_row, rest, keep_u, keep_v, threshold, bias, None if u is None else u[one], v[one],
-                wide, sent[one], counts[one], row_of, taped_u[one], taped_v[one],
-            )  # fmt: skip
+            lif_steps(drive, 1, begin * of_row, neurons, mine, here)

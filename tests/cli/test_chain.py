@@ -484,7 +484,7 @@ def test_wrong_data_options(place: Path, tiny_task: TinyTask) -> None:
         (["--layers", "x"], "--layers 'x'"),
         (["--hidden", "7"], "hidden is 7"),
         (["--max-tokens", "1"], "1 tokens"),
-        (["--max-tokens", "100"], "max_tokens is 100"),
+        (["--max-tokens", "100"], "--max-tokens is 100"),
     ],
 )
 @pytest.mark.parametrize("teacher", ["teacher", "tuned"])

@@ -81,23 +81,23 @@ def test_no_options_mean_the_reviews() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "SST-2", "train_file": "a.csv"}, "--task SST-2 and --train-file a.csv both say where the data is"),
-        ({"data_dir": "d", "dev_file": "a.csv"}, "--data-dir d and --dev-file a.csv both say where the data is"),
-        ({"task": "SST-2"}, "--task SST-2 has no data: give the folder with SST-2's files with --data-dir"),
-        ({"data_dir": "d"}, "--data-dir d is only for a GLUE task: add --task"),
-        ({"task": "reviews", "data_dir": "d"}, "--data-dir d is only for a GLUE task"),
-        ({"text_column": "t"}, "--text-column t names a column of a file, but no file is given"),
-        ({"task": "RTE", "data_dir": "d", "label_column": "t"}, "--label-column t names a column of a file"),
+        ({"task": "SST-2", "train_file": "a.csv"}, "`task` SST-2 and `train_file` a.csv both say where the data is"),
+        ({"data_dir": "d", "dev_file": "a.csv"}, "`data_dir` d and `dev_file` a.csv both say where the data is"),
+        ({"task": "SST-2"}, "`task` SST-2 has no data: give the folder with SST-2's files with `data_dir`"),
+        ({"data_dir": "d"}, "`data_dir` d is only for a GLUE task: add `task`"),
+        ({"task": "reviews", "data_dir": "d"}, "`data_dir` d is only for a GLUE task"),
+        ({"text_column": "t"}, "`text_column` t names a column of a file, but no file is given"),
+        ({"task": "RTE", "data_dir": "d", "label_column": "t"}, "`label_column` t names a column of a file"),
         ({"train_file": "a.csv", "text_column": "label"}, "The column 'label' is named for two roles at once"),
-        ({"train_file": "a.csv", "dev_file": "./a.csv"}, "--train-file and --dev-file are the same file"),
+        ({"train_file": "a.csv", "dev_file": "./a.csv"}, "`train_file` and `dev_file` are the same file"),
         (
             {"task": "WNLI", "data_dir": "d"},
             "'WNLI' is not known: choose one of SST-2, CoLA, MRPC, STS-B, RTE, QNLI, QQP, MNLI, MNLI-mm",
         ),
-        ({"dataset": "imdb", "task": "SST-2"}, "--task SST-2 and --dataset imdb both say where the data is"),
-        ({"dataset": "imdb", "train_file": "a.csv"}, "--dataset imdb and --train-file a.csv both say where"),
-        ({"task": "RTE", "data_dir": "d", "metric": "f1"}, "--metric f1 is for data of your own"),
-        ({"metric": "pearson"}, "--metric pearson is for data of your own"),
+        ({"dataset": "imdb", "task": "SST-2"}, "`task` SST-2 and `dataset` imdb both say where the data is"),
+        ({"dataset": "imdb", "train_file": "a.csv"}, "`dataset` imdb and `train_file` a.csv both say where"),
+        ({"task": "RTE", "data_dir": "d", "metric": "f1"}, "`metric` f1 is for data of your own"),
+        ({"metric": "pearson"}, "`metric` pearson is for data of your own"),
         ({"train_file": "a.csv", "metric": "bleu"}, "metric 'bleu' is not known"),
         ({"dev_file": "a.csv", "metric": "f1", "labels": ["a", "b", "c"]}, "f1 is of two classes"),
         ({"dev_file": "a.csv", "metric": "pearson", "labels": ["a", "b"]}, "pearson is of a regression with one"),
@@ -419,7 +419,7 @@ def test_a_dev_file_alone_needs_the_labels_of_a_network(tmp_path: Path) -> None:
     assert load_held_out(spec) == Examples(["a"], None, [1])
     with pytest.raises(UserError, match=r"order of the labels in .*dev\.csv is not known"):
         load_held_out(task_spec(dev_file=dev_file))
-    with pytest.raises(UserError, match="nothing to train on, only --dev-file"):
+    with pytest.raises(UserError, match="nothing to train on, only `dev_file`"):
         load_train(spec)
     with pytest.raises(
         UserError, match="line 2: label 'good' in column 'label' is not one of the task's labels 'x', 'y'"
@@ -700,7 +700,7 @@ def test_corpus(tmp_path: Path) -> None:
 def test_unfit_corpora(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_corpus(write(tmp_path / "a.txt", content))
-    with pytest.raises(UserError, match=r"none\.txt cannot be read .* check --corpus"):
+    with pytest.raises(UserError, match=r"none\.txt cannot be read .* check `corpus`"):
         load_corpus(tmp_path / "none.txt")
 
 
@@ -727,7 +727,7 @@ def test_digests_tell_data_apart() -> None:
 
 def test_hub_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="--dataset imdb needs the library datasets, which is not installed"):
+    with pytest.raises(UserError, match="`dataset` imdb needs the library datasets, which is not installed"):
         load_train(task_spec(dataset="imdb"))
 
 

@@ -103,7 +103,7 @@ def test_losses_of_the_stages() -> None:
     assert [stage.name for stage in stages("all", losses) if stage.on_corpus] == ["general"]
     hard = stages("prediction", losses, hard_labels=True)[0].losses
     assert (hard.prediction, hard.label, hard.temperature) == (0.0, 1.0, 3.0)
-    with pytest.raises(UserError, match="--hard-labels"):
+    with pytest.raises(UserError, match="`hard_labels`"):
         stages("task", losses, hard_labels=True)
     with pytest.raises(UserError, match="'tasks' is not known"):
         stages("tasks", losses)
@@ -176,9 +176,9 @@ def test_all_stages(tiny_task: TinyTask, corpus: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"stage": "general"}, "no corpus is given: add --corpus"),
-        ({"stage": "all"}, "no corpus is given: add --corpus"),
-        ({"corpus": "text.txt"}, "--corpus text.txt is for general distillation, but the stage is joint"),
+        ({"stage": "general"}, "no corpus is given: add a `corpus`"),
+        ({"stage": "all"}, "no corpus is given: add a `corpus`"),
+        ({"corpus": "text.txt"}, "`corpus` text.txt is for general distillation, but the stage is joint"),
         ({"student": "none.pt"}, "none.pt does not exist"),
         ({"precision": "fp16"}, "precision is fp16, but there is no CUDA device"),
         ({"precision": "half"}, "precision 'half' is not known"),
