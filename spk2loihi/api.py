@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
 from spk2loihi.choices import BackendName, Encoding, Schedule
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from spk2loihi.data import DataOptions, Examples, TaskSpec
     from spk2loihi.energy import CoefficientSet
     from spk2loihi.fit import Board, FitReport
+    from spk2loihi.network.run_config import RunOptions
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.reporting.sweep_page import SweepReport
     from spk2loihi.simulators import Simulation, Verification
     from spk2loihi.simulators.run_file import FileRun
     from spk2loihi.training.checkpoint import Checkpoint
     from spk2loihi.training.train import TrainingResult
+
+    class SimulationOptions(RunOptions, DataOptions, total=False):
+        """How to run, and on which sentences."""
 
 
 _LAVA_SAMPLES = 8  # Lava needs tens of milliseconds a step: a few sentences by default
@@ -143,11 +147,7 @@ def simulate(
     *,
     backend: BackendName = "emulator",
     samples: int | None = None,
-    schedule: Schedule | None = None,
-    encoding: Encoding | None = None,
-    timesteps: int | None = None,
-    stagger: int | None = None,
-    **data: Unpack[DataOptions],
+    **options: Unpack[SimulationOptions],
 ) -> Simulation:
     """Run a network over held-out sentences, or over ``texts``, and count what that costs.
 
@@ -156,17 +156,16 @@ def simulate(
         backend: ``emulator`` counts spikes, ``stepped`` steps every neuron through time, ``cpu`` is Lava's CPU
             simulator, ``loihi2`` a board.
         samples: how many sentences; all, or 8 where Lava runs.
-        schedule, encoding, stagger: how the network runs (`RunConfig`); its file's way by default.
-        timesteps: steps of a pipelined run, most steps of a settling one.
-        data: other sentences than those of the task the network remembers.
+        options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger),
+            and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``).
     """
     from spk2loihi.simulators import simulate_examples, simulate_texts
 
-    net = _network(network)
+    net, (how, data) = _network(network), _parted(options)
     if samples is None and backend in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
     spec, examples = (None, None) if texts else _held_out(net, data, samples)
-    with net.backend(backend, schedule, encoding, timesteps, stagger) as made:
+    with net.backend(backend, **how) as made:
         if spec is None or examples is None:
             return simulate_texts(made, texts)
         return simulate_examples(made, examples, spec.metrics)
@@ -194,27 +193,23 @@ def verify(
     backends: Sequence[str] = (),
     *,
     samples: int = VERIFIED_SAMPLES,
-    schedule: Schedule | None = None,
-    encoding: Encoding | None = None,
-    timesteps: int | None = None,
-    stagger: int | None = None,
-    **data: Unpack[DataOptions],
+    **options: Unpack[SimulationOptions],
 ) -> Verification:
     """Run sentences on two backends and compare every neuron of every layer at every step.
 
     Args:
         backends: two of them; emulator and cpu by default, stepped and cpu for a pipelined run.
+        options: those of `simulate`.
     """
     from spk2loihi.simulators import verify_examples
 
-    net = _network(network)
-    pipelined = (schedule or net.network.defaults.schedule) == "pipelined"
+    net, (how, data) = _network(network), _parted(options)
+    pipelined = (how.get("schedule") or net.network.defaults.schedule) == "pipelined"
     names = tuple(backends) or ("stepped" if pipelined else "emulator", "cpu")
     if len(names) != 2:
         raise UserError(f"verify compares 2 backends, but {len(names)} were given: give two `backends`")
     _, examples = _held_out(net, data, samples)
-    how = schedule, encoding, timesteps, stagger
-    with net.backend(names[0], *how) as first, net.backend(names[1], *how) as second:
+    with net.backend(names[0], **how) as first, net.backend(names[1], **how) as second:
         return replace(verify_examples(first, second, examples), backends=list(names))
 
 
@@ -240,7 +235,7 @@ def energy(
     from datetime import datetime, timezone
 
     from spk2loihi.energy import CoefficientSet, load_coefficients
-    from spk2loihi.energy.measure import measure_energy
+    from spk2loihi.energy.measure_energy import measure_energy
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.versions import versions
 
@@ -335,10 +330,9 @@ def sweep(
     from spk2loihi.energy import load_coefficients
     from spk2loihi.files import check_writable
     from spk2loihi.reporting.sweep_page import SweepReport
-    from spk2loihi.sweep.grid import grid
+    from spk2loihi.sweep.axes import grid, ways_of
     from spk2loihi.sweep.plan import plan_networks, plan_training
     from spk2loihi.sweep.run_sweep import run_sweep
-    from spk2loihi.sweep.ways import ways_of
     from spk2loihi.training.settings import train_settings
 
     folder, files = Path(out), [Path(network) for network in networks]
@@ -360,6 +354,15 @@ def sweep(
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:
     return network if isinstance(network, SpikingNetwork) else load(network)
+
+
+def _parted(options: SimulationOptions) -> tuple[RunOptions, DataOptions]:
+    """What says how to run, and what says where the sentences are."""
+    from spk2loihi.data import DataOptions
+
+    given: dict[str, Any] = {**options}
+    data: Any = {name: given.pop(name) for name in list(given) if name in DataOptions.__annotations__}
+    return cast("RunOptions", given), data
 
 
 def _held_out(net: SpikingNetwork, data: DataOptions, samples: int | None) -> tuple[TaskSpec, Examples]:

@@ -10,11 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spk2loihi.choices import BackendName, Encoding, Schedule
+from spk2loihi.choices import BackendName
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from spk2loihi.analysis.spike_run import SpikeRun
     from spk2loihi.network import Network, RunConfig
+    from spk2loihi.network.run_config import RunOptions
     from spk2loihi.simulators import Backend
     from spk2loihi.simulators.simulate import Prediction
 
@@ -52,37 +55,23 @@ class SpikingNetwork:
         return None if self.path is None else sha256(self.path)
 
     def classify(
-        self,
-        texts: str | Sequence[str],
-        *,
-        backend: BackendName = "emulator",
-        schedule: Schedule | None = None,
-        encoding: Encoding | None = None,
-        timesteps: int | None = None,
-        stagger: int | None = None,
+        self, texts: str | Sequence[str], *, backend: BackendName = "emulator", **how: Unpack[RunOptions]
     ) -> list[Prediction]:
         """Labels and logits of sentences; a text longer than the network's limit is refused.
 
-        The other arguments are those of `simulate`.
+        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger.
         """
         from spk2loihi.simulators import simulate_texts
 
-        with self.backend(backend, schedule, encoding, timesteps, stagger) as made:
+        with self.backend(backend, **how) as made:
             return simulate_texts(made, _each(texts)).predictions
 
     def run(
-        self,
-        texts: str | Sequence[str],
-        *,
-        backend: BackendName = "emulator",
-        schedule: Schedule | None = None,
-        encoding: Encoding | None = None,
-        timesteps: int | None = None,
-        stagger: int | None = None,
+        self, texts: str | Sequence[str], *, backend: BackendName = "emulator", **how: Unpack[RunOptions]
     ) -> SpikeRun:
         """Run sentences in one batch and keep every spike of every population.
 
-        The other arguments are those of `simulate`.
+        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger.
         """
         from spk2loihi.analysis.spike_run import record_spikes
         from spk2loihi.data import Examples
@@ -90,22 +79,15 @@ class SpikingNetwork:
 
         sentences = _each(texts)
         encoded, _ = encode(self.network, Examples(sentences, None, [0] * len(sentences)), refuse_long=True)
-        with self.backend(backend, schedule, encoding, timesteps, stagger) as made:
+        with self.backend(backend, **how) as made:
             return record_spikes(made, sentences, encoded)
 
     @contextmanager
-    def backend(
-        self,
-        name: str,
-        schedule: Schedule | None = None,
-        encoding: Encoding | None = None,
-        timesteps: int | None = None,
-        stagger: int | None = None,
-    ) -> Iterator[Backend]:
+    def backend(self, name: str, **how: Unpack[RunOptions]) -> Iterator[Backend]:
         """The backend called ``name``. Emulators are kept for the next call; Lava's processes end with the context."""
         from spk2loihi.simulators import create_backend
 
-        config = self.network.run_config(schedule, encoding, timesteps, stagger)
+        config = self.network.run_config(**how)
         made = self._emulators.get((name, config)) or create_backend(name, self.network, config)
         if name in ("emulator", "stepped"):
             self._emulators[name, config] = made

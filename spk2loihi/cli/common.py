@@ -41,6 +41,13 @@ timesteps_option = click.option(
 backend_choice = click.Choice(BACKENDS)
 
 
+def run_options(command: F) -> F:
+    """How a network runs; none given: as its file says."""
+    for option in (stagger_option, timesteps_option, encoding_option, schedule_option):
+        command = option(command)
+    return command
+
+
 def data_options(command: F) -> F:
     """Where sentences come from; none given: the embedded reviews, or the task that a network file remembers."""
     for option in reversed(

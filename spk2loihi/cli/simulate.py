@@ -12,14 +12,11 @@ from spk2loihi.cli.common import (
     backend_choice,
     check_outputs,
     data_options,
-    encoding_option,
     json_option,
     network_argument,
+    run_options,
     samples_option,
     save_numbers,
-    schedule_option,
-    stagger_option,
-    timesteps_option,
 )
 
 
@@ -28,10 +25,7 @@ from spk2loihi.cli.common import (
 @click.option("--backend", type=backend_choice, default="emulator", show_default=True, help="What runs the network.")
 @click.option("--text", multiple=True, help="Classify this sentence instead of held-out data; repeatable.")
 @samples_option
-@schedule_option
-@encoding_option
-@timesteps_option
-@stagger_option
+@run_options
 @data_options
 @json_option
 def command(

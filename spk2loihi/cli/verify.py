@@ -14,14 +14,11 @@ from spk2loihi.cli.common import (
     backend_choice,
     check_outputs,
     data_options,
-    encoding_option,
     json_option,
     network_argument,
+    run_options,
     samples_option,
     save_numbers,
-    schedule_option,
-    stagger_option,
-    timesteps_option,
 )
 
 
@@ -35,10 +32,7 @@ from spk2loihi.cli.common import (
     help="Give it twice. [default: emulator and cpu; stepped and cpu when pipelined]",
 )
 @samples_option
-@schedule_option
-@encoding_option
-@timesteps_option
-@stagger_option
+@run_options
 @data_options
 @json_option
 def command(

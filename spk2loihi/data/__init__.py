@@ -2,8 +2,7 @@
 
 from spk2loihi.data.batches import Encoded, TokenBatch, Tokenised, collate, length_sorted_batches, tokenise
 from spk2loihi.data.corpus import load_corpus, tokenise_corpus
-from spk2loihi.data.digest import examples_digest, lines_digest
-from spk2loihi.data.examples import Examples
+from spk2loihi.data.examples import Examples, examples_digest, lines_digest
 from spk2loihi.data.glue import GLUE_TASKS
 from spk2loihi.data.metrics import REGRESSION_METRICS, formatted, predictions, score
 from spk2loihi.data.tasks import DataOptions, TaskSpec, held_out_task, load_held_out, load_train, task_spec

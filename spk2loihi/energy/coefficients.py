@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from spk2loihi.choices import Encoding
-from spk2loihi.network.soma import Gelu, LayerNorm, Softmax
+from spk2loihi.network.soma import SOMAS
 
 SetKind = Literal["chip", "arithmetic"]
 
@@ -17,7 +17,7 @@ SetKind = Literal["chip", "arithmetic"]
 PICOJOULES: dict[str, float] = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3, "uJ": 1e6, "µJ": 1e6}
 
 #: Host operations the simulators count (`StageOps.host`).
-HOST_OPERATIONS = ("embedding", LayerNorm.kind, Softmax.kind, Gelu.kind)
+HOST_OPERATIONS = ("embedding", *(kind for kind, soma in SOMAS.items() if soma.on_host))
 
 #: What a coefficient of each name is charged for, by kind of set.
 CHARGED_FOR: dict[SetKind, dict[str, str]] = {

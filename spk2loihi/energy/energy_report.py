@@ -46,9 +46,8 @@ from spk2loihi.energy.breakdown import grouped_rows, stage_rows
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
 from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet
 from spk2loihi.energy.energy_verdict import caveats, outcome, verdict_sentences
-from spk2loihi.energy.estimate import Energy
+from spk2loihi.energy.estimate import Energy, ratio_range, total_range
 from spk2loihi.energy.headline import headline
-from spk2loihi.energy.ranges import ratio_range, total_range
 from spk2loihi.energy.references import REFERENCES
 from spk2loihi.errors import UserError
 from spk2loihi.files import plain

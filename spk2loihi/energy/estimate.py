@@ -1,12 +1,13 @@
-"""Counts times coefficients. Pure functions: counters in, picojoules out, nothing else.
+"""Counts times coefficients, and what the bounds of prices make of them. Pure functions: counters in, picojoules out.
 
 All results are totals over whatever the counters were summed over; divide by the number of samples for an average.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from spk2loihi.choices import Encoding
 from spk2loihi.energy.coefficients import CoefficientSet
@@ -104,3 +105,36 @@ def break_even_t_times_density(
         encoding: of the spikes, which decides what a SynOp is in bare arithmetic.
     """
     return macs_per_dense * baseline.required("mac") / coefficients.synop_pj(encoding)
+
+
+def total_range(
+    stages: Sequence[StageOps], coefficients: CoefficientSet, samples: int, encoding: Encoding
+) -> list[float] | None:
+    """Total in nJ a sample with every bounded price at its low and at its high end."""
+    if not coefficients.uncertain:
+        return None
+    ends = (coefficients.at("low"), coefficients.at("high"))
+    return [network_energy(stages, end, encoding).total / samples / 1e3 for end in ends]
+
+
+def ratio_range(
+    stages: Sequence[StageOps],
+    coefficients: CoefficientSet,
+    samples: int,
+    baseline: Mapping[str, Any],
+    baseline_set: CoefficientSet,
+    encoding: Encoding,
+) -> list[float] | None:
+    """Ratio with the prices of either side at opposite ends; one set prices both sides at the same end."""
+    if not coefficients.uncertain and not baseline_set.uncertain:
+        return None
+    same = coefficients is baseline_set
+    low, high = coefficients.at("low"), coefficients.at("high")
+    pairs = (
+        (low, baseline_set.at("low" if same else "high")),
+        (high, baseline_set.at("high" if same else "low")),
+    )
+    return sorted(
+        network_energy(stages, own, encoding).total / samples / ann_energy_pj(baseline["macs"], other)
+        for own, other in pairs
+    )

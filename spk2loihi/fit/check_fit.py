@@ -25,11 +25,19 @@ from html import escape
 from typing import Any
 
 from spk2loihi.fit.boards import Board
-from spk2loihi.fit.host_operations import REASONS, host_operations
 from spk2loihi.fit.partition import Placement, partition
 from spk2loihi.fit.population import Population
 from spk2loihi.fit.remedies import remedies
 from spk2loihi.fit.rules import RULES
+from spk2loihi.network.soma import SOMAS
+
+EMBEDDING = "embedding"
+
+#: Operation -> why it runs on the host or on an embedded processor of the chip.
+REASONS: dict[str, str] = {
+    EMBEDDING: "a table look-up by token id: the tables are larger than synaptic memory, and nothing spikes yet",
+    **{kind: soma.host_reason for kind, soma in SOMAS.items() if soma.on_host},
+}
 
 
 class FitReport:
@@ -113,3 +121,9 @@ def _layer(placement: Placement, unrolled: Placement, board: Board) -> dict[str,
 
 #: Limits on what a core holds in total; the others are limits on a single weight or neuron.
 _OF_A_CORE = tuple(name for name in RULES if name not in ("weight_width", "fan_in"))
+
+
+def host_operations(population: Population) -> list[str]:
+    """Operations of a stage done outside the neurocores, once a window; its neurons themselves are on neurocores."""
+    operations = [EMBEDDING] if population.kind == "input" else []
+    return operations + ([population.soma] if population.soma in REASONS else [])

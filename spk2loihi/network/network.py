@@ -169,10 +169,13 @@ class Network:
         self,
         schedule: Schedule | None = None,
         encoding: Encoding | None = None,
-        steps: int | None = None,
+        timesteps: int | None = None,
         stagger: int | None = None,
     ) -> RunConfig:
         """The network's default configuration, changed where something is given.
+
+        Args:
+            timesteps: steps of a pipelined run, most steps of a settling one.
 
         Raises:
             UserError: a way the network cannot run, or a stagger without the settling schedule.
@@ -184,5 +187,5 @@ class Network:
                 "`schedule` settling"
             )
         stagger = default.stagger if stagger is None else stagger
-        changed = RunConfig(schedule or default.schedule, encoding or default.encoding, steps, stagger)
+        changed = RunConfig(schedule or default.schedule, encoding or default.encoding, timesteps, stagger)
         return changed.check(self.timesteps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ from spk2loihi.limits import TIMESTEPS_MAX
 
 if TYPE_CHECKING:
     from spk2loihi.network.network import Network, Stage
+
+
+class RunOptions(TypedDict, total=False):
+    """Changes to a network's default configuration, as keyword arguments (`Network.run_config`)."""
+
+    schedule: Schedule | None
+    encoding: Encoding | None
+    timesteps: int | None
+    stagger: int | None
 
 
 @dataclass(frozen=True)

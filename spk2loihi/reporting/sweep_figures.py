@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from spk2loihi import formatting as fmt
 from spk2loihi.data import formatted
 from spk2loihi.reporting.svg import INK, render, style
-from spk2loihi.sweep.ways import Way
+from spk2loihi.sweep.axes import Way
 
 _WIDTH = 5.0  # inches; as in the energy report
 _PANEL = 2.7  # inches a panel is high

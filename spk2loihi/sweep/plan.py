@@ -13,10 +13,10 @@ from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256
 from spk2loihi.network import read_network
-from spk2loihi.sweep.grid import TrainingPoint
-from spk2loihi.sweep.jobs import Job
-from spk2loihi.sweep.ways import Way
+from spk2loihi.sweep.axes import TrainingPoint, Way
+from spk2loihi.sweep.run_sweep import Job
 from spk2loihi.training.checkpoint import load_checkpoint
+from spk2loihi.training.fine_tune import tuned_teacher
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.manifest import fingerprint, teacher_digest
 from spk2loihi.training.processes import accelerator
@@ -24,7 +24,6 @@ from spk2loihi.training.run_state import Interval
 from spk2loihi.training.settings import LossWeights, TrainSettings
 from spk2loihi.training.student import start_from_teacher
 from spk2loihi.training.teacher import load_teacher
-from spk2loihi.training.tuned_teacher import tuned_teacher
 
 
 def plan_training(

@@ -1,16 +1,132 @@
-"""A sweep from its jobs to its data."""
+"""A sweep, job by job: train and export a network if need be, run it in every way, and put the records together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from spk2loihi.data import formatted
+import torch
+
+from spk2loihi.data import TaskSpec, formatted
 from spk2loihi.energy import CoefficientSet
-from spk2loihi.sweep.jobs import Job, run_jobs
+from spk2loihi.errors import UserError
+from spk2loihi.progress import progress_bar
+from spk2loihi.sweep.axes import Way
+from spk2loihi.sweep.measure_network import measure
 from spk2loihi.sweep.sweep_report import build_sweep
+from spk2loihi.training.settings import TrainSettings
 from spk2loihi.versions import versions
+
+_LOG = "log.txt"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network.
+
+    Attributes:
+        folder: where its records are kept, and the network too if it is to be made.
+        spec: the task to train and to run on; None: the one the network remembers.
+        settings: of the training; None: the network exists and is not made.
+        trained: ``model.pt`` is there, only to be exported.
+    """
+
+    name: str
+    network: Path
+    folder: Path
+    ways: tuple[Way, ...]
+    samples: int | None = None
+    spec: TaskSpec | None = None
+    settings: TrainSettings | None = None
+    trained: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Records of a job's network, one a way.
+
+    Attributes:
+        refused: what is left out, the network or a way to run it, and why.
+    """
+
+    job: Job
+    records: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def run_job(job: Job, report: Callable[[str], None] = lambda line: None) -> Outcome:
+    """Do one job. What cannot be trained, exported or run is refused in words, so that the others go on."""
+    try:
+        if job.settings is not None:
+            assert job.spec is not None
+            _make(job, job.spec, job.settings, report)
+        with progress_bar() as bar:
+            task = bar.add_task(f"simulate {job.name}", total=None)
+            spec = None if job.settings is not None else job.spec
+            records, refused = measure(job.network, job.ways, spec, job.samples, job.folder, _advance(bar, task))
+            return Outcome(job, records, {f"{job.name}, {way}": reason for way, reason in refused.items()})
+    except UserError as error:
+        return Outcome(job, refused={job.name: str(error)})
+
+
+def _advance(bar: Any, task: Any) -> Callable[[int], None]:
+    return lambda n: bar.advance(task, n)
+
+
+def _make(job: Job, spec: TaskSpec, settings: TrainSettings, report: Callable[[str], None]) -> None:
+    from spk2loihi.export.convert import export_model
+    from spk2loihi.training.train import train
+
+    model = job.folder / "model.pt"
+    if not job.trained:
+        train(spec, settings, model, resume=True, report=report)
+    export_model(model, job.network)
+
+
+def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None]) -> Iterator[Outcome]:
+    """Outcomes as they come: one after the other in this process, or ``processes`` at a time in others.
+
+    Other processes share torch's threads equally, and write what they say to ``log.txt`` in the job's folder.
+
+    Raises:
+        UserError: a process was killed, as the system does when memory runs out.
+    """
+    if processes == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield run_job(job, report)
+        return
+    processes = min(processes, len(jobs))
+    threads = max(1, torch.get_num_threads() // processes)
+    # spawned, because a process that has used CUDA or threads cannot be forked safely
+    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        waiting = [pool.submit(_run_logged, job) for job in jobs]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BrokenProcessPool:
+            raise UserError(
+                f"one of {processes} processes was killed, perhaps for want of memory: run the same command again with "
+                "fewer `jobs`, and finished points are kept"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_logged(job: Job) -> Outcome:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (job.folder / _LOG).open("a", encoding="utf-8", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        return run_job(job, print)
 
 
 def run_sweep(

@@ -20,6 +20,7 @@ from spk2loihi.progress import progress_bar
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.processes import process_mean, process_sum, share
 from spk2loihi.training.run_state import Interval, RunState
+from spk2loihi.training.settings import TrainSettings
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
 _MAX_GRADIENT_NORM = 1.0
@@ -54,6 +55,25 @@ class LoopSettings:
     checkpoint: Interval = field(default_factory=Interval)
     progress: tuple[float, float] = (0.0, 1.0)
     steps: int | None = None
+
+    @classmethod
+    def of(
+        cls, settings: TrainSettings, pad_id: int, epochs: int, learning_rate: float, **changes: Any
+    ) -> LoopSettings:
+        """What ``settings`` say of every loop."""
+        return cls(
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            learning_rate=learning_rate,
+            threshold_learning_rate=settings.threshold_learning_rate,
+            affine_learning_rate=settings.affine_learning_rate,
+            seed=settings.seed,
+            pad_id=pad_id,
+            evaluate_every=settings.evaluate_every,
+            early_stop=settings.early_stop,
+            checkpoint=Interval.parse(settings.checkpoint_every),
+            **changes,
+        )
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import fine_tune
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
+from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
-from spk2loihi.training.objective import Distillation
 from spk2loihi.training.processes import accelerator as make_accelerator
-from spk2loihi.training.run_state import Interval, RunState, remove_leftovers
+from spk2loihi.training.run_state import RunState, remove_leftovers
 from spk2loihi.training.sentences import Sentences
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.student import (
@@ -229,7 +229,7 @@ class _Run:
             teacher,
             train,
             self._criterion(teacher.model),
-            self._loop_settings(settings.teacher_epochs, settings.teacher_learning_rate),
+            LoopSettings.of(settings, self.sentences.pad_id, settings.teacher_epochs, settings.teacher_learning_rate),
             self.accelerator,
             self.state,
             home,
@@ -302,7 +302,14 @@ class _Run:
             objective,
             train,
             criterion,
-            self._loop_settings(settings.epochs, settings.learning_rate, settings.steps, progress),
+            LoopSettings.of(
+                settings,
+                self.sentences.pad_id,
+                settings.epochs,
+                settings.learning_rate,
+                steps=settings.steps,
+                progress=progress,
+            ),
             self.accelerator,
             self.state,
             "student" if stage.name == "joint" else stage.name,
@@ -315,26 +322,3 @@ class _Run:
     def _criterion(self, model: torch.nn.Module) -> Criterion:
         metric = self.spec.metric
         return Criterion(lambda: self.scores_of(model), lambda value: f"{metric} {formatted(value, metric)}")
-
-    def _loop_settings(
-        self,
-        epochs: int,
-        learning_rate: float,
-        steps: int | None = None,
-        progress: tuple[float, float] = (0.0, 1.0),
-    ) -> LoopSettings:
-        settings = self.settings
-        return LoopSettings(
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            learning_rate=learning_rate,
-            threshold_learning_rate=settings.threshold_learning_rate,
-            affine_learning_rate=settings.affine_learning_rate,
-            seed=settings.seed,
-            pad_id=self.sentences.pad_id,
-            evaluate_every=settings.evaluate_every,
-            early_stop=settings.early_stop,
-            checkpoint=Interval.parse(settings.checkpoint_every),
-            progress=progress,
-            steps=steps,
-        )

@@ -31,7 +31,7 @@ from spk2loihi.energy import (
     stage_energy,
     t_times_density,
 )
-from spk2loihi.energy.measure import summarise_network
+from spk2loihi.energy.measure_energy import summarise_network
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.run_config import RunConfig, Timeline

@@ -78,7 +78,7 @@ def test_number_types_are_as_narrow_as_the_weights_allow() -> None:
         assert s.in_tables is not None
         ones = np.ones((1, 1, 9, 9, 8), np.uint8)
         assert_written_out(s, s.drive(ones, 1), ones)
-        return s.in_tables.tables.table.dtype, s.in_tables.dtype
+        return s.in_tables.tables.table.dtype, s.in_tables.tables.sums_like.dtype
 
     largest = np.zeros((1, 8, 3, 3), int)
     largest[0, :, 0] = 5  # 24 inputs, six look-ups, which are added in the tables' type: 120

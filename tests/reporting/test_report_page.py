@@ -21,7 +21,7 @@ from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
 from spk2loihi.data import Examples, collate
 from spk2loihi.energy import build_report
-from spk2loihi.energy.measure import summarise_network
+from spk2loihi.energy.measure_energy import summarise_network
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.reporting.energy_page import _FORMS, EnergyReport, render_html

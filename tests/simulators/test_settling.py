@@ -247,15 +247,15 @@ def test_limits_of_steps_and_options() -> None:
     network, batch = tiny_network(), random_batch()
     needed = create_backend("emulator", network, network.run_config("settling")).run(batch).latency_steps
     assert (
-        create_backend("emulator", network, network.run_config("settling", steps=needed)).run(batch).latency_steps
+        create_backend("emulator", network, network.run_config("settling", timesteps=needed)).run(batch).latency_steps
         == needed
     )
     with pytest.raises(
         UserError, match=rf"not silent after {needed - 1} steps.*{timeline(network, 'settling').settling_bound()}"
     ):
-        create_backend("emulator", network, network.run_config("settling", steps=needed - 1)).run(batch)
+        create_backend("emulator", network, network.run_config("settling", timesteps=needed - 1)).run(batch)
     with pytest.raises(UserError, match="at least 1 step"):
-        create_backend("emulator", network, network.run_config("settling", steps=0))
+        create_backend("emulator", network, network.run_config("settling", timesteps=0))
     with pytest.raises(UserError, match="graded spikes exist in the windowed schedule only"):
         create_backend("stepped", network, network.run_config("settling", "graded"))
 
@@ -293,7 +293,7 @@ def test_lava_agrees_on_an_odd_network_and_keeps_the_limit() -> None:
         result = verify(SettlingEmulator(network), lava, texts, batch_size=1)
     assert (result.mismatches, result.samples) == (0, 2)
     with (
-        LavaBackend(network, network.run_config("settling", steps=5)) as lava,
+        LavaBackend(network, network.run_config("settling", timesteps=5)) as lava,
         pytest.raises(UserError, match="not silent after 5 steps"),
     ):
         lava.run(batch)

@@ -16,10 +16,9 @@ import torch
 from spk2loihi.errors import UserError
 from spk2loihi.reporting.sweep_page import render_html
 from spk2loihi.simulators.counters import StageOps
+from spk2loihi.sweep.axes import TrainingPoint, Way, grid, ways_of
 from spk2loihi.sweep.front import mark_front, mark_joint_front, non_dominated
-from spk2loihi.sweep.grid import TrainingPoint, grid
 from spk2loihi.sweep.sweep_report import build_sweep
-from spk2loihi.sweep.ways import Way, ways_of
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.settings import TrainSettings
 from support.chromium import Chromium, needs_browser
@@ -273,8 +272,8 @@ def place(swept: tuple[Path, Outcome], tmp_path: Path) -> Path:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of folders into which `train` writes from now on, in order; ``teacher`` where one is fine-tuned."""
+    from spk2loihi.training import fine_tune as tune
     from spk2loihi.training import train as module
-    from spk2loihi.training import tuned_teacher as tune
 
     real, tuned, seen = module.train, tune.fine_tune, []
 

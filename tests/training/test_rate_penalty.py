@@ -12,7 +12,7 @@ from spk2loihi.choices import PRESETS
 from spk2loihi.export.fold import fold
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
-from spk2loihi.training.rate_penalty import t_times_density
+from spk2loihi.training.losses import t_times_density
 from support.networks import random_batch, timeline, tiny_student
 
 

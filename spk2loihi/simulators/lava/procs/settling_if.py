@@ -11,7 +11,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spk2loihi.simulators.lava.procs.population import IntArray, Population, PopulationModel
+from spk2loihi.simulators.lava.procs.neurons import IntArray, Population, PopulationModel
 
 
 class SettlingIF(Population):

@@ -12,7 +12,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spk2loihi.limits import MEMBRANE_MAX
-from spk2loihi.simulators.lava.procs.population import IntArray, Population, PopulationModel
+from spk2loihi.simulators.lava.procs.neurons import IntArray, Population, PopulationModel
 
 
 class SoftResetIF(Population):

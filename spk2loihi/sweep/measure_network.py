@@ -14,7 +14,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
 from spk2loihi.network import Network, read_network
 from spk2loihi.simulators import create_backend, encode, simulate
-from spk2loihi.sweep.ways import Way
+from spk2loihi.sweep.axes import Way
 from spk2loihi.versions import versions
 
 _NUMBERS = ("score", "samples", "latency_steps", "mean_latency_steps", "mean_rate")
