@@ -87,7 +87,8 @@ def prepare(folder: Path, trained: Path, task: TinyTask) -> None:
     shutil.copytree(task.tuned, folder / "teacher")
     rows = {"train": sentences(60, 3), "dev": sentences(20, 4)}
     for part, examples in rows.items():
-        write_csv(folder / f"{part}.csv", examples, ("review", "stars"))
+        both = [(text, label, text, label) for text, label in examples]
+        write_csv(folder / f"{part}.csv", both, ("review", "stars", "text", "label"))
         for data in ("DATA", "GLUE"):
             (folder / data / "SST-2").mkdir(parents=True, exist_ok=True)
             glue = [f"{text}\t{int(label == 'pos')}" for text, label in examples]
@@ -117,12 +118,12 @@ def test_the_commands_of_a_page_run(
     monkeypatch.setattr("spk2loihi.data.tasks.load_reviews", lambda: reviews)
     monkeypatch.setattr("spk2loihi.training.teacher.embedded_teacher", lambda: task.teacher)
     monkeypatch.setattr("spk2loihi.training.settings.TrainSettings.max_tokens", POSITIONS)
-    ran = 0
+    ran, namespace = 0, dict[str, object]()  # blocks of a page build on one another
     for block in blocks(page):
         if block.skip:
             continue
         if block.language == "python":
-            exec(compile("\n".join(block.lines), str(page), "exec"), {})
+            exec(compile("\n".join(block.lines), str(page), "exec"), namespace)
             ran += 1
         elif block.language == "sh":
             for line in block.lines:
@@ -153,4 +154,4 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tutorial" / "index.html").is_file()
-    assert "record_sentence" in (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    assert "plot_raster" in (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
