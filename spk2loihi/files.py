@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from spk2loihi.errors import UserError
 
@@ -29,6 +30,45 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def open_regular(path: Path, what: str, remedy: str) -> BinaryIO:
+    """Open a file for reading. A pipe or a device, which may never end, is refused without being read.
+
+    Args:
+        what: the file is, for the error: "price file".
+        remedy: what helps, for the error.
+
+    Raises:
+        UserError: there is no such file, it is no regular file, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+    except FileNotFoundError:
+        raise UserError(f"{what} {path} does not exist: {remedy}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{what} {path} cannot be read ({reason}): {remedy}") from None
+    raise UserError(f"{what} {path} is a folder, a pipe or a device, not a file: {remedy}")
+
+
+def read_limited(path: Path, what: str, remedy: str, limit: int) -> bytes:
+    """Contents of a small file.
+
+    Args:
+        limit: in bytes; a longer file is refused.
+
+    Raises:
+        UserError: as `open_regular`, or longer than ``limit``.
+    """
+    with open_regular(path, what, remedy) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UserError(f"{what} {path} is longer than {limit:,} bytes: {remedy}")
+    return content
 
 
 def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:

@@ -6,17 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spk2loihi import limits
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.network.soma import Limit
-
-
-def largest(integers: NDArray[np.int64]) -> int:
-    """The largest magnitude, exact: ``abs`` of int64's minimum is negative."""
-    return max(int(integers.max(initial=0)), -int(integers.min(initial=0)))
+from spk2loihi.network.soma import Limit, largest
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.limits import BIAS_BITS, BIAS_MAX, ERF_POLYNOMIAL, EXP_POLYNOMIAL, WEIGHT_MAX
+from spk2loihi.limits import BIAS_BITS, BIAS_MAX, ERF_POLYNOMIAL, EXP_POLYNOMIAL, MEMBRANE_BITS, WEIGHT_MAX
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -40,6 +40,7 @@ EXP_A, EXP_B = (round(x * 2**X_BITS) for x in EXP_POLYNOMIAL[:2])
 EXP_C = round(EXP_POLYNOMIAL[2] * 2**E_BITS)
 ERF_A, ERF_B = (round(x * 2**X_BITS) for x in ERF_POLYNOMIAL)
 SQRT_HALF = round(math.sqrt(0.5) * 2**X_BITS)
+_SHIFT_MAX = 62  # of an int64
 MAX_EXP_SHIFT = 40  # exp(-40 ln 2) is below one unit of 2**-30: it shifts to zero
 
 
@@ -76,6 +77,16 @@ class Multiplier:
         shift = self.shift + halvings
         result: IntArray = (x * self.mantissa + (1 << shift >> 1)) >> shift
         return result
+
+    def exact(self, x: int) -> int:
+        """The same of one integer, of any size."""
+        return (x * self.mantissa + (1 << self.shift >> 1)) >> self.shift
+
+    def limits(self, what: str, x: int, halvings: int = 0) -> Iterator[Limit]:
+        """What must hold so that no int64 intermediate overflows for arguments of up to ``x``."""
+        remedy = "train longer, or with another number of `timesteps`"
+        yield Limit(f"shift of the {what}", self.shift + halvings, _SHIFT_MAX, remedy)
+        yield Limit(f"product of the {what}", abs(x) * self.mantissa, 2**_SHIFT_MAX, remedy)
 
 
 def exponential(x: IntArray) -> IntArray:
@@ -150,10 +161,28 @@ def register(kind: str) -> Callable[[S], S]:
     return add
 
 
+def largest(integers: IntArray) -> int:
+    """The largest magnitude, exact: ``abs`` of int64's minimum is negative."""
+    return max(int(integers.max(initial=0)), -int(integers.min(initial=0)))
+
+
+def _multiplier(value: Any) -> Multiplier:
+    made = Multiplier(_whole(value["mantissa"]), _whole(value["shift"]))
+    if made.mantissa < 0 or not 0 <= made.shift <= _SHIFT_MAX:
+        raise ValueError(f"a multiplier is {made.mantissa} * 2**-{made.shift}")
+    return made
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        raise ValueError(f"a soma constant is {value!r}, not a whole number of 64 bits")
+    return value
+
+
 _READ: dict[str, Callable[[Any], Any]] = {
-    "IntArray": lambda value: np.array(value, dtype=np.int64),
-    "Multiplier": lambda value: Multiplier(**value),
-    "int": int,
+    "IntArray": lambda value: np.array([_whole(each) for each in value], dtype=np.int64),
+    "Multiplier": _multiplier,
+    "int": _whole,
 }
 
 
@@ -164,6 +193,8 @@ def soma_from_dict(record: Mapping[str, Any] | None) -> Soma | None:
     if record["kind"] not in SOMAS:
         raise ValueError(f"unknown soma function {record['kind']!r}")
     made = SOMAS[record["kind"]]
+    if set(record) != {"kind", *(field.name for field in fields(made))}:  # type: ignore[arg-type]
+        raise ValueError(f"soma function {record['kind']} with the constants {', '.join(record)}")
     constants = {field.name: _READ[str(field.type)](record[field.name]) for field in fields(made)}  # type: ignore[arg-type]
     return made(**constants)
 
@@ -193,7 +224,7 @@ class LayerNorm(Soma):
         return result
 
     def bound(self, drive: int, channels: int) -> int:
-        gamma, beta = (int(np.abs(x).max()) for x in (self.gamma, self.beta))  # |x| <= sqrt(d) std
+        gamma, beta = largest(self.gamma), largest(self.beta)  # |x| <= sqrt(d) std
         return ((math.isqrt(channels) + 1) * gamma + beta) >> GAMMA_BITS
 
     def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
@@ -231,7 +262,11 @@ class Softmax(Soma):
         return self.gain((e << P_BITS) // total)
 
     def bound(self, drive: int, channels: int) -> int:
-        return int(self.gain(np.array([1 << P_BITS]))[0])  # of a probability of 1
+        return self.gain.exact(1 << P_BITS)  # of a probability of 1
+
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        yield from self.scale.limits("softmax argument", drive)
+        yield from self.gain.limits("softmax result", 1 << P_BITS)
 
 
 #: Largest argument of GELU, in 2**-X_BITS, for which no int64 intermediate overflows: x times a 25-bit factor, then a
@@ -267,8 +302,12 @@ class Gelu(Soma):
         return GELU_RESULT_MAX
 
     def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
-        argument = int(self.scale(np.array([drive]))[0])
+        yield from self.scale.limits("GELU argument", drive)
+        argument = self.scale.exact(drive)
         yield Limit("worst-case GELU argument", argument, GELU_MAX, "use fewer `timesteps` or a narrower layer")
+        yield from self.gain.limits("GELU result", GELU_MAX, int(self.exponent.max()))
+        least = self.gain.shift + int(self.exponent.min())
+        yield Limit("left shift of the GELU result", -least, 0, "train longer")
 
 
 class Affine(Soma):
@@ -292,7 +331,10 @@ class Scale(Affine):
         return u << self.exponent
 
     def bound(self, drive: int, channels: int) -> int:
-        return drive << self.exponent
+        return drive << min(self.exponent, MEMBRANE_BITS)
+
+    def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
+        yield Limit("exponent of a context", self.exponent, MEMBRANE_BITS, "use fewer `timesteps`")
 
     def coefficients(self) -> tuple[IntArray, IntArray]:
         return np.array(1 << self.exponent), np.array(0)
@@ -314,12 +356,13 @@ class HeadAffine(Affine):
         return u * self.weight[:, None, None] + self.bias[:, None, None]
 
     def bound(self, drive: int, channels: int) -> int:
-        return int((drive * np.abs(self.weight) + np.abs(self.bias)).max())
+        both = zip(self.weight.tolist(), self.bias.tolist(), strict=True)
+        return max(drive * abs(weight) + abs(bias) for weight, bias in both)
 
     def limits(self, drive: int, channels: int, timesteps: int) -> Iterator[Limit]:
-        bias = -(-int(np.abs(self.bias).max()) // timesteps)
+        bias = -(-largest(self.bias) // timesteps)
         yield Limit("score bias a step", bias, BIAS_MAX, "use more `timesteps`", BIAS_BITS)
-        yield Limit("score weight", int(np.abs(self.weight).max()), WEIGHT_MAX, "use fewer `timesteps`")
+        yield Limit("score weight", largest(self.weight), WEIGHT_MAX, "use fewer `timesteps`")
 
     def coefficients(self) -> tuple[IntArray, IntArray]:
         return self.weight, self.bias

@@ -8,10 +8,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
 from spk2loihi.errors import UserError
+from spk2loihi.hdf5 import Group
 from spk2loihi.limits import DELAY_MAX
 from spk2loihi.netx.dense import fitted_weights
 from spk2loihi.netx.hdf5_access import (
@@ -72,7 +72,7 @@ class ReaderOptions:
             raise UserError(f"spike_exp is {self.spike_exp}: give 0 to {_SPIKE_EXP_MAX}")
 
 
-def read_layers(groups: list[h5py.Group], first: int, count: int, options: ReaderOptions) -> tuple[StockLayer, ...]:
+def read_layers(groups: list[Group], first: int, count: int, options: ReaderOptions) -> tuple[StockLayer, ...]:
     """Layers ``first`` to ``first + count`` of a file, as a chain. ``groups`` are all layers of the file."""
     shape = options.input_shape
     if shape is None and first and type_of(groups[first]) == "conv":
@@ -114,14 +114,14 @@ def read_layers(groups: list[h5py.Group], first: int, count: int, options: Reade
     return tuple(layers)
 
 
-def _input_shape(group: h5py.Group, number: int, asked: Shape | None) -> Shape | None:
+def _input_shape(group: Group, number: int, asked: Shape | None) -> Shape | None:
     shape = shape_of(group, number) if "shape" in group else asked
     if asked is not None and asked != shape:
         raise refusal(group, number, f"its shape is {shape}, not {asked}", "leave input_shape out")
     return shape
 
 
-def _read_input(group: h5py.Group, number: int, spike_exp: int) -> StockLayer:
+def _read_input(group: Group, number: int, spike_exp: int) -> StockLayer:
     """``Network.create_input``."""
     neuron = read_input_neuron(group, number, shape_of(group, number), spike_exp)
     weight, bias = (
@@ -132,12 +132,12 @@ def _read_input(group: h5py.Group, number: int, spike_exp: int) -> StockLayer:
 
 
 def _read_dense(
-    group: h5py.Group, number: int, arriving: Shape | None, options: ReaderOptions, graded: bool, flatten: bool
+    group: Group, number: int, arriving: Shape | None, options: ReaderOptions, graded: bool, flatten: bool
 ) -> StockLayer:
     """``Network.create_dense``. At the start of a chain it takes a row of spikes, whatever the input layer says."""
     kind = type_of(group)
     label, recurrent = f"layer {number} ({kind})", None
-    is_complex = isinstance(group.get("weight"), h5py.Group)
+    is_complex = isinstance(group.get("weight"), Group)
     synapse: Synapse
     if is_complex:
         for extra in ("delay", "weight_rec"):
@@ -173,7 +173,7 @@ def _dense_synapses(blocks: list[IntArray], label: str) -> list[DenseSynapse]:
     return [DenseSynapse(mantissa, shift) for mantissa in mantissas]
 
 
-def _read_delays(group: h5py.Group, number: int, shape: tuple[int, ...]) -> IntArray:
+def _read_delays(group: Group, number: int, shape: tuple[int, ...]) -> IntArray:
     """One delay, one for each neuron (first choice where the matrix is square), for each input, or for each synapse."""
     delays = numbers_of(group, number, "delay", cast=True)
     if delays.size and delays.min() < 0:
@@ -192,7 +192,7 @@ def _read_delays(group: h5py.Group, number: int, shape: tuple[int, ...]) -> IntA
 
 
 def _read_conv(
-    group: h5py.Group, number: int, arriving: Shape | None, options: ReaderOptions, graded: bool, flatten: bool
+    group: Group, number: int, arriving: Shape | None, options: ReaderOptions, graded: bool, flatten: bool
 ) -> StockLayer:
     """``Network.create_conv``: kernel (out, in, y, x) and pairs (y, x) in the file, all reversed."""
     if arriving is None or len(arriving) != 3:
@@ -239,7 +239,7 @@ def _read_conv(
     return StockLayer(number, "conv", synapse, read_neuron(group, number, shape, options.spike_exp), graded)
 
 
-def _check_connection(group: h5py.Group, number: int, before: Shape, expected: Shape, flatten: bool) -> None:
+def _check_connection(group: Group, number: int, before: Shape, expected: Shape, flatten: bool) -> None:
     """Shapes fit, and a file that names its sources (as this project's do) means the chain the stock loader runs."""
     if "layers" in group and (sources := numbers_of(group, number, "layers").reshape(-1).tolist()) != [number - 1]:
         raise refusal(

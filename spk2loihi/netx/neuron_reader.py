@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.hdf5 import Dataset, Group
 from spk2loihi.netx.arrays import INT32_MAX, Array
-from spk2loihi.netx.hdf5_access import Shape, number_of, numbers_of, refusal, type_of
+from spk2loihi.netx.hdf5_access import Shape, number_of, numbers_of, refusal, text_of, type_of
 from spk2loihi.netx.lif import HardResetLif
 from spk2loihi.netx.neuron_model import Neuron
 from spk2loihi.netx.resonator import Resonator, lava_decays
@@ -20,7 +20,7 @@ _DEFAULT_CURRENT_DECAY, _DEFAULT_VOLTAGE_DECAY, _DEFAULT_THRESHOLD = 0, 4096, 1 
 _SDNN_STATE_BITS = 6  # state_exp: SDNN thresholds and biases are shifted by it and by spike_exp, in 32 bits
 
 
-def read_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: int, complex_drive: bool = False) -> Neuron:
+def read_neuron(group: Group, number: int, shape: Shape, spike_exp: int, complex_drive: bool = False) -> Neuron:
     """The neurons of a dense, dense_rec or conv layer.
 
     Raises:
@@ -46,12 +46,12 @@ def read_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: int, co
         return _read_resonator(group, number, shape)
     if kind == "SDNN":
         return _read_sigma_delta(group, number, shape, spike_exp)
-    return _read_lif(group["neuron"], number, shape, _lif_bias(group, number, shape))
+    return _read_lif(_neuron(group, number), number, shape, _lif_bias(group, number, shape))
 
 
-def read_input_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
+def read_input_neuron(group: Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
     """The neurons of an input layer."""
-    kind, neuron = _kind(group, number), group["neuron"]
+    kind, neuron = _kind(group, number), _neuron(group, number)
     if kind == "SDNN":
         return Delta(shape, _sdnn_number(neuron, number, number_of(neuron, number, "vThMant"), spike_exp), spike_exp)
     if kind not in ("CUBA", "LOIHI"):
@@ -60,27 +60,33 @@ def read_input_neuron(group: h5py.Group, number: int, shape: Shape, spike_exp: i
     return HardResetLif(shape, lif.current_decay, lif.voltage_decay, lif.threshold, lif.bias, bias_driven=True)
 
 
-def _kind(group: h5py.Group, number: int) -> str:
-    neuron = group["neuron"]
+def _neuron(group: Group, number: int) -> Group:
+    neuron = group.get("neuron")
+    if not isinstance(neuron, Group):
+        raise refusal(group, number, "its neuron is no group", "export it again")
+    return neuron
+
+
+def _kind(group: Group, number: int) -> str:
+    neuron = _neuron(group, number)
     kind = type_of(neuron)
     if kind not in ("CUBA", "LOIHI", "SDNN") and "RF" not in kind:
         raise refusal(group, number, f"neurons of type {kind} are unknown to stock netx", "use CUBA, LOIHI, SDNN or RF")
     if "messageBits" in neuron:
         raise refusal(group, number, "its neurons have messageBits, which stock netx cannot run", "leave them out")
-    graded = neuron.get("gradedSpike")
-    if kind != "SDNN" and isinstance(graded, h5py.Dataset) and np.any(graded[()]):
+    if kind != "SDNN" and "gradedSpike" in neuron and np.any(_flag(neuron, number, "gradedSpike")):
         raise refusal(
             group, number, f"stock netx takes graded spikes of {kind} for spikes of 1", "set gradedSpike to 0"
         )
     return kind
 
 
-def _read_lif(neuron: h5py.Group, number: int, shape: Shape, bias: NDArray[np.int16]) -> HardResetLif:
+def _read_lif(neuron: Group, number: int, shape: Shape, bias: NDArray[np.int16]) -> HardResetLif:
     i_decay, v_decay, threshold = (_each(neuron, number, name, shape) for name in ("iDecay", "vDecay", "vThMant"))
     return HardResetLif(shape, i_decay, v_decay, threshold, bias)
 
 
-def _each(neuron: h5py.Group, number: int, name: str, shape: Shape) -> Array:
+def _each(neuron: Group, number: int, name: str, shape: Shape) -> Array:
     """One integer for the layer, for each channel or for each neuron: Lava broadcasts what netx hands it."""
     values = numbers_of(neuron, number, name)
     if values.size != 1 and values.shape not in (shape[-1:], shape):
@@ -90,15 +96,16 @@ def _each(neuron: h5py.Group, number: int, name: str, shape: Shape) -> Array:
     return values.reshape(()) if values.size == 1 else values
 
 
-def _read_sigma_delta(group: h5py.Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
-    neuron = group["neuron"]
+def _read_sigma_delta(group: Group, number: int, shape: Shape, spike_exp: int) -> Neuron:
+    neuron = _neuron(group, number)
     if "sigma_output" in neuron:
-        if not np.any(neuron["sigma_output"][()]):
+        if not np.any(_flag(neuron, number, "sigma_output")):
             raise refusal(group, number, "stock netx takes sigma_output 0 for 1", "leave sigma_output out")
         if "bias" in group:
             raise refusal(group, number, "stock netx cannot load a bias with sigma_output", "leave the bias out")
         return Sigma(shape)
-    if "activation" in neuron and (name := _text(neuron["activation"])) != "relu":
+    activation = neuron.get("activation")
+    if activation is not None and (name := _text(activation)) != "relu":
         raise refusal(group, number, f"stock netx takes activation {name} for relu", "use relu")
     bias = read_bias(group, number, shape)
     _sdnn_number(neuron, number, int(np.abs(bias).max()), spike_exp, "bias")
@@ -106,27 +113,28 @@ def _read_sigma_delta(group: h5py.Group, number: int, shape: Shape, spike_exp: i
     return SigmaDelta(shape, threshold, bias, spike_exp)
 
 
-def _sdnn_number(neuron: h5py.Group, number: int, value: int, spike_exp: int, name: str = "vThMant") -> int:
+def _sdnn_number(neuron: Group, number: int, value: int, spike_exp: int, name: str = "vThMant") -> int:
     limit = INT32_MAX >> (spike_exp + _SDNN_STATE_BITS)
     if abs(value) > limit:
         raise refusal(neuron, number, f"{name} {value} passes 32 bits in Lava's units", f"stay within {limit}")
     return value
 
 
-def _read_resonator(group: h5py.Group, number: int, shape: Shape) -> Resonator:
-    neuron, kind = group["neuron"], type_of(group["neuron"])
+def _read_resonator(group: Group, number: int, shape: Shape) -> Resonator:
+    neuron = _neuron(group, number)
+    kind = type_of(neuron)
     if "bias" in group:
         raise refusal(group, number, "stock netx ignores the bias of complex layers", "leave the bias out")
     sine, cosine = lava_decays(*(_each(neuron, number, name, shape) for name in ("sinDecay", "cosDecay")))
     return Resonator(shape, sine, cosine, number_of(neuron, number, "vThMant"), izhikevich="PHASE" not in kind)
 
 
-def _lif_bias(group: h5py.Group, number: int, shape: Shape) -> NDArray[np.int16]:
+def _lif_bias(group: Group, number: int, shape: Shape) -> NDArray[np.int16]:
     """Lava keeps the low 16 bits of each bias."""
     return read_bias(group, number, shape).astype(np.int16)
 
 
-def read_bias(group: h5py.Group, number: int, shape: Shape) -> Array:
+def read_bias(group: Group, number: int, shape: Shape) -> Array:
     """One bias a layer (dense), a channel (conv) or a neuron."""
     if "bias" not in group:
         return np.zeros(shape, np.int64)
@@ -138,5 +146,12 @@ def read_bias(group: h5py.Group, number: int, shape: Shape) -> Array:
     return np.broadcast_to(bias, shape)
 
 
-def _text(dataset: h5py.Dataset) -> str:
-    return bytes(np.asarray(dataset[()]).reshape(-1)[0]).decode("ascii", "replace")
+def _flag(neuron: Group, number: int, name: str) -> Array:
+    dataset = neuron.get(name)
+    if not isinstance(dataset, Dataset) or dataset.kind not in "iufb":
+        raise refusal(neuron, number, f"{name} is no number", "set it to 0 or 1")
+    return dataset.value
+
+
+def _text(item: Dataset | Group) -> str:
+    return text_of(item) if isinstance(item, Dataset) and item.kind == "S" and item.value.size else "of another type"

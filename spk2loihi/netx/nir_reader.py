@@ -15,6 +15,7 @@ name. What is exact and what is not:
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import write_atomically
+from spk2loihi.hdf5 import Group, read_hdf5, write_tree
 from spk2loihi.limits import DELAY_MAX
 
 Values = NDArray[Any]
@@ -38,7 +40,7 @@ _SYNAPSES = (nir.Linear, nir.Affine, nir.Conv2d)
 _NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.Threshold)
 
 
-def nir_to_netx(nir_file: Path, netx_file: Path, dt: float = DEFAULT_DT) -> None:
+def nir_to_netx(nir_file: Path | Group, netx_file: Path, dt: float = DEFAULT_DT) -> None:
     """Write a NIR network as a netx file, which runs on every backend and in the stock loader.
 
     Shapes of NIR, (channel, y, x), are those of netx files; `StockNetwork` and Lava reverse them.
@@ -49,11 +51,12 @@ def nir_to_netx(nir_file: Path, netx_file: Path, dt: float = DEFAULT_DT) -> None
     Raises:
         UserError: the file cannot be read, a node has no exact integer meaning, or its parameters are not whole.
     """
+    tree = nir_file if isinstance(nir_file, Group) else read_hdf5(nir_file, "NIR file", "write it with nir.write")
     try:
-        graph = nir.read(str(nir_file))
+        graph = _graph(tree)
     except Exception as error:  # the reader raises whatever its data classes and h5py raise
         raise UserError(
-            f"{nir_file} cannot be read as a NIR graph ({first_line(error)}): write it with nir.write"
+            f"{tree.file} cannot be read as a NIR graph ({first_line(error)}): write it with nir.write"
         ) from None
     layers = _layers(_chain(graph), dt)
 
@@ -68,6 +71,14 @@ def nir_to_netx(nir_file: Path, netx_file: Path, dt: float = DEFAULT_DT) -> None
                         file[f"layer/{number}/{name}"] = value
 
     write_atomically(netx_file, write)
+
+
+def _graph(tree: Group) -> nir.NIRGraph:
+    """nir reads a copy in memory that holds nothing but the arrays of the file."""
+    with io.BytesIO() as memory:
+        with h5py.File(memory, "w") as copy:
+            write_tree(tree, copy)
+        return nir.read(memory)
 
 
 def _chain(graph: nir.NIRGraph) -> list[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """The dense and conv layers of a `model.net`, each as a file of its own that the stock netx loader takes.
 
 ``Network`` of lava/lib/dl/netx/hdf5.py is a chain and knows neither ``concat`` nor attention, so it cannot take a
-whole transformer. A segment file has an input layer of the right shape and a link to one original layer.
+whole transformer. A segment file has an input layer of the right shape and a copy of one original layer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
+from spk2loihi.hdf5 import Group, write_tree
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.hdf5_access import (
     Shape,
@@ -57,40 +58,37 @@ def segments(path: Path) -> list[Segment]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    with open_netx(path) as root:
-        return [_segment(group, i) for i, group in enumerate(layer_groups(root)) if type_of(group) in _KINDS]
+    groups = layer_groups(open_netx(path))
+    return [_segment(group, i) for i, group in enumerate(groups) if type_of(group) in _KINDS]
 
 
 def segment_file(path: Path, layer_number: int, out_path: Path) -> Segment:
-    """Write the netx file of one segment: ``layer/0`` an input of its shape, ``layer/1`` a link to the original.
-
-    The link is absolute: the file is of use as long as ``path`` stays where it is.
+    """Write the netx file of one segment: ``layer/0`` an input of its shape, ``layer/1`` the layer itself.
 
     Raises:
         UserError: the layer is not a dense or conv layer, or ``out_path`` cannot be written.
     """
-    with open_netx(path) as root:
-        groups = layer_groups(root)
-        if not 0 <= layer_number < len(groups) or type_of(groups[layer_number]) not in _KINDS:
-            raise UserError(f"layer {layer_number} of {path} is not dense or conv: choose one that segments() lists")
-        segment = _segment(groups[layer_number], layer_number)
+    groups = layer_groups(open_netx(path))
+    if not 0 <= layer_number < len(groups) or type_of(groups[layer_number]) not in _KINDS:
+        raise UserError(f"layer {layer_number} of {path} is not dense or conv: choose one that segments() lists")
+    segment = _segment(groups[layer_number], layer_number)
 
     def write(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
             file["layer/0/type"] = np.array([b"input"], dtype="S10")
             file["layer/0/shape"] = np.array(segment.input_shape[::-1])
-            file["layer/1"] = h5py.ExternalLink(str(path.resolve()), f"/layer/{layer_number}")
+            write_tree(groups[layer_number], file.create_group("layer/1"))
 
     write_atomically(out_path, write)
     return segment
 
 
-def _segment(group: h5py.Group, number: int) -> Segment:
+def _segment(group: Group, number: int) -> Segment:
     kind, shape = type_of(group), shape_of(group, number)
     name = ""
     if EXTENSION in group:
         try:
-            name = str(json.loads(group[EXTENSION]["meta"][()].tobytes())["name"])
+            name = str(json.loads(group.value(f"{EXTENSION}/meta").tobytes())["name"])
         except (AttributeError, KeyError, TypeError, ValueError):
             raise refusal(group, number, f"its {EXTENSION}/meta is damaged", "export it again") from None
     if kind == "dense":
@@ -99,7 +97,7 @@ def _segment(group: h5py.Group, number: int) -> Segment:
     return Segment(number, kind, name, _conv_input(group, number, shape), shape)
 
 
-def _conv_input(group: h5py.Group, number: int, shape: Shape) -> Shape:
+def _conv_input(group: Group, number: int, shape: Shape) -> Shape:
     """The smallest input a convolution makes its output from; for a 1x1 kernel, the width and height of its own."""
     taps = weight_of(group, number).shape[3:1:-1]
     stride, padding, dilation = (pair_of(group, number, name) for name in ("stride", "padding", "dilation"))

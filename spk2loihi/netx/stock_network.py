@@ -22,12 +22,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
+from spk2loihi.hdf5 import Group
 from spk2loihi.netx.arrays import INT32_MAX, Array, allocate, largest_magnitude
 from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
 from spk2loihi.netx.layer import StockLayer, run_layer
@@ -70,7 +70,7 @@ class StockNetwork:
     @classmethod
     def from_file(
         cls,
-        source: Path | str | h5py.Group,
+        source: Path | str | Group,
         first_layer: int = 0,
         num_layers: int | None = None,
         input_shape: Shape | None = None,
@@ -82,7 +82,7 @@ class StockNetwork:
         """Read a netx file, or some of its layers as if the file held no others.
 
         Args:
-            source: path, or the open file.
+            source: path, or a file that was read.
             first_layer: number of the first layer to take, as ``skip_layers`` of netx.
             num_layers: layers to take, input and flatten layers included; None takes all that follow. (netx counts
                 from the start of the file.)
@@ -98,15 +98,15 @@ class StockNetwork:
             UserError: the file cannot be read, or a layer is not emulated or not loadable by the stock loader.
         """
         options = ReaderOptions(input_shape, input_message_bits, reset_interval, spike_exp)
-        with open_netx(source) as root:
-            groups = layer_groups(root)
-            count = len(groups) - first_layer if num_layers is None else num_layers
-            if first_layer < 0 or count < 1 or first_layer + count > len(groups):
-                raise UserError(
-                    f"first_layer {first_layer} and num_layers {num_layers} are not within the {len(groups)} layers of "
-                    f"{root.file.filename}: choose layers from 0 to {len(groups) - 1}"
-                )
-            layers = read_layers(groups, first_layer, count, options)
+        root = open_netx(source)
+        groups = layer_groups(root)
+        count = len(groups) - first_layer if num_layers is None else num_layers
+        if first_layer < 0 or count < 1 or first_layer + count > len(groups):
+            raise UserError(
+                f"first_layer {first_layer} and num_layers {num_layers} are not within the {len(groups)} layers of "
+                f"{root.file}: choose layers from 0 to {len(groups) - 1}"
+            )
+        layers = read_layers(groups, first_layer, count, options)
         return cls(layers, input_message_bits, reset_interval, reset_offset)
 
     @classmethod

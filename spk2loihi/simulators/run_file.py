@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import write_atomically
+from spk2loihi.hdf5 import Group
 from spk2loihi.network.layout import EXTENSION
+from spk2loihi.netx.hdf5_access import open_netx
 
 if TYPE_CHECKING:
     from spk2loihi.netx import StockNetwork
@@ -119,8 +121,8 @@ def run_file(
         "reset_offset": reset_offset,
         "spike_exp": spike_exp,
     }
-    with _netx_file(path) as file:
-        network = StockNetwork.from_file(file, **options)
+    with _netx_file(path) as (file, tree):
+        network = StockNetwork.from_file(tree, **options)
         values, batched = _batch(_load(inputs) if isinstance(inputs, Path) else np.asarray(inputs), network.input_shape)
         if transform:
             values = network.encode(values)
@@ -146,25 +148,22 @@ def run_file(
 
 
 @contextlib.contextmanager
-def _netx_file(path: Path) -> Iterator[Path]:
-    """The netx file to run: the file itself, or what a NIR file becomes."""
-    kind = ""
-    if path.is_file() and h5py.is_hdf5(path):
-        with contextlib.suppress(OSError), h5py.File(path, "r") as file:
-            kind = "own" if EXTENSION in file else "nir" if "node" in file else ""
-    if kind == "own":
+def _netx_file(path: Path) -> Iterator[tuple[Path, Group]]:
+    """The netx file to run, and what is in it: the file itself, or what a NIR file becomes."""
+    tree = open_netx(path)
+    if EXTENSION in tree:
         raise UserError(
             f"{path} is a network of spk2loihi export, which reads sentences: use spk2loihi simulate {path}"
         )
-    if kind != "nir":
-        yield path
+    if "node" not in tree:
+        yield path, tree
         return
     from spk2loihi.netx.nir_reader import nir_to_netx
 
     with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
         netx = Path(folder) / "network.net"
-        nir_to_netx(path, netx)
-        yield netx
+        nir_to_netx(tree, netx)
+        yield netx, open_netx(netx)
 
 
 def _load(path: Path) -> NDArray[Any]:
