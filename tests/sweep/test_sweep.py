@@ -348,12 +348,12 @@ def test_teacher_is_fine_tuned_once_and_points_are_what_train_makes(
 def test_finished_points_are_neither_trained_nor_run_again(
     place: Path, tiny_task: TinyTask, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spk2loihi.sweep import measure
+    from spk2loihi.sweep import measure_network
 
     def simulate(*arguments: Any, **rest: Any) -> None:
         raise AssertionError("simulated again")
 
-    monkeypatch.setattr(measure, "simulate", simulate)
+    monkeypatch.setattr(measure_network, "simulate", simulate)
     before = points_of(place)
     (place / "sweep.json").unlink()
     assert sweep(tiny_task, place).code == 0
@@ -365,15 +365,15 @@ def test_settling_can_be_added_to_a_finished_sweep(
     place: Path, tiny_task: TinyTask, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is trained, and of a network nothing is run but what is new; its point is what `simulate` says."""
-    from spk2loihi.sweep import measure
+    from spk2loihi.sweep import measure_network
 
-    real, ran = measure.simulate, []
+    real, ran = measure_network.simulate, []
 
     def simulate(backend: Any, *arguments: Any, **rest: Any) -> Any:
         ran.append(backend.timeline.schedule)
         return real(backend, *arguments, **rest)
 
-    monkeypatch.setattr(measure, "simulate", simulate)
+    monkeypatch.setattr(measure_network, "simulate", simulate)
     outcome = sweep(tiny_task, place, "--schedule", "windowed,settling")
     assert outcome.code == 0, outcome.err
     assert (trained, ran) == ([], ["settling", "settling"])
