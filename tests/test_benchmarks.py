@@ -121,4 +121,4 @@ def test_a_script_starts_and_parses_its_arguments(script: Path) -> None:
         pytest.skip("lava-nc and lava-dl need Python 3.10")
     done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"usage: {script.name}")
+    assert f"usage: {script.name}" in done.stdout  # after what Lava prints
