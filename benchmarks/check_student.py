@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spk2loihi.data import TaskSpec, collate, load_held_out
 from spk2loihi.export.trace import integer_trace
@@ -86,7 +88,7 @@ def check_segments(network_file: Path) -> None:
     print(f"stock hdf5.Network: {len(found)} segments load and spike as emulated, {fired} of them did spike")
 
 
-def stock_lava(path: Path, train: np.ndarray) -> np.ndarray:
+def stock_lava(path: Path, train: NDArray[np.int64]) -> NDArray[Any]:
     """Spikes (x, y, channels, steps) of a one-layer netx file in stock Lava."""
     from lava.lib.dl.netx import hdf5
     from lava.magma.core.run_conditions import RunSteps

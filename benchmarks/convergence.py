@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -31,7 +32,7 @@ Errors = dict[str, list[float]]
 """Mean |rate - equilibrium| by stage, one value a length."""
 
 
-def student(**options: object) -> SpikingBertForSequenceClassification:
+def student(**options: Any) -> SpikingBertForSequenceClassification:
     """16 channels, 2 heads, random weights, calibrated thresholds; rates are not rounded at equilibrium."""
     torch.manual_seed(0)
     config = SpikingBertConfig(

@@ -15,17 +15,16 @@ are compared with the emulator's, step by step.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spk2loihi.cli.common import held_out
-from spk2loihi.data import Encoded, collate, length_sorted_batches
+from spk2loihi.data import Encoded, TaskSpec, collate, length_sorted_batches, load_held_out
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
 from spk2loihi.energy.estimate import network_energy, synops
-from spk2loihi.network import Network, read_network
-from spk2loihi.network.network import Encoding, Schedule
+from spk2loihi.network import Network, RunConfig, read_network
 from spk2loihi.simulators import create_backend, encode, verify
 from spk2loihi.simulators.backend import Backend, Run
 from spk2loihi.simulators.counters import StageOps, count_operations
@@ -43,14 +42,14 @@ class Row:
     """One way to run the network, and what it cost so far."""
 
     name: str
+    config: RunConfig
     backend: Backend
     ops: list[StageOps] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     mismatches: int = 0
 
-    def add(self, run: Run, reference: Run, lengths: np.ndarray) -> None:
-        network, schedule = self.backend.network, self.backend.timeline.schedule
-        ops = count_operations(network, run.events, lengths, schedule, run.steps, run.settled)
+    def add(self, run: Run, reference: Run, lengths: NDArray[np.int64]) -> None:
+        ops = count_operations(self.backend.timeline, run.events, lengths, run.settled)
         self.ops = [a + b for a, b in zip(self.ops, ops, strict=True)] if self.ops else ops
         self.steps += [run.latency_steps] * len(lengths) if run.settled is None else run.settled.steps.tolist()
         self.mismatches += int(np.count_nonzero(run.logits != reference.logits))
@@ -75,15 +74,12 @@ class Row:
 
 
 def compare(network: Network, encoded: list[Encoded], staggers: list[int], batch_size: int) -> list[Row]:
-    ways: list[tuple[str, Network, Schedule, Encoding]] = [
-        ("windowed, rate", network, "windowed", "rate"),
-        ("windowed, graded", network, "windowed", "graded"),
-        *(
-            (f"settling, stagger {stagger}", replace(network, stagger=stagger), "settling", "rate")
-            for stagger in staggers
-        ),
+    ways = [
+        ("windowed, rate", RunConfig("windowed", "rate")),
+        ("windowed, graded", RunConfig("windowed", "graded")),
+        *((f"settling, stagger {stagger}", RunConfig("settling", stagger=stagger)) for stagger in staggers),
     ]
-    rows = [Row(name, create_backend("emulator", *way)) for name, *way in ways]
+    rows = [Row(name, config, create_backend("emulator", network, config)) for name, config in ways]
     for index in length_sorted_batches(np.array([len(e) for e in encoded]), batch_size):
         batch = collate([encoded[i] for i in index], pad_id(network))
         reference = rows[0].backend.run(batch)
@@ -103,9 +99,9 @@ def main() -> None:
     parser.add_argument("--backend", choices=["emulator", "cpu"], default="emulator")
     arguments = parser.parse_args()
     network = read_network(arguments.network)
-    _, examples = held_out(network, {}, arguments.samples)
+    examples = load_held_out(TaskSpec.from_dict(network.task)).take(arguments.samples)
     encoded, _ = encode(network, examples)
-    rows = compare(network, encoded, arguments.stagger or [network.stagger], arguments.batch)
+    rows = compare(network, encoded, arguments.stagger or [network.defaults.stagger], arguments.batch)
     print(f"{arguments.network.name}: T = {network.timesteps}, {len(encoded)} sentences of {network.task['name']}\n")
     print("| " + " | ".join(_HEADINGS) + " |")
     print("|---" * len(_HEADINGS) + "|")
@@ -119,13 +115,12 @@ def main() -> None:
             print(f"  {row.name:<24} {slowest / 1e3:.3f} ms at most, {1e6 / mean:,.0f} sentences a second")
     if arguments.backend == "cpu":
         for row in rows:
-            backend = row.backend
-            lava = create_backend("cpu", backend.network, backend.timeline.schedule, backend.timeline.encoding)
+            lava = create_backend("cpu", network, row.config)
             try:
-                numbers = verify(backend, lava, encoded)
+                result = verify(row.backend, lava, encoded)
             finally:
                 lava.close()
-            print(f"{row.name}, emulator and cpu: {numbers['mismatches']} mismatches in {numbers['spikes_compared']:,}")
+            print(f"{row.name}, emulator and cpu: {result.mismatches} mismatches in {result.spikes_compared:,}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from spk2loihi.netx import LayerRecord, StockNetwork
 from spk2loihi.simulators.lava.stock_lava import run_in_lava
 
 IntArray = NDArray[Any]
+STEPS = 12  # of a short run
 
 
 def neuron(i_decay: int = 4096, v_decay: int = 0, threshold: int = 20, kind: bytes = b"CUBA") -> dict[str, Any]:

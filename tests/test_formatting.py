@@ -1,0 +1,15 @@
+"""Numbers as text."""
+
+from __future__ import annotations
+
+from spk2loihi import formatting as fmt
+
+
+def test_numbers_read_well() -> None:
+    assert [fmt.significant(v) for v in (3.28, 336.6, 0.009746, 41_234, 0, 0.9999, 1e-6)] == [
+        "3.28", "337", "0.00975", "41,200", "0", "1.00", "1.00e-06",
+    ]  # fmt: skip
+    assert [fmt.energy(v) for v in (78_300, 0.00123, 999.96, 0)] == ["78.3 µJ", "1.23 pJ", "1.00 µJ", "0 J"]
+    assert [fmt.count(v) for v in (12, 9999, 842_000_000, 999_960)] == ["12", "9,999", "842 M", "1.00 M"]
+    assert [fmt.share(v) for v in (0.4567, 0.001, 0.999, 1.0)] == ["46 %", "under 1 %", "over 99 %", "100 %"]
+    assert (fmt.precision("fp32"), fmt.precision("int8")) == ("FP32", "int8")
