@@ -73,7 +73,7 @@ EDITS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "a short bias": (replaced("layer/1/bias", lambda a: a[:-1]), "bias .15,. for 16 channels"),
     "short exponents": (
-        edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0]["exponent"].pop()), "exponents .* not 16"
+        edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0]["exponent"].pop()), "exponents for 16 inputs"
     ),
     "a big exponent": (
         edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0].update(exponent=[9] * 16)),
