@@ -33,7 +33,8 @@ from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, check_outputs, console, 
 def command(network_file: Path | None, board: str, strict: bool, json_file: Path | None, **shape: Any) -> None:
     """Check whether NETWORK_FILE [default: model.net] fits a Loihi 2 board, and what would make it fit.
 
-    With any of the options "Before training", no file is read: the command sizes a student of that shape instead.
+    With any of the options "Before training", the command sizes a student of that shape instead; give no NETWORK_FILE
+    then.
     """
     sizes = {key: value for key, value in shape.items() if value is not None}
     path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)

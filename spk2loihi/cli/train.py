@@ -124,7 +124,7 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
     "--checkpoint-every",
     default="10m",
     show_default=True,
-    help="Time between checkpoints for --resume: steps (500), seconds (90s) or minutes (10m).",
+    help="Interval between checkpoints for --resume: steps (500), seconds (90s) or minutes (10m).",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last checkpoint.")
 @click.option("-o", "--out", type=PATH, default=DEFAULT_MODEL, show_default=True, help="Model to write.")
