@@ -17,8 +17,12 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 @click.option(
     "--teacher", help="Directory or id of a Hugging Face BERT. [default: the packaged MiniLM, fine-tuned first]"
 )
-@click.option("--student", type=PATH, help="A model.pt to start from. [default: the teacher's layers]")
-@click.option("--preset", help="Architecture of the student. [default: spikingbert, or --student's]")
+@click.option(
+    "--student",
+    type=PATH,
+    help="A model.pt to start from; what it was made with (preset, T, bits, ...) stays unless given. [default: none]",
+)
+@click.option("--preset", help="Architecture of the student. [default: spikingbert]")
 @click.option(
     "--layers",
     help="Teacher layers to start and learn from: 3 (the first three), 0,2,5, uniform:3 or last:3. [default: all]",
@@ -28,24 +32,20 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
     type=int,
     help="Width; must be the teacher's, because the student starts from its layers. [default: the teacher's]",
 )
-@click.option("--timesteps", type=int, help="T, steps of a window. [default: 16, or --student's]")
-@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8, or --student's]")
-@click.option(
-    "--max-tokens", type=int, help="Longest sentence in tokens; longer ones are cut. [default: 64, or --student's]"
-)
+@click.option("--timesteps", type=int, help="T, steps of a window. [default: 16]")
+@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
+@click.option("--max-tokens", type=int, help="Longest sentence in tokens; longer ones are cut. [default: 64]")
 @click.option(
     "--leak",
     type=float,
-    help="Share of the membrane lost each step, below 1; not exportable. [default: 0, or --student's]",
+    help="Share of the membrane lost each step, below 1; not exportable. [default: 0]",
 )
 @click.option(
     "--feedback",
     type=float,
-    help="Bound on the norm of the value neurons' feedback, below 1; not exportable. [default: 0, or --student's]",
+    help="Bound on the norm of the value neurons' feedback, below 1; not exportable. [default: 0]",
 )
-@click.option(
-    "--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson, or --student's]"
-)
+@click.option("--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson]")
 @click.option(
     "--stage",
     "--stages",
