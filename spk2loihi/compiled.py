@@ -16,7 +16,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-#: Files of compiled loops, and all they import from this package (tests/test_compiled.py).
+#: Files of compiled loops, and all they import from this package (a test in tests/ checks this).
 SOURCES = ("compiled.py", "limits.py", "network/*.py", "netx/*.py", "simulators/emulator/*.py")
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,4 +1,4 @@
-"""Options and output shared by the commands. Nothing here imports more than click: help is instant."""
+"""Options and output shared by the commands. Only click is imported here, so that help is instant."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
-TABLE_WIDTH = 180  # of tables where standard output is no terminal
+TABLE_WIDTH = 180  # of tables when standard output is not a terminal
 
 PATH = click.Path(path_type=Path)
 
 json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
 samples_option = click.option(
-    "--samples", type=click.IntRange(min=1), help="Number of held-out sentences. [default: all; 8 where Lava runs]"
+    "--samples",
+    type=click.IntRange(min=1),
+    help="Number of held-out sentences, from the first. [default: all; 8 in Lava]",
 )
 network_argument = click.argument("network_file", type=PATH, default=DEFAULT_NETWORK)
 schedule_option = click.option(
-    "--schedule", type=click.Choice(SCHEDULES), help="When stages may fire. [default: the file's]"
+    "--schedule", type=click.Choice(SCHEDULES), help="When populations fire. [default: the file's]"
 )
 stagger_option = click.option(
     "--stagger",
     type=int,
-    help="Settling schedule: steps between the starts of successive stages, 0 to T. [default: the file's]",
+    help="Settling schedule: steps between the starts of successive depths, 0 to T. [default: the file's]",
 )
 encoding_option = click.option(
-    "--encoding", type=click.Choice(ENCODINGS), help="n spikes, or one message with payload n. [default: the file's]"
+    "--encoding",
+    type=click.Choice(ENCODINGS),
+    help="How a count n travels: n spikes, or one message with payload n. [default: the file's]",
 )
 timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
@@ -42,20 +46,20 @@ backend_choice = click.Choice(BACKENDS)
 
 
 def run_options(command: F) -> F:
-    """How a network runs; none given: as its file says."""
+    """How a network runs. Without these options it runs as its file says."""
     for option in (stagger_option, timesteps_option, encoding_option, schedule_option):
         command = option(command)
     return command
 
 
 def data_options(command: F) -> F:
-    """Where sentences come from; none given: the embedded reviews, or the task that a network file remembers."""
+    """Where sentences come from. Without these: the embedded reviews, or the task that the network file remembers."""
     for option in reversed(
         (
             click.option("--task", help="GLUE task, for example SST-2; needs --data-dir."),
             click.option("--data-dir", type=PATH, help="Folder with the task's files in GLUE's layout."),
-            click.option("--train-file", type=PATH, help="Training data: CSV, TSV or JSONL."),
-            click.option("--dev-file", type=PATH, help="Held-out data: CSV, TSV or JSONL."),
+            click.option("--train-file", type=PATH, help="Training data: a CSV, TSV or JSONL file."),
+            click.option("--dev-file", type=PATH, help="Held-out data: a CSV, TSV or JSONL file."),
             click.option("--dataset", help="Hugging Face dataset, ID or ID:CONFIGURATION."),
             click.option("--text-column", help="Column with the text. [default: text]"),
             click.option("--text-pair-column", help="Column with the second text of a pair."),
@@ -67,7 +71,7 @@ def data_options(command: F) -> F:
 
 
 def check_outputs(*paths: Path | None, inputs: tuple[Path, ...] = ()) -> None:
-    """Refuse an output place before the work, not after it."""
+    """Refuse an unusable output path before the work starts."""
     from spk2loihi.files import check_writable
 
     check_writable(*paths, inputs=inputs)
@@ -88,7 +92,7 @@ def command_line() -> str:
 
 
 def console() -> Any:
-    """A rich console, wide enough for tables where output goes to a file."""
+    """A rich console that is wide enough for tables when output goes to a file."""
     from rich.console import Console
 
     return Console(width=None if Console().is_terminal else TABLE_WIDTH)

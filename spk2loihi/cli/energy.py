@@ -25,16 +25,23 @@ from spk2loihi.errors import UserError
 
 @click.command("energy")
 @network_argument
-@click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="A price table of your own; repeatable.")
-@click.option("-o", "--out", type=PATH, default="energy.html", show_default=True, help="Page to write.")
-@click.option("--text", help="The sentence to show spike by spike. [default: a held-out one]")
+@click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="Your own price table; repeatable.")
+@click.option(
+    "-o",
+    "--out",
+    type=PATH,
+    default="energy.html",
+    show_default=True,
+    help="Page to write; the numbers go beside it as .json.",
+)
+@click.option("--text", help="Sentence to show spike by spike. [default: a held-out sentence]")
 @samples_option
 @click.option(
     "--schedule",
     type=click.Choice(["windowed", "settling"]),
     default="windowed",
     show_default=True,
-    help="When stages may fire.",
+    help="When populations fire.",
 )
 @encoding_option
 @stagger_option
@@ -43,7 +50,7 @@ from spk2loihi.errors import UserError
 def command(network_file: Path, out: Path, json_file: Path | None, **options: Any) -> None:
     """Count the operations of held-out sentences, estimate their energy, and compare it with ANNs.
 
-    Writes energy.html, and energy.json beside it.
+    Writes energy.html and energy.json.
     """
     if out.suffix == ".json":
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file as `out`")

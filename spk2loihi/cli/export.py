@@ -15,17 +15,29 @@ from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, check_out
 @click.command("export")
 @click.argument("model_file", type=PATH, default=DEFAULT_MODEL)
 @click.option("-o", "--out", type=PATH, default=DEFAULT_NETWORK, show_default=True, help="Network file to write.")
-@click.option("--schedule", type=click.Choice(SCHEDULES), default="windowed", show_default=True)
-@click.option("--encoding", type=click.Choice(ENCODINGS), default="rate", show_default=True)
-@click.option("--stagger", type=int, help="Settling schedule: steps between the starts of stages. [default: T // 4]")
+@click.option(
+    "--schedule", type=click.Choice(SCHEDULES), default="windowed", show_default=True, help="When populations fire."
+)
+@click.option(
+    "--encoding",
+    type=click.Choice(ENCODINGS),
+    default="rate",
+    show_default=True,
+    help="How a count n travels: n spikes, or one message with payload n.",
+)
+@click.option(
+    "--stagger",
+    type=int,
+    help="Settling schedule: steps between the starts of successive depths, 0 to T. [default: T // 4]",
+)
 @json_option
 def command(
     model_file: Path, out: Path, schedule: Any, encoding: Any, stagger: int | None, json_file: Path | None
 ) -> None:
     """Fold MODEL_FILE into an integer network and write it as netx HDF5.
 
-    MODEL_FILE is a model.pt or a folder that save_pretrained wrote. The schedule and encoding given here are the
-    network's defaults; every later command can override them.
+    MODEL_FILE is a model.pt, or a folder written by save_pretrained. The schedule, encoding and stagger given here
+    become the network's defaults. Later commands can override them.
     """
     check_outputs(out, json_file, inputs=(model_file,))
     from spk2loihi.versions import versions
@@ -45,7 +57,7 @@ def command(
         "versions": versions(),
     }
     click.echo(
-        f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses a token, T = {network.timesteps}, "
+        f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
         f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
     )
     save_numbers(json_file, numbers)

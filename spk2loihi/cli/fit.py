@@ -20,18 +20,22 @@ from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, check_outputs, console, 
     show_default=True,
     help="oheo-gulch, kapoho-point, hala-point, or a JSON file.",
 )
-@click.option("--preset", help="Size a student before training: its preset (no NETWORK_FILE then).")
-@click.option("--layers", type=int, help="Before training: encoder layers. [default: 6]")
+@click.option("--preset", help="Before training: preset of the student. [default: spikingbert]")
+@click.option("--layers", type=int, help="Before training: number of encoder layers. [default: 6]")
 @click.option("--hidden", type=int, help="Before training: width. [default: 384]")
 @click.option("--intermediate", type=int, help="Before training: feed-forward width. [default: 4 x hidden]")
-@click.option("--heads", type=int, help="Before training: attention heads. [default: 12]")
-@click.option("--seq-len", "tokens", type=int, help="Before training: tokens. [default: 64]")
+@click.option("--heads", type=int, help="Before training: number of attention heads. [default: 12]")
+@click.option("--seq-len", "tokens", type=int, help="Before training: longest sentence, in tokens. [default: 64]")
 @click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
 @click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
 @click.option("--strict", is_flag=True, help="Exit with code 1 if the network does not fit.")
 @json_option
 def command(network_file: Path | None, board: str, strict: bool, json_file: Path | None, **shape: Any) -> None:
-    """Partition NETWORK_FILE [default: model.net], or a student of given sizes, over the neurocores of a board."""
+    """Check whether NETWORK_FILE [default: model.net] fits a Loihi 2 board, and what would make it fit.
+
+    With any of the options "Before training", the command sizes a student of that shape instead; give no NETWORK_FILE
+    then.
+    """
     sizes = {key: value for key, value in shape.items() if value is not None}
     path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)
     check_outputs(json_file, inputs=() if path is None else (path,))
@@ -60,7 +64,7 @@ def _print(n: dict[str, Any]) -> None:
     click.echo(
         f"{n['network'] or 'this student'} {verdict} on {n['board']}: "
         f"{n['cores']:,} of {n['cores_available']:,} cores, {n['chips']:,} of {n['chips_available']:,} chips; "
-        f"without sharing weights over tokens {_count(n['cores_unrolled'])} cores"
+        f"without weight sharing over tokens: {_count(n['cores_unrolled'])} cores"
     )
     for r in n["refused"]:
         click.echo(f"{r['layer']}: one neuron exceeds {r['limit']}: {r['value']:,}, limit {r['allowed']:,}")
@@ -72,7 +76,7 @@ def _print(n: dict[str, Any]) -> None:
     kinds = [limit["certainty"] for limit in n["limits"]]
     click.echo(
         f"limits: {kinds.count('documented')} documented, {kinds.count('inferred')} inferred from published compiler "
-        f"output, {kinds.count('assumed')} assumed; values and sources in --json and docs/guide/fit.md"
+        f"output, {kinds.count('assumed')} assumed; see --json and docs/guide/fit.md for values and sources"
     )
 
 

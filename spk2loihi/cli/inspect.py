@@ -16,7 +16,7 @@ _HEADINGS = ("stage", "window", "neurons", "synapses", "weights", "soma", "thres
 @network_argument
 @json_option
 def command(network_file: Path, json_file: Path | None) -> None:
-    """Show the stages of NETWORK_FILE: shapes, bits, thresholds, soma functions, and the scale of their integers."""
+    """Show the stages of NETWORK_FILE: shapes, bits, thresholds, soma functions and the scale of their integers."""
     check_outputs(json_file, inputs=(network_file,))
     from rich.markup import escape
     from rich.table import Table
@@ -40,7 +40,7 @@ def command(network_file: Path, json_file: Path | None) -> None:
         )  # fmt: skip
     screen.print(table)
     screen.print(
-        "neurons: of one token (L tokens); synapses: non-zero weights of one token, shared by all tokens; "
-        "one spike is: the float value of one spike (of one membrane unit for a readout)"
+        "neurons: for one token (L tokens); synapses: weights other than 0 for one token, shared by all tokens; "
+        "one spike is: float value of one spike (for a readout, of one membrane unit)"
     )
     save_numbers(json_file, n)

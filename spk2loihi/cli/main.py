@@ -1,4 +1,4 @@
-"""`spk2loihi`: the command group and how errors reach a user."""
+"""`spk2loihi`: the command group, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _HELP = {
     "train": "Train a spiking student from a BERT teacher.",
     "export": "Fold a trained student into an integer network file.",
     "simulate": "Run a network over held-out sentences, or over --text.",
-    "run": "Run arrays through any netx or NIR network.",
-    "verify": "Compare two backends spike for spike.",
-    "energy": "Count operations and estimate energy, honestly.",
-    "inspect": "Show a network's layers and scales.",
-    "fit": "Say whether a network fits on a Loihi 2 board, and what would make it fit.",
-    "sweep": "Train or take many networks, and find the Pareto front of score and cost.",
-    "doctor": "Show what is installed and what is missing.",
-    "demo": "Do all of it, into ./spk2loihi-demo.",
+    "run": "Run arrays through any netx or NIR network, as stock Lava computes it.",
+    "verify": "Compare two backends, spike for spike.",
+    "energy": "Count operations, estimate energy and compare it with ANNs.",
+    "inspect": "Show the stages of a network and the scale of their integers.",
+    "fit": "Check whether a network fits a Loihi 2 board, and what would make it fit.",
+    "sweep": "Train many networks, or take existing ones, and find the Pareto front of score and cost.",
+    "doctor": "Show what is installed and which backends work.",
+    "demo": "Run the whole chain and write into ./spk2loihi-demo.",
 }
 
 
@@ -58,11 +58,11 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup)
 @click.version_option(package_name="spk2loihi")
 def cli() -> None:
-    """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and see what it would cost."""
+    """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and estimate what it would cost."""
 
 
 def with_options(sentence: str) -> str:
-    """An error of the library in the words of the command line: `max_tokens` becomes --max-tokens."""
+    """An error of the library with option names in place of parameter names: `max_tokens` becomes --max-tokens."""
     options: dict[str, str] = {}
     for name in _COMMANDS:
         command: click.Command = importlib.import_module(f"spk2loihi.cli.{_COMMANDS[name]}").command

@@ -13,21 +13,27 @@ from spk2loihi.cli.common import PATH, check_outputs, json_option, save_numbers
 
 @click.command("run")
 @click.argument("network_file", type=PATH)
-@click.option("--input", "inputs", type=PATH, required=True, help="Input array, .npy; the last axis is time.")
+@click.option("--input", "inputs", type=PATH, required=True, help="Input array (.npy); the last axis is time.")
 @click.option("--steps", type=click.IntRange(min=1), help="Time steps. [default: the input's]")
-@click.option("--out", "-o", type=PATH, required=True, help="Write the arrays here: .npz or .h5.")
-@click.option("--backend", type=click.Choice(["emulator", "cpu"]), default="emulator", show_default=True)
+@click.option("--out", "-o", type=PATH, required=True, help="File to write the arrays to: .npz or .h5.")
+@click.option(
+    "--backend",
+    type=click.Choice(["emulator", "cpu"]),
+    default="emulator",
+    show_default=True,
+    help="What runs the network: the emulator, or stock Lava (cpu).",
+)
 @click.option("--record", multiple=True, help="Layers to record: numbers separated by commas, or all; repeatable.")
 @click.option("--record-steps", help="Steps to record, START:STOP or START:STOP:STEP. [default: all]")
 @click.option("--num-layers", type=click.IntRange(min=1), help="Run only the first layers of the file.")
-@click.option("--message-bits", type=int, default=0, help="Bits of the input's payloads; 0: spikes. [default: 0]")
-@click.option("--reset-interval", type=int, help="Steps between resets. [default: never]")
+@click.option("--message-bits", type=int, default=0, help="Bits of the input's payloads; 0 for spikes. [default: 0]")
+@click.option("--reset-interval", type=int, help="Steps between resets of CUBA and LOIHI neurons. [default: never]")
 @click.option("--reset-offset", type=int, default=0, help="Phase of the resets. [default: 0]")
 @click.option("--spike-exp", type=int, default=6, help="Fraction bits of SDNN messages. [default: 6]")
-@click.option("--transform", is_flag=True, help="Apply the input layer's weight and bias to real values.")
+@click.option("--transform", is_flag=True, help="Input holds real values: apply the input layer's weight and bias.")
 @json_option
 def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None, **options: Any) -> None:
-    """Run arrays through any netx or NIR network: raw spikes in, raw spikes out, as stock Lava computes them.
+    """Run arrays through any netx or NIR network: spikes in, spikes out, bit for bit as stock Lava computes them.
 
     The input has the shape (*shape, steps), or (samples, *shape, steps) for a batch.
     """

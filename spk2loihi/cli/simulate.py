@@ -67,7 +67,7 @@ def _print(network: Any, n: dict[str, Any]) -> None:
     total = max(1, synops["total"])  # a silent network has none
     click.echo(
         f"{n['schedule']}, {n['encoding']}, T = {n['timesteps']}, {n['latency_steps']} steps; "
-        f"{synops['per_sample']:,.0f} SynOps a sentence ({synops['linear'] / total:.1%} linear, "
-        f"{synops['attention'] / total:.1%} attention), {synops['total'] / synops['dense_equivalent']:.2f} "
-        f"a synapse; mean rate {n['mean_rate']:.3f}; {n['wall_s']:.1f} s"
+        f"{synops['per_sample']:,.0f} SynOps per sentence ({synops['linear'] / total:.1%} linear, "
+        f"{synops['attention'] / total:.1%} attention), T x density "
+        f"{synops['total'] / synops['dense_equivalent']:.2f}; mean rate {n['mean_rate']:.3f}; {n['wall_s']:.1f} s"
     )

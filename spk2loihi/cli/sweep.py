@@ -16,7 +16,7 @@ from spk2loihi.cli import train
 from spk2loihi.cli.common import PATH, check_outputs, command_line, console, data_options, json_option, save_numbers
 from spk2loihi.errors import UserError
 
-#: Options of `train` that a sweep hands on; T, bits and rate penalty are its own.
+#: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
 TRAINING_OPTIONS = (
     "teacher", "preset", "layers", "max_tokens", "temperature", "metric", "epochs", "steps", "teacher_epochs",
     "teacher_learning_rate", "batch_size", "learning_rate", "seed", "precision", "evaluate_every", "early_stop",
@@ -29,9 +29,11 @@ N = TypeVar("N", int, float)
 
 @click.command("sweep")
 @click.argument("networks", nargs=-1, type=PATH)
-@click.option("--from-networks", is_flag=True, help="Train nothing and run the NETWORKS; implied where some are named.")
+@click.option("--from-networks", is_flag=True, help="Train nothing and run NETWORKS; implied if any are named.")
 @click.option("--timesteps", default="4,8,16", show_default=True, help="Values of T, separated by commas.")
-@click.option("--bits", default="8,4", show_default=True, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8.")
+@click.option(
+    "--bits", default="8,4", show_default=True, help="Bits of a weight, separated by commas: 1, 1.58 (ternary), 2 to 8."
+)
 @click.option(
     "--encoding", default="rate,graded", show_default=True, help="rate, graded or both, separated by a comma."
 )
@@ -42,9 +44,17 @@ N = TypeVar("N", int, float)
     "--rate-penalty", default="0", show_default=True, help="Weights of T x density in the loss, separated by commas."
 )
 @data_options
-@click.option("--samples", type=click.IntRange(min=1), help="Number of held-out sentences to run. [default: all]")
-@click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="A price table of your own; repeatable.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Number of networks at a time.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), help="Number of held-out sentences to run, from the first. [default: all]"
+)
+@click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="Your own price table; repeatable.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of networks at a time, each in its own process.",
+)
 @click.option("-o", "--out", type=PATH, default="sweep", show_default=True, help="Folder to write into.")
 @json_option
 @click.pass_context
@@ -66,9 +76,9 @@ def command(
 ) -> None:
     """Measure score and cost over T, bits, encoding, schedule and rate penalty, and find the Pareto front.
 
-    Trains and exports a network for every T, number of bits and rate penalty, or takes the NETWORKS you name, and runs
-    each in every encoding and schedule. Writes sweep.json and sweep.html into the folder. Run again, it continues where
-    it was interrupted.
+    Trains and exports a network for every T, number of bits and rate penalty, or takes the NETWORKS you name. Runs each
+    network in every encoding and schedule. Writes sweep.json and sweep.html into the folder. The same command continues
+    an interrupted sweep.
     """
     if networks or from_networks:
         _check_nothing_to_train(context, networks)
@@ -141,7 +151,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _steps(point: dict[str, Any]) -> str:
-    """Those of the slowest sentence, and the mean where they vary."""
+    """Steps of the slowest sentence, and the mean if they vary."""
     mean = f", mean {point['mean_latency_steps']:,.0f}" if point["schedule"] == "settling" else ""
     return f"{point['latency_steps']:,}{mean}"
 

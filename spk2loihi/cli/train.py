@@ -14,41 +14,51 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 
 @click.command("train")
 @data_options
-@click.option("--teacher", help="BERT directory or id. [default: the packaged MiniLM, fine-tuned first]")
-@click.option("--student", type=PATH, help="A model.pt to start from. [default: the teacher]")
-@click.option("--preset", help="Architecture of the student. [default: spikingbert, or --student's]")
+@click.option(
+    "--teacher", help="Directory or id of a Hugging Face BERT. [default: the packaged MiniLM, fine-tuned first]"
+)
+@click.option(
+    "--student",
+    type=PATH,
+    help="A model.pt to start from; what it was made with (preset, T, bits, ...) stays unless given. [default: none]",
+)
+@click.option("--preset", help="Architecture of the student. [default: spikingbert]")
 @click.option(
     "--layers",
     help="Teacher layers to start and learn from: 3 (the first three), 0,2,5, uniform:3 or last:3. [default: all]",
 )
 @click.option(
-    "--hidden", type=int, help="Width. The student starts from the teacher's layers, so only the teacher's width works."
+    "--hidden",
+    type=int,
+    help="Width; must be the teacher's, because the student starts from its layers. [default: the teacher's]",
 )
-@click.option("--timesteps", type=int, help="T, steps of a window. [default: 16, or --student's]")
-@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8, or --student's]")
-@click.option("--max-tokens", type=int, help="Longest sentence, in tokens. [default: 64, or --student's]")
+@click.option("--timesteps", type=int, help="T, steps of a window. [default: 16]")
+@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
+@click.option("--max-tokens", type=int, help="Longest sentence in tokens; longer ones are cut. [default: 64]")
 @click.option(
-    "--leak", type=float, help="Share of the membrane lost each step; not exportable. [default: 0, or --student's]"
+    "--leak",
+    type=float,
+    help="Share of the membrane lost each step, below 1; not exportable. [default: 0]",
 )
 @click.option(
     "--feedback",
     type=float,
-    help="Norm of the value neurons' feedback, below 1; not exportable. [default: 0, or --student's]",
+    help="Bound on the norm of the value neurons' feedback, below 1; not exportable. [default: 0]",
 )
-@click.option(
-    "--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson, or --student's]"
-)
+@click.option("--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson]")
 @click.option(
     "--stage",
     "--stages",
     type=click.Choice(STAGES),
     default="joint",
     show_default=True,
-    help="Distil everything at once, in one stage of the published three, or in all three.",
+    help="Training stage: everything at once (joint), one of the three published stages, or all three in order.",
 )
-@click.option("--corpus", type=PATH, help="Raw text for the general stage, one paragraph a line.")
+@click.option("--corpus", type=PATH, help="Raw text for the general stage, one sentence or paragraph per line.")
 @click.option(
-    "--hard-labels", is_flag=True, help="The prediction stage learns the labels instead of the teacher's outputs."
+    "--hard-labels",
+    is_flag=True,
+    help="In the prediction stage, learn the labels instead of the teacher's predictions.",
 )
 @click.option(
     "--temperature", type=float, default=2.0, show_default=True, help="Temperature of the distilled predictions."
@@ -63,8 +73,12 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 @click.option(
     "--metric", type=click.Choice(METRICS), help="Metric for your own data; a correlation makes it a regression."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Epochs of each stage.")
-@click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps of each stage, instead of whole epochs.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Epochs of each training stage."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Optimiser steps of each training stage, instead of whole epochs."
+)
 @click.option(
     "--teacher-epochs",
     type=click.IntRange(min=1),
@@ -85,17 +99,21 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
     type=click.IntRange(min=1),
     default=32,
     show_default=True,
-    help="Sentences a step, over all processes.",
+    help="Sentences per step, over all processes.",
 )
 @click.option(
     "--lr", "learning_rate", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), default="no", show_default=True, help="Mixed precision in training."
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="no",
+    show_default=True,
+    help="Mixed precision in training, if the device has it.",
 )
 @click.option(
-    "--evaluate-every", type=click.IntRange(min=1), help="Steps between held-out evaluations. [default: once an epoch]"
+    "--evaluate-every", type=click.IntRange(min=1), help="Steps between held-out evaluations. [default: an epoch]"
 )
 @click.option(
     "--early-stop",
@@ -106,13 +124,13 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
     "--checkpoint-every",
     default="10m",
     show_default=True,
-    help="How often to save for --resume: steps (500), seconds (90s) or minutes (10m).",
+    help="Interval between checkpoints for --resume: steps (500), seconds (90s) or minutes (10m).",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last checkpoint.")
 @click.option("-o", "--out", type=PATH, default=DEFAULT_MODEL, show_default=True, help="Model to write.")
 @json_option
 def command(out: Path, json_file: Path | None, student: Path | None, layers: str | None, **options: Any) -> None:
-    """Train a spiking student from a BERT teacher; writes model.pt and metrics.json."""
+    """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
     check_outputs(out, json_file, inputs=() if student is None else (student,))
     from spk2loihi.data import formatted
     from spk2loihi.training.layer_map import parse_layers

@@ -29,7 +29,7 @@ from spk2loihi.cli.common import (
     "backends",
     multiple=True,
     type=backend_choice,
-    help="Give it twice. [default: emulator and cpu; stepped and cpu when pipelined]",
+    help="Backend to compare; give two. [default: emulator and cpu; stepped and cpu when pipelined]",
 )
 @samples_option
 @run_options
@@ -38,9 +38,9 @@ from spk2loihi.cli.common import (
 def command(
     network_file: Path, backends: tuple[str, ...], samples: int | None, json_file: Path | None, **options: Any
 ) -> None:
-    """Run sentences on two backends and compare every neuron of every layer at every step.
+    """Run sentences on two backends and compare every neuron of every stage at every step.
 
-    Exits with code 1 at the first difference, naming its layer, step and neuron.
+    If they differ, prints the stage, step and neuron of the first mismatch and exits with code 1.
     """
     check_outputs(json_file, inputs=(network_file,))
     net = api.load(network_file)

@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences: favourable or not, each computed from the figures of the report."""
+"""The verdict and caveats of a report: sentences, favourable or not, each computed from its figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spk2loihi import formatting as fmt
 from spk2loihi.energy.coefficients import CoefficientSet
 from spk2loihi.energy.estimate import COMPONENTS
 
-#: Ratios this close to 1 are called equal: no coefficient is known better.
+#: Ratios this close to 1 count as a tie: no price is known more precisely.
 TIE = 0.005
 
 
@@ -41,16 +41,22 @@ def verdict_sentences(report: Mapping[str, Any], sets: Sequence[CoefficientSet])
 def _silence(report: Mapping[str, Any]) -> list[str]:
     if report["totals"]["messages"]:
         return []
-    return ["The network never fires: its savings below mean nothing, since it computes nothing."]
+    return ["The network never fires. It computes nothing, so the savings below mean nothing."]
 
 
 def _accuracy(accuracy: Mapping[str, Any] | None) -> list[str]:
     if accuracy is None:
-        return ["Accuracy was not measured in this run, so no saving below says what it costs in quality."]
+        return [
+            "Accuracy was not measured in this run, so the savings below may cost accuracy that this report does not "
+            "show."
+        ]
     metric, student, teacher = accuracy["metric"], accuracy["student"], accuracy.get("teacher")
     if student is None:
-        return [f"The student's score ({metric}) is undefined, so no saving below says what it costs in quality."]
-    over = f" over {accuracy['samples']:,} samples" if accuracy.get("samples") else ""
+        return [
+            f"The student's score ({metric}) is undefined, so the savings below may cost quality that this report "
+            "does not show."
+        ]
+    over = f" over {accuracy['samples']:,} sentences" if accuracy.get("samples") else ""
     text = f"The student scores {fmt.score(student, metric)} ({metric}){over}"
     if teacher is None:
         return [f"{text}; the teacher's score was not given."]
@@ -74,8 +80,8 @@ def _tally(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
         return [f"Favourable: the spiking network costs no more than the baseline in any of the {total} comparisons."]
     return [
         (
-            f"Mixed: of {total} comparisons of the spiking network with a baseline, it loses {lost} and wins "
-            f"{outcomes.count('wins')}; which one counts depends on the hardware each side would run on."
+            f"Mixed: the spiking network loses {lost} of {total} comparisons with a baseline and wins "
+            f"{outcomes.count('wins')}. Which comparison matters depends on the hardware that each side would run on."
         )
     ]
 
@@ -85,7 +91,7 @@ def _operations(report: Mapping[str, Any]) -> str:
     if _graded(report):
         return (
             f"Where the same-shape ANN makes one multiply-accumulate, the spiking network makes {value}: one for each "
-            "graded message that reaches a synapse, whatever its payload."
+            "graded message that arrives at a synapse, whatever its payload."
         )
     return (
         f"Where the same-shape ANN makes one multiply-accumulate, the spiking network makes {value} additions "
@@ -105,10 +111,10 @@ def _comparisons(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> l
     for set_name, group in groupby(report["comparisons"], key=lambda c: c["coefficients"]):
         coefficients, rows = by_name[set_name], list(group)
         energy = report["per_sample"]["snn"][set_name]
-        cost = f"{fmt.energy(energy['total_nJ'])} a sample"
+        cost = f"{fmt.energy(energy['total_nJ'])} per sentence"
         price = f"{coefficients.synop_pj(encoding):g} pJ"
         if coefficients.kind == "chip":
-            sentences.append(f"With {set_name} ({price} a SynOp) the spiking network costs {cost}: {_against(rows)}.")
+            sentences.append(f"With {set_name} ({price} per SynOp) the spiking network costs {cost}: {_against(rows)}.")
             sentences += _chip_details(energy, rows)
             sentences += _either_way(set_name, rows)
         else:
@@ -121,7 +127,7 @@ def _comparisons(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> l
 
 def _against(rows: Sequence[Mapping[str, Any]]) -> str:
     parts = []
-    for word, verb in (("loses", "it loses to"), ("wins", "it beats"), ("ties", "it equals")):
+    for word, verb in (("loses", "it loses to"), ("wins", "it beats"), ("ties", "it ties with")):
         named = [_baseline(r) + _by_factor(r["ratio"], word) for r in rows if r["outcome"] == word]
         if named:
             parts.append(f"{verb} {_listed(named)}")
@@ -166,7 +172,7 @@ def _chip_details(energy: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
 
 
 def _either_way(set_name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Comparisons the stated bounds of the prices leave open."""
+    """Comparisons that the stated bounds of the prices leave open."""
     rows = [r for r in rows if r["ratio_range"] is not None and r["ratio_range"][0] <= 1 <= r["ratio_range"][1]]
     if not rows:
         return []
@@ -179,8 +185,8 @@ def _convergence(convergence: Mapping[str, Any] | None) -> list[str]:
         return []
     steps, overall = convergence["steps"], convergence["overall"]
     text = (
-        f"Stepped in time, the average spiking rates come within {fmt.significant(overall[-1])} of the equilibrium "
-        f"after {steps[-1]} steps"
+        f"In the pipelined schedule, the average spiking rates come within {fmt.significant(overall[-1])} of the "
+        f"equilibrium after {steps[-1]} steps"
     )
     if convergence["fitted_exponent"] is None:
         return [f"{text}."]
@@ -195,63 +201,67 @@ def _settling(report: Mapping[str, Any]) -> list[str]:
         return []
     return [
         (
-            "Settling: neurons are charged as active from their start until their sentence is silent, spikes that "
-            "take others back are messages and synaptic operations like them, and noticing that the network is silent "
-            "is not charged. The latency is that of the slowest sentence."
+            "Settling: a neuron is charged as active from the start of its stage until its sentence is silent. Spikes "
+            "that take others back count as messages and synaptic operations like all others. Detecting that the "
+            "network is silent is not charged. The latency is that of the slowest sentence."
         )
     ]
 
 
 def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
-    """What the reader must know before quoting a figure. Arguments as for `verdict_sentences`."""
+    """What a reader must know before quoting a figure. Arguments as for `verdict_sentences`."""
     own = [s.name for s in sets if s.kind == "chip" and s.name != "loihi1-davies2018"]
-    loihi2 = "No energy per synaptic operation has been published for Loihi 2, and this report invents none: "
+    loihi2 = "No energy per synaptic operation has been published for Loihi 2, and this report claims none. "
     if own:
-        loihi2 += f"the figures of {_listed(own)} are the user's own, all others are proxies."
+        loihi2 += f"The prices of {_listed(own)} are the user's own; all others are proxies."
     else:
-        loihi2 += "these are proxies from Loihi 1 and from 45 nm arithmetic, not measurements of a chip."
+        loihi2 += "Its energies are proxies from Loihi 1 and from 45 nm arithmetic, not measurements of a chip."
     lines = [
         loihi2,
         (
-            "The Loihi 1 figures include the memory access of a synaptic operation; the 45 nm figures are bare "
-            "arithmetic, without memory traffic, for the spiking network and the ANN alike. Across the two, compare "
-            "orders of magnitude. In real accelerators data movement often costs more than arithmetic."
+            "The Loihi 1 figures include the memory access of a synaptic operation. The 45 nm figures are bare "
+            "arithmetic without memory traffic, for the spiking network and for the ANN. Compare only orders of "
+            "magnitude between the two. In real accelerators, data movement often costs more than arithmetic."
         ),
         (
             "The arithmetic-only figures are what most papers report. They leave out neuron updates, spike messages "
-            "and memory; int8 arithmetic is also narrower than the accumulators of either side."
+            "and memory. Also, int8 arithmetic is narrower than the accumulators of either side."
         ),
         (
-            "Messages are charged for one spike within a tile each: a lower bound, because hops between tiles and "
+            "Each message is charged as one spike within a tile. This is a lower bound: hops between tiles and "
             "copies to several cores depend on a mapping that does not exist before compilation."
         ),
         (
             "Every neuron is charged an update in every step of the run: active while it integrates or may fire, "
-            "inactive otherwise. A mapping that leaves cores of closed windows idle would cost less."
+            "inactive otherwise. A mapping that keeps cores idle outside their windows would cost less."
         ),
         *_settling(report),
         (
-            "Additions of the fast weights of attention are charged as ordinary synaptic operations; no chip figure "
-            "for them exists."
+            "Additions of fast weights in attention are charged as ordinary synaptic operations, because no chip "
+            "figure for them exists."
         ),
         "Static power, input and output, and the host's own energy are not included for any model.",
         (
-            "Measured systems are shown for scale only: other networks on other inputs, with static power. No estimate "
-            "uses them."
+            "The measured systems are shown for scale only. They ran other networks on other inputs, and include "
+            "static power. No estimate uses them."
         ),
     ]
     unbounded = [s.name for s in sets if not s.uncertain]
     if unbounded:
-        lines.append(f"No bounds are stated by the sources of {_listed(unbounded)}: how far off they are is not known.")
+        lines.append(
+            f"The sources of {_listed(unbounded)} state no error bounds, so the error of these prices is not known."
+        )
     if _graded(report):
         lines.append(
-            "Graded spikes, with one message and payload a window, exist on Loihi 2 only. A SynOp is one message at "
-            "one synapse; no figure for it is published, and the Loihi 1 price charged here is that of a binary spike."
+            "Graded messages, one with a payload per window, exist on Loihi 2 only. A SynOp is one message at one "
+            "synapse. No price for it has been published; the Loihi 1 price charged here is that of a binary spike."
         )
     host = report["totals"]["host"]
     if host:
         named = _listed([f"{op} ({fmt.count(n / report['samples'])})" for op, n in host.items()])
-        lines.append(f"Host operations, in elements a sample: {named}. The ANN and the teacher need the same kind.")
+        lines.append(
+            f"Host operations, in elements per sentence: {named}. The ANN and the teacher need the same kinds."
+        )
     if report["per_sample"]["teacher"] is None:
         lines.append("The teacher's multiply-accumulates were not given, so it is missing from the comparison.")
     return lines

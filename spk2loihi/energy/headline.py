@@ -1,4 +1,4 @@
-"""The few figures on top of the page."""
+"""The headline figures at the top of the page."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
             "SynOps per ANN operation" if graded else "T × density",
             report["t_times_density"],
             fmt.significant(report["t_times_density"]),
-            "multiply-accumulates with graded messages for one of the ANN"
+            "multiply-accumulates with graded messages per multiply-accumulate of the ANN"
             if graded
-            else "additions for one ANN multiply-accumulate (SpikingBERT as published: 16 × 0.205 = 3.28)",
+            else "additions per multiply-accumulate of the ANN (SpikingBERT as published: 16 × 0.205 = 3.28)",
         ),
         _figure(
             "synops_per_sample",
-            "SynOps a sample",
+            "SynOps per sentence",
             per_sample["synops"],
             fmt.count(per_sample["synops"]),
-            f"attention included; the ANN: {fmt.count(per_sample['dense'])} multiply-accumulates",
+            f"attention included; ANN: {fmt.count(per_sample['dense'])} multiply-accumulates",
         ),
         _figure(
             "latency_steps",
@@ -71,9 +71,9 @@ def _figure(key: str, label: str, value: float | None, text: str, note: str) -> 
 
 def _score(accuracy: Mapping[str, Any] | None) -> dict[str, Any]:
     if accuracy is None or accuracy["student"] is None:
-        return _figure("score", "Accuracy", None, "not measured", "no labelled samples in this run")
+        return _figure("score", "Accuracy", None, "not measured", "no labelled sentences in this run")
     metric, student, teacher = accuracy["metric"], accuracy["student"], accuracy.get("teacher")
     note = f"teacher {fmt.score(teacher, metric)}" if teacher is not None else "teacher not given"
     if accuracy.get("samples"):
-        note += f", over {accuracy['samples']:,} samples"
+        note += f", over {accuracy['samples']:,} sentences"
     return _figure("score", metric.capitalize(), student, fmt.score(student, metric), note)

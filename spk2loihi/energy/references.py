@@ -1,4 +1,4 @@
-"""Published measurements of whole systems: shown beside the estimates, never mixed into them."""
+"""Published measurements of whole systems, shown next to the estimates and never used in them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LAVA_DL = "lava-dl, tutorials/lava/lib/dl/netx"
 REFERENCES = (
     Reference(
         "Loihi 2 (Oheo Gulch)", "PilotNet LIF", 1.661103, 1.093544,
-        "408.91 frames a second at 0.679 W, 0.232 W of it static; one frame repeated, so no input traffic",
+        "408.91 frames per second at 0.679 W, of which 0.232 W static; one frame repeated, so no input traffic",
         f"{_LAVA_DL}/pilotnet_snn/benchmark.ipynb, output of January 2023",
     ),
     Reference(
         "Loihi 2 (Oheo Gulch)", "PilotNet sigma-delta", 16.343833, None,
-        "16.87 frames a second at 0.276 W, held back by sending frames to the chip; static power is all of it",
+        "16.87 frames per second at 0.276 W, limited by sending frames to the chip; all of it is static power",
         f"{_LAVA_DL}/pilotnet_sdnn/benchmark.ipynb, output of January 2023",
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ Intel publishes no complete table. Three kinds of knowledge are kept apart:
 * ``documented``: stated by Intel in a publication.
 * ``inferred``: not stated, but recovered from output of Intel's compiler published in lava-dl's tutorials
   (tutorials/lava/lib/dl/netx: mnist/run.ipynb, yolo_kp/run.ipynb, pilotnet_*/benchmark.ipynb, oxford/run.ipynb). The
-  tables there give the share of every memory each core uses; the constants below reproduce them (tests/test_fit.py).
+  tables there give the share of every memory each core uses; the constants below reproduce them (tests/fit/).
 * ``assumed``: an upper bound of this project where nothing is known.
 """
 

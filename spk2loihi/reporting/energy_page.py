@@ -33,7 +33,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
 
 
 class EnergyReport:
-    """An energy report: its data (layout: `spk2loihi.energy.energy_report`), and how to look at it."""
+    """An energy report: its data (layout: `spk2loihi.energy.energy_report`), its page and its verdict."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
@@ -44,11 +44,11 @@ class EnergyReport:
 
     @property
     def verdict(self) -> list[str]:
-        """What the figures say, in sentences."""
+        """The verdict, in sentences."""
         return list(self.data["verdict"])
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to ``path`` and the data beside it, with the suffix .json; returns the latter's path.
+        """Write the page to ``path`` and the data beside it, with the suffix .json; returns the path of the data.
 
         The page is made before either name is touched.
 

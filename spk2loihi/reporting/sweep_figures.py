@@ -15,8 +15,8 @@ from spk2loihi.data import formatted
 from spk2loihi.reporting.svg import INK, render, style
 from spk2loihi.sweep.axes import Way
 
-_WIDTH = 5.0  # inches; as in the energy report
-_PANEL = 2.7  # inches a panel is high
+_WIDTH = 5.0  # inches, as in the energy report
+_PANEL = 2.7  # height of a panel in inches
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.11, 0.07  # of a point's label, in parts of the panel
 _INKS = ("synapse", "neuron", "routing", "host", "attention", "baseline")
 _MARKERS = {"rate": "o", "graded": "D", "settling": "^"}  # by way
@@ -25,7 +25,7 @@ Point = Mapping[str, Any]
 
 
 def score_against_synops(data: Mapping[str, Any]) -> str:
-    """Score against SynOps a sample, a panel for each encoding, its front joined by steps."""
+    """Score against SynOps per sentence: a panel for each encoding, its front joined by steps."""
     points = data["points"]
     encodings = list(dict.fromkeys(p["encoding"] for p in points))
     with style("synops"):
@@ -34,10 +34,10 @@ def score_against_synops(data: Mapping[str, Any]) -> str:
         for axes, encoding in zip(panels, encodings, strict=True):
             here = [p for p in points if p["encoding"] == encoding]
             _panel(axes, data, here, lambda p: p["synops_per_sample"], fmt.count_tick)
-            axes.set_xlabel(f"SynOps a sample, {encoding} encoding")
+            axes.set_xlabel(f"SynOps per sentence, {encoding} encoding")
         _legend(figure, points)
         front = "; ".join(f"{_name(p)} {formatted(p['score'], data['metric'])}" for p in points if p["on_front"])
-        return render(figure, "synops", f"{data['metric']} against SynOps a sample. On the front: {front}.")
+        return render(figure, "synops", f"{data['metric']} against SynOps per sentence. On the front: {front}.")
 
 
 def score_against_latency(data: Mapping[str, Any]) -> str:
@@ -46,8 +46,8 @@ def score_against_latency(data: Mapping[str, Any]) -> str:
 
 
 def score_against_energy(data: Mapping[str, Any], set_name: str, index: int) -> str:
-    """Score against energy a sample by one set of prices, log scale. ``index`` keeps ids apart."""
-    words = f"energy a sample, {set_name}"
+    """Score against energy per sentence by one price table, log scale. ``index`` keeps ids apart."""
+    words = f"energy per sentence, {set_name}"
     return _single(data, f"energy{index}", lambda p: p["energy_per_sample_nJ"][set_name], fmt.energy_tick, words)
 
 
@@ -107,7 +107,7 @@ def _panel(
 
 
 def _teacher(axes: Axes, data: Mapping[str, Any], points: Sequence[Point]) -> None:
-    """The teacher's score as a line, where it would not squeeze the points together."""
+    """The teacher's score as a line, unless it would squeeze the points together."""
     if data["teacher_score"] is None:
         return
     scores, level = [_shown(data, p) for p in points], data["teacher_score"] * _scale(data)
@@ -120,7 +120,7 @@ def _teacher(axes: Axes, data: Mapping[str, Any], points: Sequence[Point]) -> No
 
 
 def _label(axes: Axes, data: Mapping[str, Any], points: Sequence[Point], cost: Callable[[Point], float]) -> None:
-    """T and rate penalty beside the points, front first, as far as they do not cover each other."""
+    """T and rate penalty beside the points, front first, where labels do not overlap."""
     taken: list[tuple[float, float]] = []
     axes.autoscale_view()
     for p in sorted(points, key=lambda p: (not p["on_front"], -p["score"])):

@@ -18,7 +18,7 @@ from spk2loihi.sweep.sweep_verdict import label
 
 
 class SweepReport:
-    """A sweep: its data (layout: `spk2loihi.sweep.sweep_report`), and how to look at it."""
+    """A sweep: its data (layout: `spk2loihi.sweep.sweep_report`), its page and its verdict."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.data = data
@@ -29,12 +29,12 @@ class SweepReport:
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """Every network in every way it was run."""
+        """One point for every network and every way it was run."""
         return list(self.data["points"])
 
     @property
     def verdict(self) -> list[str]:
-        """What the points say, in sentences."""
+        """The verdict, in sentences."""
         return list(self.data["verdict"])
 
     def save(self, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""What every page of this project is made with: one way to read templates, one style."""
+"""Templates and style shared by all pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 
 def environment() -> Environment:
-    """The page templates. Every string is escaped, and a name nobody has given is an error."""
+    """The page templates. Every string is escaped, and an undefined name is an error."""
     return Environment(
         loader=PackageLoader("spk2loihi.reporting", "assets"),
         autoescape=True,

@@ -9,17 +9,17 @@ from typing import Any
 from spk2loihi import formatting as fmt
 from spk2loihi.data import formatted
 
-#: A score this far below the best is worth a saving to many users; a choice for the sentence, nothing else.
+#: Points this close to the best score are candidates for the fewest SynOps. Used in the verdict only.
 _NEAR = 0.01
 _SETTLING_COSTS = {
-    "latency_steps": "steps (those of the slowest sentence)",
+    "latency_steps": "steps (of the slowest sentence)",
     "synops_per_sample": "SynOps",
     "host_elements_per_sample": "elements through host operations",
 }
 
 
 def label(point: Mapping[str, Any]) -> str:
-    """``T = 8, 4 bits, graded, penalty 1``; what is the default of every sweep is left out."""
+    """``T = 8, 4 bits, graded, penalty 1``; values that every sweep has by default are left out."""
     parts = [f"T = {point['timesteps']}", f"{point['bits']:g} bits", point["encoding"]]
     if point["schedule"] != "windowed":
         parts.append(point["schedule"])
@@ -35,8 +35,8 @@ def verdict(data: Mapping[str, Any]) -> list[str]:
     points, metric = data["points"], data["metric"]
     front = [p for p in points if p["on_front"]]
     sentences = [
-        f"{len(front)} of {len(points)} points lie on the front of their encoding: no other reaches their {metric} "
-        "without more SynOps or more time steps."
+        f"{len(front)} of {len(points)} points are on the front of their encoding: no other point reaches their "
+        f"{metric} without more SynOps or more time steps."
     ]
     sentences.append(_default_sentence(data))
     best = max(points, key=lambda p: p["score"])
@@ -61,27 +61,31 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
         best = max(p["score"] for p in data["points"])
         error = 100 * math.sqrt(max(best * (1 - best), 1 / n) / n)
         lines.append(
-            f"The front takes scores as they are. Over {n:,} sentences the standard error of an accuracy is about "
+            f"The front ignores chance. Over {n:,} sentences the standard error of an accuracy is about "
             f"{error:.2g} points, so smaller differences between points may be chance."
         )
     if len({p["preset"] for p in data["points"]}) > 1:
         lines.append(
-            "Presets differ in what they leave to a host: LayerNorm, softmax and GELU of spikingbert are counted, but "
-            "neither SynOps nor priced by the built-in tables; neurocore has none."
+            "The presets leave different work to a host. LayerNorm, softmax and GELU of spikingbert are counted as "
+            "host operations, not as SynOps, and the built-in tables have no price for them; neurocore has none "
+            "after the embedding."
         )
     if any(p["schedule"] == "settling" for p in data["points"]):
         lines.append(
-            "Settling is in one front with windowed rate, because a SynOp adds a weight in both; its latency is that "
-            "of the slowest sentence. The front does not weigh what else it needs: spikes of -1 from every neuron, "
-            "somebody to notice the silence, and functions on a host computed anew whenever a drive has changed."
+            "Settling and windowed points of the rate encoding share a front, because a SynOp adds a weight in both. "
+            "The latency of a settling point is that of its slowest sentence. The front does not include the other "
+            "costs of settling: every neuron must send spikes of -1, something must detect that the network is "
+            "silent, and host operations are computed again whenever a drive has changed."
         )
     lines += [
-        "Each network is one training run with one seed; its epoch was chosen on the held-out sentences that score it.",
-        "A graded message adds the product of a weight and its payload, a spike adds a weight: their SynOps are "
-        "different operations, so the encodings have a front each. Energies price both alike on a chip, for want of a "
-        "published price, and as multiply-accumulates and additions in bare arithmetic.",
-        "Energies are counts times published prices, not measurements; no price has been published for Loihi 2. Step "
-        "times depend on the mapping, so latency is in steps.",
+        "Each network comes from one training run with one seed. Its epoch was chosen on the held-out sentences that "
+        "score it.",
+        "A spike adds a weight; a graded message adds the product of a weight and its payload. Their SynOps are "
+        "different operations, so each encoding has its own front. Chip tables charge the same price for both, "
+        "because no price for the latter has been published; bare arithmetic charges an addition for one and a "
+        "multiply-accumulate for the other.",
+        "Energies are counts times published prices, not measurements. No price has been published for Loihi 2. The "
+        "time of a step depends on the mapping, so latency is in steps.",
     ]
     return lines
 
@@ -93,7 +97,7 @@ def _default_sentence(data: Mapping[str, Any]) -> str:
         return f"{what} is not among the points."
     point = points[default["points"][0]]
     if default["on_front"]:
-        return f"{what} lies on the front."
+        return f"{what} is on the front."
     better = [
         p
         for p in points
@@ -103,12 +107,13 @@ def _default_sentence(data: Mapping[str, Any]) -> str:
         and p["synops_per_sample"] <= point["synops_per_sample"]
         and p["latency_steps"] <= point["latency_steps"]
     ]
-    named = " and of ".join(f"({label(p)})" for p in better)
-    return f"{what} does not lie on the front: that of {named} beats it, as good in everything and better in something."
+    named = " and ".join(f"({label(p)})" for p in better)
+    verb = "beats" if len(better) == 1 else "beat"
+    return f"{what} is not on the front: {named} {verb} it, at least as good in everything and better in something."
 
 
 def _settling_sentences(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Settling against windows of rate spikes, over networks that were run both ways."""
+    """Settling compared with windows of rate spikes, over the networks that were run both ways."""
     windowed = {p["network_sha256"]: p for p in points if (p["schedule"], p["encoding"]) == ("windowed", "rate")}
     settling = [p for p in points if p["schedule"] == "settling" and p["network_sha256"] in windowed]
     pairs = [(p, windowed[p["network_sha256"]]) for p in settling]
@@ -117,8 +122,8 @@ def _settling_sentences(points: Sequence[Mapping[str, Any]]) -> list[str]:
         ratios = [p[name] / w[name] for p, w in pairs if w[name]]  # a silent network has no SynOps
         if ratios:
             low, high = fmt.factor(min(ratios)), fmt.factor(max(ratios))
-            parts.append(f"{low if low == high else f'{low} to {high}'} times its {words}")
-    return [f"Settling, a network takes {', '.join(parts)} in windows of rate spikes."] if parts else []
+            parts.append(f"{low if low == high else f'{low} to {high}'} times the {words}")
+    return [f"Compared with windows of rate spikes, settling takes {', '.join(parts)}."] if parts else []
 
 
 def _energy_sentences(data: Mapping[str, Any]) -> list[str]:

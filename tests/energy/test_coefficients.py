@@ -95,7 +95,7 @@ def test_bounds_of_prices_become_bounds_of_totals_and_ratios() -> None:
     )
     assert row["ratio_range"] == pytest.approx([x * 531_000 / (4.6 * 121_600) for x in (10, 20)])
     assert data["per_sample"]["snn"]["loihi1-davies2018"]["total_range_nJ"] is None
-    assert any(line.startswith("No bounds are stated by the sources of loihi1-davies2018,") for line in data["caveats"])
+    assert any(line.startswith("The sources of loihi1-davies2018,") for line in data["caveats"])
     assert "10.0 to 20.0 pJ" in Page(render_html(data)).text
 
 

@@ -84,6 +84,6 @@ def test_missing_teacher_and_missing_accuracy_are_said() -> None:
 def test_graded_messages_are_multiply_accumulates_and_said_to_be() -> None:
     data = report(network_summary={**SUMMARY, "encoding": "graded", "steps": 1})
     assert data["per_sample"]["snn"]["horowitz-45nm-int8"]["total_nJ"] == pytest.approx(0.23 * 531_000 / SAMPLES / 1e3)
-    assert any("Graded spikes" in line for line in data["caveats"])
+    assert any("Graded messages" in line for line in data["caveats"])
     page = render_html(data)
     assert "additions only" not in page

@@ -38,9 +38,9 @@ def test_settling_is_a_point_beside_its_windows() -> None:
     assert [p["is_default"] for p in (first, second)] == [True, False]
     assert [p["on_front"] for p in (first, second)] == [True, True]
     assert second["energy_per_sample_nJ"]["horowitz-45nm-int8"] == pytest.approx(4160 * 0.03 / 20 / 1e3)  # additions
-    said = next(sentence for sentence in data["verdict"] if sentence.startswith("Settling"))
-    assert "0.269 times its steps" in said and "1.30 times its SynOps" in said and "3.00 times its elements" in said
-    assert any(line.startswith("Settling is in one front with windowed rate") for line in data["caveats"])
+    said = next(sentence for sentence in data["verdict"] if sentence.startswith("Compared with windows"))
+    assert "0.269 times the steps" in said and "1.30 times the SynOps" in said and "3.00 times the elements" in said
+    assert any(line.startswith("Settling and windowed points of the rate") for line in data["caveats"])
     page = render_html(data)
     assert "settling" in page and ">164<" in page and ">162<" in page
     alone = build_sweep([record(), record(encoding="graded")])
@@ -54,7 +54,7 @@ def test_a_windowed_default_that_settling_beats_says_so() -> None:
     cheap["stages"][0]["synops"] = 2000
     beaten = build_sweep([record(), cheap])
     assert beaten["default"]["on_front"] is False
-    assert "that of (T = 16, 8 bits, rate, settling) beats it" in beaten["verdict"][1]
+    assert "(T = 16, 8 bits, rate, settling) beats it" in beaten["verdict"][1]
 
 
 def test_default_configuration_is_found_and_judged() -> None:
@@ -65,10 +65,10 @@ def test_default_configuration_is_found_and_judged() -> None:
     beaten = build_sweep([small, record()])
     assert [p["is_default"] for p in beaten["points"]] == [True, False]
     assert beaten["default"]["on_front"] is False
-    assert "does not lie on the front: that of (T = 8, 8 bits, rate) beats it" in beaten["verdict"][1]
+    assert "is not on the front: (T = 8, 8 bits, rate) beats it" in beaten["verdict"][1]
     best = build_sweep([small, record(score=0.81)])
     assert best["default"]["on_front"] is True
-    assert "(T = 16, 8 bits, rate) lies on the front" in best["verdict"][1]
+    assert "(T = 16, 8 bits, rate) is on the front" in best["verdict"][1]
     other = build_sweep([record(preset="neurocore"), record(rate_penalty=1.0), record(bits=4)])
     assert other["default"]["points"] == []
 

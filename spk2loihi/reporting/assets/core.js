@@ -23,7 +23,7 @@ const el = (tag, attributes = {}, ...children) => fill(document.createElement(ta
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS(NAMESPACE, tag), attributes, children);
 
-// --- numbers as people read them: the same rules as spk2loihi/energy/formatting.py
+// --- numbers as people read them: the same rules as spk2loihi/formatting.py
 
 const PREFIXES = { "-5": "f", "-4": "p", "-3": "n", "-2": "µ", "-1": "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P" };
 /** Three significant digits; an exact half goes to the even digit, as in Python (`toPrecision` rounds it up). */

@@ -70,7 +70,7 @@ function drawConvergence() {
   };
   const forget = () => { cursor.setAttribute("visibility", "hidden"); hideTip(); };
   const holder = el("div", { tabindex: 0, role: "group",
-    "aria-label": `Mean difference of spiking rate and equilibrium: ${significant(overall[0])} after ${steps[0]} steps, ` +
+    "aria-label": `Mean difference between spiking rate and equilibrium: ${significant(overall[0])} after ${steps[0]} steps, ` +
       `${significant(overall.at(-1))} after ${steps.at(-1)}. Arrow keys move along the steps.`,
     onpointermove: (event) => {
       const inside = event.clientX - drawing.getBoundingClientRect().left - left;

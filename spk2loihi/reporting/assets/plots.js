@@ -1,4 +1,4 @@
-// The bar plots: energy of every model, break-even, and where operations and energy go.
+// The bar plots: energy of every model, break-even, and the breakdown of operations and energy.
 const bare = (text) => text.replace(/\.00?(?= |$)/, "");
 
 function drawEnergies() {
@@ -24,8 +24,8 @@ function drawEnergies() {
   ].sort((a, b) => at(...a.path) - at(...b.path));
   for (const row of rows) if (row.own && !row.parts.length) row.parts = [{ label: "total", ink: "synapse", path: row.path }];
   bars(document.querySelector("#energies .plot"), rows, {
-    label: "Energy a sample of every model, from least to most",
-    unit: "energy a sample",
+    label: "Energy per sentence of every model, from lowest to highest",
+    unit: "energy per sentence",
     log: chosen("energy-scale") === "log",
     large: true,
     tick: (value) => bare(energy(value)),
@@ -45,11 +45,11 @@ bars(
         ink: row.break_even_t_times_density >= report.t_times_density ? "routing" : "negative",
         path: ["comparisons", i, "break_even_t_times_density"],
       }],
-      extra: [["energy ratio, all included", ["comparisons", i, "ratio"], "significant"]],
+      extra: [["energy ratio, everything included", ["comparisons", i, "ratio"], "significant"]],
     }))
     .sort((a, b) => at(...a.path) - at(...b.path)),
   {
-    label: "Break-even T × density of every comparison, from least to most",
+    label: "Break-even T × density of every comparison, from lowest to highest",
     unit: "break-even T × density",
     log: true,
     large: true,
@@ -58,7 +58,7 @@ bars(
   },
 );
 
-// --- where it goes
+// --- breakdown
 
 const sets = Object.keys(report.coefficients);
 const QUANTITIES = [
@@ -108,7 +108,7 @@ function drawBreakdown() {
   if (chosen("order") === "size") rows.sort((a, b) => at(...b.path) - at(...a.path));
   document.getElementById("parts").replaceChildren(...(parts.length > 1 ? parts : []).map(([label, ink]) =>
     el("span", {}, el("i", { class: "swatch", style: { background: `var(--${ink})` } }), ` ${label}`)));
-  bars(document.querySelector("#breakdown .plot"), rows, { label: `${quantity.label} a sample`, unit: quantity.label });
+  bars(document.querySelector("#breakdown .plot"), rows, { label: `${quantity.label} per sentence`, unit: quantity.label });
 }
 const EXTRA = [
   ["average spiking rate", ["asr"], "significant"],

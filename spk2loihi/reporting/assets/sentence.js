@@ -1,4 +1,4 @@
-// One sentence: who fires when, attention maps, spike rasters. Everything is unpacked from the recorded run.
+// One sentence: spikes over time, attention maps, spike rasters. Everything is unpacked from the recorded run.
 
 function sentenceSection(sentence) {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -64,7 +64,7 @@ function sentenceSection(sentence) {
     const path = (key) => ["sentence", "runs", state.run, key];
     const fact = (name, ...value) => el("span", {}, `${name} `, el("b", {}, ...value));
     document.getElementById("sentence-facts").replaceChildren(
-      fact("answer", el("span", { "data-pointer": pointer(...path("prediction")) }, run.prediction)),
+      fact("prediction", el("span", { "data-pointer": pointer(...path("prediction")) }, run.prediction)),
       ...Object.keys(run.logits).map((name) => fact(`logit of ${name}`, number([...path("logits"), name], "significant"))),
       fact("spikes", number(path("spikes"), "count")),
       fact("SynOps", number(path("synops"), "count")),
@@ -193,7 +193,7 @@ function sentenceSection(sentence) {
         svg("rect", { x: tokenWidth + state.token * size, y: top, width: size, height: size * map.rows, fill: "none", stroke: "var(--accent)" }),
       ] : []));
     const holder = el("div");
-    grid(holder, drawing, `Attention of ${map.stage}, head ${state.head}: rows ask, columns answer.`,
+    grid(holder, drawing, `Attention of ${map.stage}, head ${state.head}: rows are queries, columns are keys.`,
       (j, i) => ({ x: tokenWidth + j * size, y: top + i * size, width: size, height: size }),
       { columns: tokens.length, rows: map.rows, find: (x, y) => [Math.floor((x - tokenWidth) / size), Math.floor((y - top) / size)] },
       (j, i) => {
