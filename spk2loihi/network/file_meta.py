@@ -128,4 +128,5 @@ def checked(record: Any, kind: type[M], what: str) -> M:
     try:
         return msgspec.convert(record, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{what}: {error}") from None
+        reason = str(error).replace("`", "")  # backticks are for parameters
+        raise ValueError(f"{what}: {reason}") from None

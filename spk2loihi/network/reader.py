@@ -120,7 +120,8 @@ def _defaults(head: FileMeta) -> RunConfig:
 
 
 def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
-    meta = checked(_json(arrays[f"{layer}/{EXTENSION}/meta"]), StageMeta, layer)
+    record = _json(arrays[f"{layer}/{EXTENSION}/meta"])
+    meta = checked(record, StageMeta, f"{layer}, stage {record.get('name')!r:.60}")
     synapses: list[SynapseGroup] = []
     bias = None
     if meta.groups:

@@ -77,10 +77,10 @@ EDITS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     ),
     "a big exponent": (
         edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0].update(exponent=[9] * 16)),
-        "weight exponent .* 9",
+        "int <= 7",
     ),
     "a far synapse": (
-        edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0].update(delay=63)), "delay .* 63 exceeds 62"
+        edit_json(f"layer/1/{EXTENSION}/meta", lambda m: m["groups"][0].update(delay=63)), "int <= 62"
     ),
 }  # fmt: skip
 
