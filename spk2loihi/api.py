@@ -125,7 +125,9 @@ def export(
     Args:
         source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, or what `train` returned.
         out: the network file to write; None keeps the network in memory.
-        schedule, encoding, stagger: how it runs unless told otherwise (`RunConfig`): windowed and rate by default.
+        schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
+        encoding: of its runs: rate by default.
+        stagger: of its runs in the settling schedule: T // 4 by default.
 
     Raises:
         UserError: the source cannot be read, or the student exceeds a limit of the chip.
@@ -319,7 +321,8 @@ def sweep(
 
     Args:
         networks: files to run; none: a network is trained for every T, number of bits and rate penalty.
-        encodings, schedules: ways to run each network.
+        encodings: to run each network in.
+        schedules: to run each network in.
         jobs: networks at a time.
         out: folder of the networks, their records, `sweep.json` and `sweep.html`; run again, it goes on where it was
             interrupted.
