@@ -141,5 +141,5 @@ def test_refused_graphs_and_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="NIR node linear branches or joins: give a plain chain"):
         StockNetwork.from_nir(tmp_path / "branch.nir")
     (tmp_path / "text.nir").write_text("no graph")
-    with pytest.raises(UserError, match=r"text.nir cannot be read as a NIR graph"):
+    with pytest.raises(UserError, match=r"NIR file .*text.nir is not an HDF5 file: write it with nir.write"):
         StockNetwork.from_nir(tmp_path / "text.nir")

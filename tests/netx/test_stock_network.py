@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from spk2loihi.errors import UserError
 from spk2loihi.netx import StockNetwork
+from spk2loihi.netx.hdf5_access import open_netx
 from support.netx_files import FLATTEN, STEPS, assert_equal_to_lava, binary, conv, dense, inputs, neuron, write_netx
 
 # --- chains beside Lava
@@ -161,8 +161,7 @@ def test_part_of_a_file_runs_as_if_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second.run(run.layers[1].s).output, run.output)
     assert first.layers[0].number == 1 and len(first.layers) == 1
     headless = write_netx(tmp_path / "headless.net", *layers)
-    with h5py.File(headless) as file:
-        assert StockNetwork.from_file(file, input_shape=(5, 4, 2)).input_shape == (5, 4, 2)
+    assert StockNetwork.from_file(open_netx(headless), input_shape=(5, 4, 2)).input_shape == (5, 4, 2)
     with pytest.raises(UserError, match=r"layer 0 \(conv\): its input shape is unknown"):
         StockNetwork.from_file(headless)
 
