@@ -10,21 +10,22 @@ from typing import Any
 
 import click
 
-from spk2loihi.cli.common import json_option, save_numbers
+from spk2loihi.cli.common import claimed, output_options, save_numbers
 from spk2loihi.versions import versions
 
 
 @click.command("doctor")
-@json_option
-def command(json_file: Path | None) -> None:
+@output_options
+def command(json_file: Path | None, force: bool) -> None:
     """Show what is installed, which backends work here, and what the missing ones need."""
-    checks = [_lava(), _loihi2(), _embedded(), _gpu()]
-    for name, version in versions().items():
-        click.echo(f"{name:<14} {version}")
-    click.echo(f"{'emulator':<14} works")
-    for check in checks:
-        click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
-    save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
+    with claimed(json_file, force=force):
+        checks = [_lava(), _loihi2(), _embedded(), _gpu()]
+        for name, version in versions().items():
+            click.echo(f"{name:<14} {version}")
+        click.echo(f"{'emulator':<14} works")
+        for check in checks:
+            click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
+        save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
 
 
 def _lava() -> dict[str, Any]:
