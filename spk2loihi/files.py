@@ -46,7 +46,7 @@ class Sink:
             try:
                 done = os.pwrite(self._descriptor, view[: 1 << 30], at)
             except OSError as error:
-                self.error = error
+                self.error = error.with_traceback(None)  # which would keep the data
             else:
                 view, at = view[done:], at + done
         return size

@@ -135,11 +135,10 @@ def hdf5_writer(fill: Callable[[Any], object]) -> Write:
     def write(sink: Sink) -> None:
         import h5py
 
-        with io.BytesIO() as memory:
-            with h5py.File(memory, "w") as file:
-                fill(file)
-            with memory.getbuffer() as image:
-                sink.write(image)
+        memory = io.BytesIO()
+        with h5py.File(memory, "w") as file:
+            fill(file)
+        sink.write(memory.getbuffer())
 
     return write
 

@@ -110,9 +110,9 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path] = (), *, for
         for other in outputs[:i]:
             if _same(output.path, other.path) or _replaces(output, other.path) or _replaces(other, output.path):
                 raise _twice(output, other)
-        claimed = _held.get(real(output.path))
-        if claimed is not None and claimed[1].parameter != output.parameter:
-            raise _twice(output, claimed[1])
+        for place, (_, other) in list(_held.items()):
+            if other.parameter != output.parameter and (_same(output.path, place) or _replaces(output, place)):
+                raise _twice(output, other)
     _check_inputs(outputs, inputs)
     for output in outputs:
         try:

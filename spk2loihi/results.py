@@ -28,7 +28,7 @@ _ZIP = b"PK\x03\x04"
 _MODEL = (b"/data.pkl", b"spk2loihi-model")
 _NETWORK = (b"\0spk2loihi\0", b"\0tokenizer\0", b"\0embedding\0", b"\0layer\0", b"sha256\0")
 
-#: Keys that the JSON of a command has, and no other file. The first that fits decides.
+#: Keys that the JSON of a command has, and no other file.
 _NUMBERS: dict[str, set[str]] = {
     "train": {"task", "metric", "score", "stages", "settings", "teacher_layers", "manifest", "versions"},
     "export": {"network", "sha256", "stages", "synapses_per_token", "largest_drive", "versions"},
@@ -38,14 +38,14 @@ _NUMBERS: dict[str, set[str]] = {
     "verify": {"network", "backends", "spikes_compared", "mismatches", "first_mismatch"},
     "energy": {"format", "headline", "coefficients", "t_times_density", "verdict", "provenance"},
     "fit": {"network", "board", "fits", "cores", "cores_available", "layers", "remedies"},
-    "sweep": {"points", "coefficients", "verdict", "provenance"},
+    "sweep": {"format", "points", "front", "coefficients", "verdict", "caveats"},
     "sweep record": {"key", "network", "metric", "score", "truncated", "stages"},
     "teacher record": {"fingerprint", "sha256", "scores"},
     "doctor": {"versions", "platform", "checks"},
     "demo": {"folder", "wall_s"},
 }
-_EXACT = ("teacher record", "doctor", "demo", "sweep")
-_POINT = {"name", "file", "t_times_density", "energy_per_sample_nJ", "on_front", "is_default"}
+_EXACT = ("teacher record", "doctor", "demo")
+_POINT = {"name", "network_sha256", "t_times_density", "energy_per_sample_nJ", "on_front", "is_default"}
 
 #: What transformers and tokenizers write, with our mark.
 _TEACHER = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", FOLDER_MARK}
