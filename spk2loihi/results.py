@@ -109,7 +109,7 @@ def is_student(folder: Path) -> bool:
     """A folder of `TrainingResult.save_pretrained`."""
     try:
         config, task = (json.loads((folder / name).read_bytes()) for name in ("config.json", "task.json"))
-        return config["model_type"] == "spikingbert" and {"task", "training"} <= set(task)
+        return config["model_type"] == "spiking-bert" and {"task", "training"} <= set(task)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 

@@ -248,7 +248,9 @@ def holder(user: Path):  # type: ignore[no-untyped-def]
 
 
 def test_two_processes_do_not_make_one_file(user: Path, holder: subprocess.Popen) -> None:
-    words = rf"is being written by process {holder.pid} \(-c F\.pt S\): wait until it has ended, or choose another --out"
+    words = (
+        rf"is being written by process {holder.pid} \(-c F\.pt S\): wait until it has ended, or choose another --out"
+    )
     refused(user, *TRAIN, "-o", "F.pt", words=words)
     refused(user, *TRAIN, "-o", "here/F.pt", "--force", words=words)
     refused(user, "sweep", "model.net", "-o", "S", words=words)
@@ -286,7 +288,9 @@ def test_no_room_for_any_command(limit: int, user: Path) -> None:
     ]  # fmt: skip
     for arguments in commands:
         with small_files(limit):
-            refused(user, *arguments, words=r"cannot be written .*File too large.*make room there, or choose another --")
+            refused(
+                user, *arguments, words=r"cannot be written .*File too large.*make room there, or choose another --"
+            )
 
 
 def test_a_full_disk(user: Path) -> None:
