@@ -11,7 +11,7 @@ a terminal. Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -65,6 +65,7 @@ def train(
     temperature: float | None = None,
     rate_penalty: float | None = None,
     resume: bool = False,
+    force: bool = False,
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> TrainingResult:
@@ -81,6 +82,7 @@ def train(
         temperature: that the predictions of teacher and student are divided by before they are compared.
         rate_penalty: weight of T x density in the loss.
         resume: continue an interrupted run.
+        force: replace files in the way that this program has not written.
         report: called with a line about each epoch.
         options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; the embedded reviews by default), and
             of the training (fields of `spk2loihi.training.settings.TrainSettings`, e.g. ``timesteps``, ``epochs``).
@@ -89,12 +91,12 @@ def train(
         UserError: wrong options, data or teacher, or a place that cannot be written.
     """
     from spk2loihi.data import DataOptions, load_train, task_spec
-    from spk2loihi.files import check_writable
+    from spk2loihi.outputs import claim, named_inputs
     from spk2loihi.training.settings import train_settings
 
     data: Any = {name: options.pop(name) for name in list(options) if name in DataOptions.__annotations__}
     place = None if out is None else Path(out)
-    check_writable(place, inputs=[] if student is None else [Path(student)])
+    reads = named_inputs({**data, **options, "teacher": teacher, "student": student})
     spec = task_spec(**data, metric=metric)
     in_memory = teacher is not None and not isinstance(teacher, str | Path)
     settings = train_settings(
@@ -105,11 +107,12 @@ def train(
         rate_penalty=rate_penalty,
         **options,
     )
+    from spk2loihi.training import train as training
     from spk2loihi.training.teacher import teacher_in_memory
-    from spk2loihi.training.train import train as train_student
 
-    held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
-    return train_student(spec, settings, place, teacher=held, resume=resume, report=report)
+    with claim([] if place is None else training.outputs(place), reads, force=force):
+        held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
+        return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
 
 
 def export(
@@ -119,6 +122,7 @@ def export(
     schedule: Schedule | None = None,
     encoding: Encoding | None = None,
     stagger: int | None = None,
+    force: bool = False,
 ) -> SpikingNetwork:
     """Fold a student into an integer network.
 
@@ -128,19 +132,21 @@ def export(
         schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
         encoding: of its runs: rate by default.
         stagger: of its runs in the settling schedule: T // 4 by default.
+        force: replace a file that is no network of this program.
 
     Raises:
         UserError: the source cannot be read, or the student exceeds a limit of the chip.
     """
     from spk2loihi.export.convert import export_model
-    from spk2loihi.files import check_writable
+    from spk2loihi.outputs import Output, claim
 
     place = None if out is None else Path(out)
     student: Any = getattr(source, "checkpoint", source)
     if isinstance(student, str) or hasattr(student, "__fspath__"):
         student = Path(student)
-        check_writable(place, inputs=[student])
-    return SpikingNetwork(export_model(student, place, schedule, encoding, stagger), place)
+    outputs = [] if place is None else [Output(place, "network file", "network")]
+    with claim(outputs, [student] if isinstance(student, Path) else [], force=force):
+        return SpikingNetwork(export_model(student, place, schedule, encoding, stagger), place)
 
 
 def simulate(
@@ -236,7 +242,7 @@ def energy(
     """
     from datetime import datetime, timezone
 
-    from spk2loihi.energy import CoefficientSet, load_coefficients
+    from spk2loihi.energy import CoefficientSet, coefficient_path, load_coefficients
     from spk2loihi.energy.measure_energy import measure_energy
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.versions import versions
@@ -257,6 +263,8 @@ def energy(
         "command": command,
         "versions": versions(),
     }
+    files = [coefficient_path(c) for c in coefficients if not isinstance(c, CoefficientSet)]
+    sources = [*_inputs_of(net, data), *files]
     return EnergyReport(
         measure_energy(
             net.network,
@@ -267,7 +275,8 @@ def energy(
             coefficient_sets=sets,
             teacher_score=training.get("teacher_score") if same_data else None,
             provenance=provenance,
-        )
+        ),
+        sources,
     )
 
 
@@ -312,6 +321,7 @@ def sweep(
     out: StrPath = "sweep",
     metric: str | None = None,
     training: dict[str, Any] | None = None,
+    force: bool = False,
     report: Callable[[str], None] = lambda line: None,
     warn: Callable[[str], None] | None = None,
     command: str | None = None,
@@ -327,32 +337,46 @@ def sweep(
         out: folder of the networks, their records, `sweep.json` and `sweep.html`; run again, it goes on where it was
             interrupted.
         training: options of `train` for all networks.
+        force: replace files in the folder that this program has not written.
         report: called with a line about each network; ``warn`` with one about each that is left out.
     """
     from spk2loihi.data import held_out_task, task_spec
-    from spk2loihi.energy import load_coefficients
-    from spk2loihi.files import check_writable
-    from spk2loihi.reporting.sweep_page import SweepReport
+    from spk2loihi.energy import coefficient_path, load_coefficients
+    from spk2loihi.outputs import check_outputs, claim, named_inputs
+    from spk2loihi.reporting.sweep_page import SweepReport, report_outputs
     from spk2loihi.sweep.axes import grid, ways_of
-    from spk2loihi.sweep.plan import plan_networks, plan_training
+    from spk2loihi.sweep.plan import plan_networks, plan_training, point_outputs, record_outputs
     from spk2loihi.sweep.run_sweep import run_sweep
     from spk2loihi.training.settings import train_settings
 
     folder, files = Path(out), [Path(network) for network in networks]
     ways = ways_of(encodings, schedules)
-    check_writable(folder / "sweep.json", folder / "sweep.html")
     sets = [load_coefficients(name) for name in coefficients]
-    if files:
-        own, read = any(value is not None for value in data.values()), [load(file) for file in files]
-        specs = [held_out_task(net.network.task, data) if own else None for net in read]
-        todo = plan_networks(files, specs, ways, samples, folder)
-    else:
-        spec, base = task_spec(**data, metric=metric), train_settings(**(training or {}))
-        todo = plan_training(spec, base, grid(timesteps, bits, rate_penalties), ways, samples, folder, report)
-        report(f"{len(todo)} networks, {sum(job.settings is None for job in todo)} of them there already")
-    made = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
-    made.save(folder)
+    reads = [*files, *named_inputs({**data, **(training or {})}), *(coefficient_path(name) for name in coefficients)]
+    points = [] if files else grid(timesteps, bits, rate_penalties)
+    with claim(report_outputs(folder), reads, force=force, folder=folder) as claimed:
+        if files:
+            own, read = any(value is not None for value in data.values()), [load(file) for file in files]
+            claimed.reads(path for net in read for path in named_inputs(net.network.task))
+            specs = [held_out_task(net.network.task, data) if own else None for net in read]
+            todo = plan_networks(files, specs, ways, samples, folder)
+        else:
+            spec, base = task_spec(**data, metric=metric), train_settings(**(training or {}))
+            check_outputs(point_outputs(points, ways, folder), reads, force=force)
+            todo = plan_training(spec, base, points, ways, samples, folder, report, force)
+            report(f"{len(todo)} networks, {sum(job.settings is None for job in todo)} of them there already")
+        check_outputs(record_outputs(todo), reads, force=force)
+        made = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
+        made.save(folder, force)
     return made
+
+
+def _inputs_of(network: SpikingNetwork, data: Mapping[str, Any]) -> list[Path]:
+    """Files that are read when a network runs: its own, and the data that ``data`` names or that it remembers."""
+    from spk2loihi.outputs import named_inputs
+
+    own = [] if network.path is None else [network.path]
+    return [*own, *named_inputs(data), *named_inputs(network.network.task)]
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:

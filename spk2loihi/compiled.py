@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial, wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
@@ -28,12 +30,49 @@ def compiled(function: F) -> F:
     Sums may be taken in any order, in vector lanes, and products fused with additions; numbers that are not are still
     treated as IEEE 754 has it. Integers divide towards minus infinity. The interpreter lock is not held meanwhile.
     """
-    compiler = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-    made = compiler(function)
+    compiler = partial(njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+    if not _has_home():
+        return cast(F, compiler(function))
+    try:
+        made = compiler(cache=True)(function)
+    except (RuntimeError, OSError):  # numba: "no locator available", no folder can be written
+        return cast(F, compiler(function))
     if (cache := getattr(made, "_cache", None)) is not None:  # none with NUMBA_DISABLE_JIT
         index = cache._cache_file
         index._source_stamp = (index._source_stamp, _sources())
+        cache.load_overload = _or_none(cache.load_overload)
+        cache.save_overload = _or_none(cache.save_overload)
     return cast(F, made)
+
+
+def cache_folder() -> str | None:
+    """Where compiled loops are kept; None where no folder can be written, so that every process compiles them again."""
+    made = compiled(_nothing)
+    folder = getattr(getattr(made, "_cache", None), "cache_path", None)
+    return folder if folder is not None and os.access(folder, os.W_OK) else None
+
+
+def _nothing() -> None:
+    pass
+
+
+def _has_home() -> bool:
+    """Whether there is a folder for the cache; numba would make one named ``~`` for a user who has no home."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~")
+    return bool(config.CACHE_DIR) or os.path.isabs(home) or os.access(Path(__file__).parent, os.W_OK)
+
+
+def _or_none(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A cache that cannot be read, or has no room, is none."""
+
+    @wraps(method)
+    def call(*arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+
+    return call
 
 
 @lru_cache

@@ -2,34 +2,249 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import json
 import math
 import os
+import re
+import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spk2loihi.errors import UserError
+from spk2loihi.errors import UserError, first_line
+
+Write = Callable[["Sink"], object]
+"""Puts the contents of a file into a `Sink`."""
+
+_NAME_MAX = 200  # bytes of a name that a temporary name still has room for
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write`` on a temporary name beside ``path``, then rename. Devices and pipes are refused, not replaced."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} cannot be written, because it is a folder or a device: choose another `out`")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+class Sink:
+    """A file to be written. Its first failure is kept in `error`, and what comes after goes nowhere.
+
+    A library that meets a full disk half-way through an archive raises errors of its own, or ends the process. Here it
+    ends its work, and `write_together` raises the error.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.error: OSError | None = None
+        self._descriptor, self._at, self._end = descriptor, 0, 0
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        size, at = view.nbytes, self._at
+        self._at += size
+        self._end = max(self._end, self._at)
+        view = view.cast("B") if size else view
+        while at < self._at and self.error is None:
+            try:
+                done = os.pwrite(self._descriptor, view[: 1 << 30], at)
+            except OSError as error:
+                self.error = error.with_traceback(None)  # which would keep the data
+            else:
+                view, at = view[done:], at + done
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def write_atomically(path: Path, write: Write, parameter: str = "out") -> None:
+    """`write_together` of one file."""
+    write_together({path: write}, parameter)
+
+
+def write_together(files: Mapping[Path, Write], parameter: str = "out") -> None:
+    """Write files that belong together: under temporary names beside their places first, all renamed after the last.
+
+    A link is followed: what it leads to is replaced, and the link stays.
+
+    Args:
+        parameter: decides where they go, for the error.
+
+    Raises:
+        UserError: one of the places is a folder, a pipe or a device, or cannot be written; all are as they were.
+    """
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
+        for path, write in files.items():
+            if path.exists() and not path.is_file():
+                raise UserError(
+                    f"{path} cannot be written, because it is a folder or a device: choose another `{parameter}`"
+                )
+            place = real(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            remove_dead_leftovers(place)
+            staged.append((temporary_name(place), place))
+            _write(staged[-1][0], write)
+        for temporary, place in staged:
+            path = place
+            os.replace(temporary, place)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error}): choose another `out`") from None
+        raise _unwritable(path, error, parameter) from None
     finally:
+        for temporary, _ in staged:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+Errors = tuple[type[Exception], ...]
+
+
+def write_folder(folder: Path, write: Callable[[Path], object], errors: Errors = (), parameter: str = "out") -> None:
+    """Have ``write`` fill a folder of another name, then rename: a killed run leaves ``folder`` whole or as it was.
+
+    Args:
+        errors: that ``write`` raises where it cannot write, besides `OSError`.
+    """
+    with _made_beside(folder, write, errors, parameter) as (new, place):
+        old = temporary_name(place).with_suffix(".old.tmp")
+        if place.exists():
+            os.replace(place, old)
+        try:
+            os.replace(new, place)
+        except OSError:
+            if old.exists():
+                os.replace(old, place)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def fill_folder(folder: Path, write: Callable[[Path], object], errors: Errors = (), parameter: str = "out") -> None:
+    """As `write_folder`, but what else is in ``folder`` stays: the files are moved into it when all are written."""
+    with _made_beside(folder, write, errors, parameter) as (new, place):
+        place.mkdir(exist_ok=True)
+        for file in new.iterdir():
+            os.replace(file, place / file.name)
+
+
+@contextmanager
+def _made_beside(
+    folder: Path, write: Callable[[Path], object], errors: Errors, parameter: str
+) -> Iterator[tuple[Path, Path]]:
+    """The new folder, and where it is to be."""
+    place = real(folder)
+    remove_dead_leftovers(place)
+    new = temporary_name(place).with_suffix(".new.tmp")
+    try:
+        new.mkdir(parents=True)
+        write(new)
+        yield new, place
+    except OSError as error:
+        raise _unwritable(folder, error, parameter) from None
+    except errors as error:
+        raise UserError(
+            f"{folder} cannot be written ({first_line(error)}): make room there, or choose another `{parameter}`"
+        ) from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _write(path: Path, write: Write) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        sink = Sink(descriptor)
+        write(sink)
+        if sink.error is not None:
+            raise sink.error
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+                raise
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError, parameter: str) -> UserError:
+    remedy = "make room there, or choose" if error.errno in _ROOM else "choose"
+    return UserError(f"{path} cannot be written ({error.strerror or error}): {remedy} another `{parameter}`")
+
+
+def real(path: Path) -> Path:
+    """Where a file lies, or would: links followed, nothing relative."""
+    return Path(os.path.realpath(path))
+
+
+def temporary_name(path: Path) -> Path:
+    """What ``path`` is called while this process writes it."""
+    return path.with_name(f".{_short(path.name)}.{os.getpid()}.tmp")
+
+
+def lock_name(path: Path) -> Path:
+    """The file that is locked while a process makes ``path``."""
+    return path.with_name(f".{_short(path.name)}.lock")
+
+
+def _short(name: str) -> str:
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _NAME_MAX else hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Remove half-written copies of these files and folders. The caller has locked them, so nobody writes one now."""
+    for path in paths:
+        for leftover in path.parent.glob(f".{glob.escape(_short(path.name))}.*.tmp"):
+            _remove(leftover)
+
+
+def remove_dead_leftovers(*paths: Path) -> None:
+    """Remove half-written copies of these files and folders whose process has ended."""
+    for path in paths:
+        pattern = re.compile(rf"\.{re.escape(_short(path.name))}\.(\d+)\.(?:(?:new|old)\.)?tmp")
+        try:
+            names = os.listdir(path.parent)
+        except OSError:
+            continue
+        for name in names:
+            match = pattern.fullmatch(name)
+            if match is not None and not _written_by(int(match[1]), path.with_name(name)):
+                _remove(path.with_name(name))
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
+
+
+def _written_by(process: int, path: Path) -> bool:
+    """Whether ``process`` lives, and did when ``path`` was last written: numbers of processes are used again."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # of another user
+    try:
+        ticks = int(
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        )
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
+        assert booted is not None
+        started = int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK")
+        return path.stat().st_mtime >= started - 2  # btime is in whole seconds
+    except (OSError, ValueError, IndexError, AssertionError):
+        return True
 
 
 def open_regular(path: Path, what: str, remedy: str) -> BinaryIO:
@@ -71,13 +286,17 @@ def read_limited(path: Path, what: str, remedy: str, limit: int) -> bytes:
     return content
 
 
-def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]], parameter: str = "out") -> None:
+    write_atomically(path, json_writer(content), parameter)
 
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
 
-    write_atomically(path, write)
+def json_writer(content: dict[str, Any] | list[dict[str, Any]]) -> Write:
+    return text_writer(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def text_writer(text: str) -> Write:
+    encoded = text.encode("utf-8")
+    return lambda sink: sink.write(encoded)
 
 
 def sha256(path: Path) -> str:
@@ -102,27 +321,3 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     return str(value)
-
-
-def check_writable(*paths: Path | None, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output place before hours of work, not after."""
-    for path in paths:
-        if path is not None:
-            try:
-                _check_writable(path)
-            except OSError as error:
-                raise UserError(f"{path} cannot be written ({error.strerror or error}): choose another `out`") from None
-            if any(same.exists() and path.exists() and path.samefile(same) for same in inputs):
-                raise UserError(f"{path} is the file to read, so it cannot be written: choose another `out`")
-
-
-def _check_writable(path: Path) -> None:
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is a folder or a device, not a file: choose another `out`")
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise UserError(f"{path} cannot be written, because {parent} is not a folder: choose another `out`")
-    made = Path(tempfile.mkdtemp(dir=parent, prefix=".spk2loihi-"))  # permissions do not tell for every file system
-    made.rmdir()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import open_regular
+from spk2loihi.files import Sink, Write, open_regular
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHILD = Path(__file__).with_name("hdf5_child.py")
@@ -123,6 +124,23 @@ def read_hdf5(path: Path, what: str, remedy: str) -> Group:
     if "refused" in header:
         raise UserError(f"{what} {path} is damaged or truncated, or not to be trusted ({header['refused']}): {remedy}")
     return _tree(str(path), header["items"], answer, 8 + length)
+
+
+def hdf5_writer(fill: Callable[[Any], object]) -> Write:
+    """Writes the HDF5 file that ``fill`` puts into an open ``h5py.File``.
+
+    It is made in memory: libhdf5 ends the process when it has to close a file on a full disk.
+    """
+
+    def write(sink: Sink) -> None:
+        import h5py
+
+        memory = io.BytesIO()
+        with h5py.File(memory, "w") as file:
+            fill(file)
+        sink.write(memory.getbuffer())
+
+    return write
 
 
 def write_tree(tree: Group, file: Any) -> None:

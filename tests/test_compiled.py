@@ -39,3 +39,34 @@ def test_code_is_compiled_again_when_any_source_has_changed(tmp_path: Path, monk
 def test_sources_are_those_of_this_package() -> None:
     assert len(module._sources()) == 64
     assert module._sources() == module._sources.__wrapped__()
+
+
+def test_no_folder_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that cannot be written, or a full disk: loops are compiled, and not kept."""
+    from numba.core.caching import CacheImpl, IndexDataCacheFile
+
+    file = tmp_path / "loop.py"
+    file.write_text(LOOP)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexDataCacheFile, "_save_data", full)
+        assert runpy.run_path(str(file))["hits"] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(CacheImpl, "_locator_classes", [])  # numba: "no locator available"
+        assert runpy.run_path(str(file))["one_more"](1) == 2
+        assert module.cache_folder() is None
+
+
+def test_a_user_without_a_home_gets_no_folder_named_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "loop.py"
+    file.write_text(LOOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(module.os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(module.os, "access", lambda *_: False)
+    assert runpy.run_path(str(file))["one_more"](1) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["loop.py"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from spk2loihi.choices import BACKENDS, ENCODINGS, SCHEDULES
+
+if TYPE_CHECKING:
+    from spk2loihi.outputs import Claim, Output
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +23,8 @@ TABLE_WIDTH = 180  # of tables when standard output is not a terminal
 
 PATH = click.Path(path_type=Path)
 
-json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
+_json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
+_force_option = click.option("--force", is_flag=True, help="Replace files that spk2loihi has not written.")
 samples_option = click.option(
     "--samples",
     type=click.IntRange(min=1),
@@ -43,6 +48,11 @@ timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
 )
 backend_choice = click.Choice(BACKENDS)
+
+
+def output_options(command: F) -> F:
+    """Of every command: all can write their numbers."""
+    return _json_option(_force_option(command))
 
 
 def run_options(command: F) -> F:
@@ -70,18 +80,32 @@ def data_options(command: F) -> F:
     return command
 
 
-def check_outputs(*paths: Path | None, inputs: tuple[Path, ...] = ()) -> None:
-    """Refuse an unusable output path before the work starts."""
-    from spk2loihi.files import check_writable
+def claimed(
+    json_file: Path | None,
+    *inputs: Path | None,
+    options: Mapping[str, Any] | None = None,
+    outputs: Sequence[Output] = (),
+    force: bool = False,
+    folder: Path | None = None,
+) -> AbstractContextManager[Claim]:
+    """Refuse an unusable output path before the work starts, and lock it (`spk2loihi.outputs.claim`).
 
-    check_writable(*paths, inputs=inputs)
+    Args:
+        inputs, options: files that are read, and options that may name more.
+        outputs: beside ``json_file``.
+    """
+    from spk2loihi.outputs import claim, named_inputs, numbers_output
+
+    numbers = [] if json_file is None else [numbers_output(json_file)]
+    reads = [*(path for path in inputs if path is not None), *named_inputs(options or {})]
+    return claim([*outputs, *numbers], reads, force=force, folder=folder)
 
 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any] | list[dict[str, Any]]) -> None:
     from spk2loihi.files import write_json
 
     if json_file is not None:
-        write_json(json_file, numbers)
+        write_json(json_file, numbers, "json_file")
 
 
 def command_line() -> str:

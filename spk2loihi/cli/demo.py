@@ -9,32 +9,53 @@ from pathlib import Path
 import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
-from spk2loihi.cli.common import PATH, json_option, save_numbers
+from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers
+
+_NUMBERS = ("simulate", "simulate-cpu", "verify")
 
 
 @click.command("demo")
 @click.option("-o", "--out", type=PATH, default="spk2loihi-demo", show_default=True, help="Folder to write into.")
-@json_option
+@output_options
 @click.pass_context
-def command(context: click.Context, out: Path, json_file: Path | None) -> None:
+def command(context: click.Context, out: Path, json_file: Path | None, force: bool) -> None:
     """Run the whole chain on the embedded reviews: train, export, simulate, verify and energy."""
+    from spk2loihi.outputs import Output, check_outputs
+    from spk2loihi.reporting.energy_page import report_outputs
+    from spk2loihi.training.train import outputs, teacher_output
+
+    made = [
+        *outputs(out / "model.pt"),
+        teacher_output(out / "model.pt"),
+        Output(out / "model.net", "network file", "network"),
+        *(Output(out / f"{name}.json", "file of numbers", "numbers") for name in _NUMBERS),
+        *report_outputs(out / "energy.html"),
+    ]
+    with claimed(json_file, force=force, folder=out):
+        check_outputs(made, force=force)
+        _demo(context, out, json_file, force)
+
+
+def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool) -> None:
     started = time.perf_counter()
     network = out / "model.net"
     click.echo("== spk2loihi train")
-    context.invoke(train.command, out=out / "model.pt")
+    context.invoke(train.command, out=out / "model.pt", force=force)
     click.echo("== spk2loihi export model.pt")
-    context.invoke(export.command, model_file=out / "model.pt", out=network)
+    context.invoke(export.command, model_file=out / "model.pt", out=network, force=force)
     click.echo("== spk2loihi simulate")
-    context.invoke(simulate.command, network_file=network, json_file=out / "simulate.json")
+    context.invoke(simulate.command, network_file=network, json_file=out / "simulate.json", force=force)
     if sys.version_info < (3, 11):
         click.echo("== spk2loihi simulate --backend cpu")
-        context.invoke(simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json")
+        context.invoke(
+            simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json", force=force
+        )
         click.echo("== spk2loihi verify")
-        context.invoke(verify.command, network_file=network, json_file=out / "verify.json")
+        context.invoke(verify.command, network_file=network, json_file=out / "verify.json", force=force)
     else:
         click.echo("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
     click.echo("== spk2loihi energy")
-    context.invoke(energy.command, network_file=network, out=out / "energy.html")
+    context.invoke(energy.command, network_file=network, out=out / "energy.html", force=force)
     wall = time.perf_counter() - started
     click.echo(f"done in {wall:.0f} s: open {out / 'energy.html'}")
     save_numbers(json_file, {"folder": str(out), "wall_s": wall})

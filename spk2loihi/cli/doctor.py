@@ -10,21 +10,22 @@ from typing import Any
 
 import click
 
-from spk2loihi.cli.common import json_option, save_numbers
+from spk2loihi.cli.common import claimed, output_options, save_numbers
 from spk2loihi.versions import versions
 
 
 @click.command("doctor")
-@json_option
-def command(json_file: Path | None) -> None:
+@output_options
+def command(json_file: Path | None, force: bool) -> None:
     """Show what is installed, which backends work on this machine, and what the others need."""
-    checks = [_lava(), _loihi2(), _embedded(), _gpu()]
-    for name, version in versions().items():
-        click.echo(f"{name:<14} {version}")
-    click.echo(f"{'emulator':<14} works")
-    for check in checks:
-        click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
-    save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
+    with claimed(json_file, force=force):
+        checks = [_lava(), _loihi2(), _embedded(), _gpu()]
+        for name, version in versions().items():
+            click.echo(f"{name:<14} {version}")
+        click.echo(f"{'emulator':<14} {_emulator()}")
+        for check in checks:
+            click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
+        save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
 
 
 def _lava() -> dict[str, Any]:
@@ -34,6 +35,14 @@ def _lava() -> dict[str, Any]:
     if missing:
         return _check("cpu backend", False, f"{' and '.join(missing)} not found; run pip install lava-nc lava-dl")
     return _check("cpu backend", True, "Lava on the CPU")
+
+
+def _emulator() -> str:
+    from spk2loihi.compiled import cache_folder
+
+    if cache_folder() is not None:
+        return "works"
+    return "works, but compiles its loops anew in every process: no folder can be written; set NUMBA_CACHE_DIR"
 
 
 def _loihi2() -> dict[str, Any]:

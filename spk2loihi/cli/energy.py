@@ -10,12 +10,12 @@ import click
 from spk2loihi import api
 from spk2loihi.cli.common import (
     PATH,
-    check_outputs,
+    claimed,
     command_line,
     data_options,
     encoding_option,
-    json_option,
     network_argument,
+    output_options,
     samples_option,
     save_numbers,
     stagger_option,
@@ -46,20 +46,27 @@ from spk2loihi.errors import UserError
 @encoding_option
 @stagger_option
 @data_options
-@json_option
-def command(network_file: Path, out: Path, json_file: Path | None, **options: Any) -> None:
+@output_options
+def command(network_file: Path, out: Path, json_file: Path | None, force: bool, **options: Any) -> None:
     """Count the operations of held-out sentences, estimate their energy, and compare it with ANNs.
 
     Writes energy.html and energy.json.
     """
     if out.suffix == ".json":
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file as `out`")
-    check_outputs(out, out.with_suffix(".json"), json_file, inputs=(network_file,))
-    report = api.energy(network_file, command=command_line(), **options)
-    path_json = report.save(out)
-    for headline in report.data["headline"]:
-        click.echo(f"{headline['label']}: {headline['text']}")
-    for sentence in report.verdict:
-        click.echo(sentence)
-    click.echo(f"{out} and {path_json}")
-    save_numbers(json_file, report.to_dict())
+    from spk2loihi.energy import coefficient_path
+    from spk2loihi.outputs import named_inputs
+    from spk2loihi.reporting.energy_page import report_outputs
+
+    reads = [network_file, *(coefficient_path(name) for name in options["coefficients"])]
+    with claimed(json_file, *reads, options=options, outputs=report_outputs(out), force=force) as places:
+        net = api.load(network_file)
+        places.reads(named_inputs(net.network.task))
+        report = api.energy(net, command=command_line(), **options)
+        path_json = report.save(out, force)
+        for headline in report.data["headline"]:
+            click.echo(f"{headline['label']}: {headline['text']}")
+        for sentence in report.verdict:
+            click.echo(sentence)
+        click.echo(f"{out} and {path_json}")
+        save_numbers(json_file, report.to_dict())

@@ -9,7 +9,7 @@ import click
 
 from spk2loihi import api
 from spk2loihi.choices import ENCODINGS, SCHEDULES
-from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, check_outputs, json_option, save_numbers
+from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, output_options, save_numbers
 
 
 @click.command("export")
@@ -30,34 +30,34 @@ from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, check_out
     type=int,
     help="Settling schedule: steps between the starts of successive depths, 0 to T. [default: T // 4]",
 )
-@json_option
+@output_options
 def command(
-    model_file: Path, out: Path, schedule: Any, encoding: Any, stagger: int | None, json_file: Path | None
+    model_file: Path, out: Path, schedule: Any, encoding: Any, stagger: int | None, json_file: Path | None, force: bool
 ) -> None:
     """Fold MODEL_FILE into an integer network and write it as netx HDF5.
 
     MODEL_FILE is a model.pt, or a folder written by save_pretrained. The schedule, encoding and stagger given here
     become the network's defaults. Later commands can override them.
     """
-    check_outputs(out, json_file, inputs=(model_file,))
-    from spk2loihi.versions import versions
+    with claimed(json_file, model_file, force=force):
+        from spk2loihi.versions import versions
 
-    net = api.export(model_file, out, schedule=schedule, encoding=encoding, stagger=stagger)
-    network = net.network
-    worst = max(network.stages, key=lambda stage: stage.max_drive)
-    numbers = {
-        "network": str(out),
-        "bytes": out.stat().st_size,
-        "sha256": net.sha256,
-        "stages": len(network.stages),
-        "timesteps": network.timesteps,
-        "weight_bits": network.weight_bits,
-        "synapses_per_token": network.synapses,
-        "largest_drive": {"stage": worst.name, "bound": worst.max_drive},
-        "versions": versions(),
-    }
-    click.echo(
-        f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
-        f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
-    )
-    save_numbers(json_file, numbers)
+        net = api.export(model_file, out, schedule=schedule, encoding=encoding, stagger=stagger, force=force)
+        network = net.network
+        worst = max(network.stages, key=lambda stage: stage.max_drive)
+        numbers = {
+            "network": str(out),
+            "bytes": out.stat().st_size,
+            "sha256": net.sha256,
+            "stages": len(network.stages),
+            "timesteps": network.timesteps,
+            "weight_bits": network.weight_bits,
+            "synapses_per_token": network.synapses,
+            "largest_drive": {"stage": worst.name, "bound": worst.max_drive},
+            "versions": versions(),
+        }
+        click.echo(
+            f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
+            f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
+        )
+        save_numbers(json_file, numbers)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, check_outputs, console, json_option, save_numbers
+from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, claimed, console, output_options, save_numbers
 
 
 @click.command("fit")
@@ -29,8 +29,10 @@ from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, check_outputs, console, 
 @click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
 @click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
 @click.option("--strict", is_flag=True, help="Exit with code 1 if the network does not fit.")
-@json_option
-def command(network_file: Path | None, board: str, strict: bool, json_file: Path | None, **shape: Any) -> None:
+@output_options
+def command(
+    network_file: Path | None, board: str, strict: bool, json_file: Path | None, force: bool, **shape: Any
+) -> None:
     """Check whether NETWORK_FILE [default: model.net] fits a Loihi 2 board, and what would make it fit.
 
     With any of the options "Before training", the command sizes a student of that shape instead; give no NETWORK_FILE
@@ -38,10 +40,10 @@ def command(network_file: Path | None, board: str, strict: bool, json_file: Path
     """
     sizes = {key: value for key, value in shape.items() if value is not None}
     path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)
-    check_outputs(json_file, inputs=() if path is None else (path,))
-    report = api.fit(path, board, **sizes)
-    _print(report.to_dict())
-    save_numbers(json_file, report.to_dict())
+    with claimed(json_file, path, options={"board": board}, force=force):
+        report = api.fit(path, board, **sizes)
+        _print(report.to_dict())
+        save_numbers(json_file, report.to_dict())
     if strict and not report.fits:
         sys.exit(1)
 

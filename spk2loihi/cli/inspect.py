@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import check_outputs, console, json_option, network_argument, save_numbers
+from spk2loihi.cli.common import claimed, console, network_argument, output_options, save_numbers
 
 _HEADINGS = ("stage", "window", "neurons", "synapses", "weights", "soma", "threshold", "one spike is", "bound |U|")
 
 
 @click.command("inspect")
 @network_argument
-@json_option
-def command(network_file: Path, json_file: Path | None) -> None:
+@output_options
+def command(network_file: Path, json_file: Path | None, force: bool) -> None:
     """Show the stages of NETWORK_FILE: shapes, bits, thresholds, soma functions and the scale of their integers."""
-    check_outputs(json_file, inputs=(network_file,))
+    with claimed(json_file, network_file, force=force):
+        n = api.load(network_file).to_dict()
+        _print(network_file, n)
+        save_numbers(json_file, n)
+
+
+def _print(network_file: Path, n: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    n = api.load(network_file).to_dict()
     screen = console()
     screen.print(
         escape(
@@ -43,4 +49,3 @@ def command(network_file: Path, json_file: Path | None) -> None:
         "neurons: for one token (L tokens); synapses: weights other than 0 for one token, shared by all tokens; "
         "one spike is: float value of one spike (for a readout, of one membrane unit)"
     )
-    save_numbers(json_file, n)

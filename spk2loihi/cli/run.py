@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import PATH, check_outputs, json_option, save_numbers
+from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers
 
 
 @click.command("run")
@@ -31,18 +31,21 @@ from spk2loihi.cli.common import PATH, check_outputs, json_option, save_numbers
 @click.option("--reset-offset", type=int, default=0, help="Phase of the resets. [default: 0]")
 @click.option("--spike-exp", type=int, default=6, help="Fraction bits of SDNN messages. [default: 6]")
 @click.option("--transform", is_flag=True, help="Input holds real values: apply the input layer's weight and bias.")
-@json_option
-def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None, **options: Any) -> None:
+@output_options
+def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None, force: bool, **options: Any) -> None:
     """Run arrays through any netx or NIR network: spikes in, spikes out, bit for bit as stock Lava computes them.
 
     The input has the shape (*shape, steps), or (samples, *shape, steps) for a batch.
     """
-    check_outputs(out, json_file, inputs=(network_file, inputs))
-    result = api.run(network_file, inputs, **options)
-    result.save(out)
-    numbers = result.to_dict()
-    click.echo(
-        f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
-        f"{result.wall_s:.2f} s ({result.backend}): {out}"
-    )
-    save_numbers(json_file, numbers)
+    from spk2loihi.outputs import Output
+
+    arrays = Output(out, "file of arrays", "arrays")
+    with claimed(json_file, network_file, inputs, outputs=[arrays], force=force):
+        result = api.run(network_file, inputs, **options)
+        result.save(out, force)
+        numbers = result.to_dict()
+        click.echo(
+            f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
+            f"{result.wall_s:.2f} s ({result.backend}): {out}"
+        )
+        save_numbers(json_file, numbers)

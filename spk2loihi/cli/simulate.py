@@ -10,10 +10,10 @@ import click
 from spk2loihi import api
 from spk2loihi.cli.common import (
     backend_choice,
-    check_outputs,
+    claimed,
     data_options,
-    json_option,
     network_argument,
+    output_options,
     run_options,
     samples_option,
     save_numbers,
@@ -27,25 +27,34 @@ from spk2loihi.cli.common import (
 @samples_option
 @run_options
 @data_options
-@json_option
+@output_options
 def command(
-    network_file: Path, backend: Any, text: tuple[str, ...], samples: int | None, json_file: Path | None, **options: Any
+    network_file: Path,
+    backend: Any,
+    text: tuple[str, ...],
+    samples: int | None,
+    json_file: Path | None,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Run NETWORK_FILE over held-out sentences, or over --text, and count its operations."""
-    check_outputs(json_file, inputs=(network_file,))
-    from spk2loihi.simulators.launched import is_main_process
-    from spk2loihi.versions import versions
+    from spk2loihi.outputs import named_inputs
 
-    net = api.load(network_file)
-    result = api.simulate(net, text, backend=backend, samples=samples, **options)
-    if not is_main_process():
-        return
-    numbers = {"network": str(network_file), **result.to_dict(), "versions": versions()}
-    for prediction in result.predictions:
-        logits = ", ".join(f"{label} {value:+.3f}" for label, value in prediction.logits.items())
-        click.echo(f"{prediction.label}  ({logits})  {prediction.text}")
-    _print(net.network, numbers)
-    save_numbers(json_file, numbers)
+    with claimed(json_file, network_file, options=options, force=force) as places:
+        from spk2loihi.simulators.launched import is_main_process
+        from spk2loihi.versions import versions
+
+        net = api.load(network_file)
+        places.reads(named_inputs(net.network.task))
+        result = api.simulate(net, text, backend=backend, samples=samples, **options)
+        if not is_main_process():
+            return
+        numbers = {"network": str(network_file), **result.to_dict(), "versions": versions()}
+        for prediction in result.predictions:
+            logits = ", ".join(f"{label} {value:+.3f}" for label, value in prediction.logits.items())
+            click.echo(f"{prediction.label}  ({logits})  {prediction.text}")
+        _print(net.network, numbers)
+        save_numbers(json_file, numbers)
 
 
 def _print(network: Any, n: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from spk2loihi import api
 from spk2loihi.cli import train
-from spk2loihi.cli.common import PATH, check_outputs, command_line, console, data_options, json_option, save_numbers
+from spk2loihi.cli.common import PATH, claimed, command_line, console, data_options, output_options, save_numbers
 from spk2loihi.errors import UserError
 
 #: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
@@ -56,7 +56,7 @@ N = TypeVar("N", int, float)
     help="Number of networks at a time, each in its own process.",
 )
 @click.option("-o", "--out", type=PATH, default="sweep", show_default=True, help="Folder to write into.")
-@json_option
+@output_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -72,6 +72,7 @@ def command(
     layers: str | None,
     out: Path,
     json_file: Path | None,
+    force: bool,
     **options: Any,
 ) -> None:
     """Measure score and cost over T, bits, encoding, schedule and rate penalty, and find the Pareto front.
@@ -92,31 +93,30 @@ def command(
         "bits": _numbers(bits, float, "bits"),
         "rate_penalties": _numbers(rate_penalty, float, "rate_penalty"),
     }
-    check_outputs(json_file, inputs=networks)
-    if json_file is not None and json_file.resolve().parent == out.resolve() and json_file.stem == "sweep":
-        raise UserError(f"`json_file` {json_file} is a file that the sweep itself writes: name another")
-    from spk2loihi.training.layer_map import parse_layers
+    with claimed(json_file, *networks, options=options, force=force):
+        from spk2loihi.training.layer_map import parse_layers
 
-    training = {name: options.pop(name) for name in TRAINING_OPTIONS if name not in ("metric", "layers")}
-    report = api.sweep(
-        networks,
-        **axes,
-        encodings=_names(encoding),
-        schedules=_names(schedule),
-        out=out,
-        metric=metric,
-        training={**training, "layers": parse_layers(layers)},
-        report=click.echo,
-        warn=lambda line: click.echo(line, err=True),
-        command=command_line(),
-        **options,
-    )
-    _print(report.to_dict())
-    click.echo(f"{out / 'sweep.html'} and {out / 'sweep.json'}")
-    save_numbers(json_file, report.points)
+        training = {name: options.pop(name) for name in TRAINING_OPTIONS if name not in ("metric", "layers")}
+        report = api.sweep(
+            networks,
+            **axes,
+            encodings=_names(encoding),
+            schedules=_names(schedule),
+            out=out,
+            force=force,
+            metric=metric,
+            training={**training, "layers": parse_layers(layers)},
+            report=click.echo,
+            warn=lambda line: click.echo(line, err=True),
+            command=command_line(),
+            **options,
+        )
+        _print(report.to_dict())
+        click.echo(f"{out / 'sweep.html'} and {out / 'sweep.json'}")
+        save_numbers(json_file, report.points)
 
 
-command.params[-5:-5] = [p for p in train.command.params if p.name in TRAINING_OPTIONS]
+command.params[-6:-6] = [p for p in train.command.params if p.name in TRAINING_OPTIONS]
 
 
 def _check_nothing_to_train(context: click.Context, networks: tuple[Path, ...]) -> None:

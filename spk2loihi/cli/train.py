@@ -9,7 +9,7 @@ import click
 
 from spk2loihi import api
 from spk2loihi.choices import METRICS, PRECISIONS, STAGES
-from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_options, json_option, save_numbers
+from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers
 
 
 @click.command("train")
@@ -128,20 +128,24 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last checkpoint.")
 @click.option("-o", "--out", type=PATH, default=DEFAULT_MODEL, show_default=True, help="Model to write.")
-@json_option
-def command(out: Path, json_file: Path | None, student: Path | None, layers: str | None, **options: Any) -> None:
+@output_options
+def command(
+    out: Path, json_file: Path | None, force: bool, student: Path | None, layers: str | None, **options: Any
+) -> None:
     """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
-    check_outputs(out, json_file, inputs=() if student is None else (student,))
-    from spk2loihi.data import formatted
-    from spk2loihi.training.layer_map import parse_layers
-    from spk2loihi.training.processes import is_main_process
+    with claimed(json_file, student, options=options, force=force):
+        from spk2loihi.data import formatted
+        from spk2loihi.training.layer_map import parse_layers
+        from spk2loihi.training.processes import is_main_process
 
-    result = api.train(out=out, student=student, layers=parse_layers(layers), report=click.echo, **options)
-    if not is_main_process():
-        return
-    metrics = result.metrics
-    best, metric = metrics["best"], metrics["metric"]
-    scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
-    teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
-    click.echo(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
-    save_numbers(json_file, metrics)
+        result = api.train(
+            out=out, student=student, layers=parse_layers(layers), report=click.echo, force=force, **options
+        )
+        if not is_main_process():
+            return
+        metrics = result.metrics
+        best, metric = metrics["best"], metrics["metric"]
+        scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
+        teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
+        click.echo(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
+        save_numbers(json_file, metrics)

@@ -12,10 +12,10 @@ import click
 from spk2loihi import api
 from spk2loihi.cli.common import (
     backend_choice,
-    check_outputs,
+    claimed,
     data_options,
-    json_option,
     network_argument,
+    output_options,
     run_options,
     samples_option,
     save_numbers,
@@ -34,24 +34,32 @@ from spk2loihi.cli.common import (
 @samples_option
 @run_options
 @data_options
-@json_option
+@output_options
 def command(
-    network_file: Path, backends: tuple[str, ...], samples: int | None, json_file: Path | None, **options: Any
+    network_file: Path,
+    backends: tuple[str, ...],
+    samples: int | None,
+    json_file: Path | None,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Run sentences on two backends and compare every neuron of every stage at every step.
 
     If they differ, prints the stage, step and neuron of the first mismatch and exits with code 1.
     """
-    check_outputs(json_file, inputs=(network_file,))
-    net = api.load(network_file)
-    started = time.perf_counter()
-    result = api.verify(net, backends, samples=samples or api.VERIFIED_SAMPLES, **options)
-    wall = time.perf_counter() - started
-    save_numbers(json_file, {**result.to_dict(), "network": str(network_file), "wall_s": wall})
-    click.echo(
-        f"{' and '.join(result.backends)}, {result.schedule}: {result.mismatches} mismatches in "
-        f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences, {wall:.1f} s"
-    )
-    if result.first_mismatch is not None:
-        click.echo("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
-        sys.exit(1)
+    from spk2loihi.outputs import named_inputs
+
+    with claimed(json_file, network_file, options=options, force=force) as places:
+        net = api.load(network_file)
+        places.reads(named_inputs(net.network.task))
+        started = time.perf_counter()
+        result = api.verify(net, backends, samples=samples or api.VERIFIED_SAMPLES, **options)
+        wall = time.perf_counter() - started
+        save_numbers(json_file, {**result.to_dict(), "network": str(network_file), "wall_s": wall})
+        click.echo(
+            f"{' and '.join(result.backends)}, {result.schedule}: {result.mismatches} mismatches in "
+            f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences, {wall:.1f} s"
+        )
+        if result.first_mismatch is not None:
+            click.echo("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
+            sys.exit(1)

@@ -5,6 +5,7 @@ from spk2loihi.energy.coefficient_registry import (
     HOROWITZ_FP32,
     HOROWITZ_INT8,
     LOIHI1,
+    coefficient_path,
     load_coefficients,
 )
 from spk2loihi.energy.coefficients import Coefficient, CoefficientSet
@@ -30,6 +31,7 @@ __all__ = [
     "ann_energy_pj",
     "break_even_t_times_density",
     "build_report",
+    "coefficient_path",
     "load_coefficients",
     "network_energy",
     "not_included",

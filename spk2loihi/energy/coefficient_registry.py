@@ -33,15 +33,19 @@ def load_coefficients(name_or_path: str | Path) -> CoefficientSet:
     Raises:
         UserError: no such set, or a bad file (`read_coefficients`), or the name of a built-in set.
     """
-    path = Path(name_or_path)
-    if not path.suffix and not path.exists():
-        path = _installed(str(name_or_path))
+    path = coefficient_path(name_or_path)
     given = read_coefficients(path)
     if given.name in BUILTIN_SETS:
         raise UserError(
             f"name {given.name!r} in the coefficient file {path} is that of a built-in set: choose another."
         )
     return given
+
+
+def coefficient_path(name_or_path: str | Path) -> Path:
+    """The file of `load_coefficients`, which may not exist where a path is given."""
+    path = Path(name_or_path)
+    return path if path.suffix or path.exists() else _installed(str(name_or_path))
 
 
 def _installed(name: str) -> Path:

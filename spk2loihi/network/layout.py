@@ -42,13 +42,16 @@ def list_digest(digests: dict[str, str]) -> str:
 
 
 def seal(file: h5py.File) -> str:
-    """Put a checksum on every dataset; returns the digest of the list of them."""
+    """Put a checksum on every dataset; returns the digest of the list of them.
+
+    Of fixed length: strings of variable length lie in a global heap, which libhdf5 walks without a limit.
+    """
     digests: dict[str, str] = {}
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
             digests[name] = array_digest(np.asarray(item[()]))
-            item.attrs[CHECKSUM] = digests[name]
+            item.attrs[CHECKSUM] = np.bytes_(digests[name])
 
     file.visititems(visit)
     return list_digest(digests)

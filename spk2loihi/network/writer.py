@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.files import write_atomically
+from spk2loihi.hdf5 import hdf5_writer
 from spk2loihi.limits import THRESHOLD_MAX
 from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, seal
 from spk2loihi.network.network import Network, Stage
@@ -21,34 +22,33 @@ _NO_LEAK_VOLTAGE = 0  # vDecay
 
 def write_network(network: Network, path: Path) -> None:
     """Write atomically: the file is complete or it is not there."""
-    write_atomically(path, lambda temporary: _write(network, temporary))
+    write_atomically(path, hdf5_writer(lambda file: _fill(file, network)))
 
 
-def _write(network: Network, path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        extension = file.create_group(EXTENSION)
-        meta = {
-            "format": FORMAT,
-            "version": VERSION,
-            "timesteps": network.timesteps,
-            "max_tokens": network.max_tokens,
-            "schedule": network.defaults.schedule,
-            "encoding": network.defaults.encoding,
-            "stagger": network.defaults.stagger,
-            "weight_bits": network.weight_bits,
-            "neuron": NEURON_RULES,
-            "task": network.task,
-            "config": network.config,
-            "provenance": network.provenance,
-        }
-        extension["meta"] = _text(json.dumps(meta))
-        extension["tokenizer"] = _text(network.tokenizer)
-        for name in ("word", "position", "token_type"):
-            _array(extension, f"embedding/{name}", getattr(network.embedding, name))
-        layers = _Layers(file, network)
-        for stage in network.stages:
-            layers.write(stage)
-        extension.attrs[CHECKSUM] = seal(file)
+def _fill(file: h5py.File, network: Network) -> None:
+    extension = file.create_group(EXTENSION)
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "timesteps": network.timesteps,
+        "max_tokens": network.max_tokens,
+        "schedule": network.defaults.schedule,
+        "encoding": network.defaults.encoding,
+        "stagger": network.defaults.stagger,
+        "weight_bits": network.weight_bits,
+        "neuron": NEURON_RULES,
+        "task": network.task,
+        "config": network.config,
+        "provenance": network.provenance,
+    }
+    extension["meta"] = _text(json.dumps(meta))
+    extension["tokenizer"] = _text(network.tokenizer)
+    for name in ("word", "position", "token_type"):
+        _array(extension, f"embedding/{name}", getattr(network.embedding, name))
+    layers = _Layers(file, network)
+    for stage in network.stages:
+        layers.write(stage)
+    extension.attrs[CHECKSUM] = np.bytes_(seal(file))
 
 
 class _Layers:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import write_atomically
-from spk2loihi.hdf5 import Group, read_hdf5, write_tree
+from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5, write_tree
 from spk2loihi.limits import DELAY_MAX
 
 Values = NDArray[Any]
@@ -60,17 +60,16 @@ def nir_to_netx(nir_file: Path | Group, netx_file: Path, dt: float = DEFAULT_DT)
         ) from None
     layers = _layers(_chain(graph), dt)
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            for number, layer in enumerate(layers):
-                for name, value in layer.items():
-                    if isinstance(value, dict):
-                        for key, each in value.items():
-                            file[f"layer/{number}/{name}/{key}"] = each
-                    else:
-                        file[f"layer/{number}/{name}"] = value
+    def fill(file: h5py.File) -> None:
+        for number, layer in enumerate(layers):
+            for name, value in layer.items():
+                if isinstance(value, dict):
+                    for key, each in value.items():
+                        file[f"layer/{number}/{name}/{key}"] = each
+                else:
+                    file[f"layer/{number}/{name}"] = value
 
-    write_atomically(netx_file, write)
+    write_atomically(netx_file, hdf5_writer(fill))
 
 
 def _graph(tree: Group) -> nir.NIRGraph:

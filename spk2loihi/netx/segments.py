@@ -15,7 +15,7 @@ import numpy as np
 
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
-from spk2loihi.hdf5 import Group, write_tree
+from spk2loihi.hdf5 import Group, hdf5_writer, write_tree
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.hdf5_access import (
     Shape,
@@ -29,6 +29,7 @@ from spk2loihi.netx.hdf5_access import (
     type_of,
     weight_of,
 )
+from spk2loihi.outputs import Output, check_outputs
 
 _KINDS = ("dense", "conv")
 
@@ -73,13 +74,13 @@ def segment_file(path: Path, layer_number: int, out_path: Path) -> Segment:
         raise UserError(f"layer {layer_number} of {path} is not dense or conv: choose one that segments() lists")
     segment = _segment(groups[layer_number], layer_number)
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file["layer/0/type"] = np.array([b"input"], dtype="S10")
-            file["layer/0/shape"] = np.array(segment.input_shape[::-1])
-            write_tree(groups[layer_number], file.create_group("layer/1"))
+    def fill(file: h5py.File) -> None:
+        file["layer/0/type"] = np.array([b"input"], dtype="S10")
+        file["layer/0/shape"] = np.array(segment.input_shape[::-1])
+        write_tree(groups[layer_number], file.create_group("layer/1"))
 
-    write_atomically(out_path, write)
+    check_outputs([Output(out_path, "network file", None, "out_path")], [path])
+    write_atomically(out_path, hdf5_writer(fill), "out_path")
     return segment
 
 

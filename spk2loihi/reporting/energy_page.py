@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from spk2loihi import formatting as fmt
 from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
 from spk2loihi.errors import UserError
-from spk2loihi.files import write_atomically, write_json
+from spk2loihi.files import json_writer, text_writer, write_together
+from spk2loihi.outputs import Output, check_outputs
 from spk2loihi.reporting.templates import asset, environment, page_style
 
 _SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence.js")
@@ -33,10 +34,15 @@ _FORMS: dict[str, Callable[[Any], str]] = {
 
 
 class EnergyReport:
-    """An energy report: its data (layout: `spk2loihi.energy.energy_report`), its page and its verdict."""
+    """An energy report: its data (layout: `spk2loihi.energy.energy_report`), its page and its verdict.
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    Attributes:
+        sources: the files it was made from, which it never replaces.
+    """
+
+    def __init__(self, data: Mapping[str, Any], sources: Sequence[Path] = ()) -> None:
         self.data = data
+        self.sources = sources
 
     def to_dict(self) -> dict[str, Any]:
         """What `energy.json` holds."""
@@ -47,13 +53,16 @@ class EnergyReport:
         """The verdict, in sentences."""
         return list(self.data["verdict"])
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, force: bool = False) -> Path:
         """Write the page to ``path`` and the data beside it, with the suffix .json; returns the path of the data.
 
-        The page is made before either name is touched.
+        Both are written, then both renamed.
+
+        Args:
+            force: replace files that are no energy reports.
 
         Raises:
-            UserError: a file cannot be written, or ``path`` is the place of the data.
+            UserError: a file cannot be written, or must not be replaced, or ``path`` is the place of the data.
         """
         page = Path(path)
         if page.suffix == ".json":
@@ -61,8 +70,8 @@ class EnergyReport:
                 f"{page} is the place of the report's numbers, not of its page: choose an .html file as `out`"
             )
         text = render_html(self.data)
-        write_json(page.with_suffix(".json"), self.to_dict())
-        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        check_outputs(report_outputs(page), self.sources, force=force)
+        write_together({page.with_suffix(".json"): json_writer(self.to_dict()), page: text_writer(text)})
         return page.with_suffix(".json")
 
     def _repr_html_(self) -> str:
@@ -71,6 +80,14 @@ class EnergyReport:
             for f in self.data["headline"]
         )
         return f"<table>{figures}</table>" + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
+
+
+def report_outputs(page: Path) -> list[Output]:
+    """What `EnergyReport.save` writes."""
+    return [
+        Output(page, "energy page", "page"),
+        Output(page.with_suffix(".json"), "JSON of an energy report", "numbers"),
+    ]
 
 
 def render_html(data: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from markupsafe import escape
 
 from spk2loihi import formatting as fmt
 from spk2loihi.data import formatted
-from spk2loihi.files import write_atomically, write_json
+from spk2loihi.files import json_writer, text_writer, write_together
+from spk2loihi.outputs import Output, check_outputs
 from spk2loihi.reporting import sweep_figures as figures
 from spk2loihi.reporting.templates import environment, page_style
 from spk2loihi.sweep.sweep_verdict import label
@@ -37,11 +38,16 @@ class SweepReport:
         """The verdict, in sentences."""
         return list(self.data["verdict"])
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``sweep.json`` and ``sweep.html``. The page is made before either name is touched."""
+    def save(self, folder: str | Path, force: bool = False) -> None:
+        """Write ``sweep.json`` and ``sweep.html``, both of them before either name is touched.
+
+        Args:
+            force: replace files of these names that are no sweeps.
+        """
+        page, data = report_outputs(Path(folder))
         text = render_html(self.data)
-        write_json(Path(folder) / "sweep.json", self.to_dict())
-        write_atomically(Path(folder) / "sweep.html", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        check_outputs([page, data], force=force)
+        write_together({data.path: json_writer(self.to_dict()), page.path: text_writer(text)})
 
     def _repr_html_(self) -> str:
         front = "".join(
@@ -51,6 +57,14 @@ class SweepReport:
             if p["on_front"]
         )
         return f"<table>{front}</table>" + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
+
+
+def report_outputs(folder: Path) -> list[Output]:
+    """What `SweepReport.save` writes."""
+    return [
+        Output(folder / "sweep.html", "sweep page", "page"),
+        Output(folder / "sweep.json", "JSON of a sweep", "numbers"),
+    ]
 
 
 def render_html(data: Mapping[str, Any]) -> str:

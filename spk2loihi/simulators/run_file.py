@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import write_atomically
-from spk2loihi.hdf5 import Group
+from spk2loihi.files import Sink, write_atomically
+from spk2loihi.hdf5 import Group, hdf5_writer
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.hdf5_access import open_netx
+from spk2loihi.outputs import Output, check_outputs
+from spk2loihi.results import MARK
 
 if TYPE_CHECKING:
     from spk2loihi.netx import StockNetwork
@@ -35,6 +38,7 @@ class FileRun:
             ``LAYER/NAME``: (samples, *shape, steps), without the first axis if the input had none.
         batched: the input had an axis of samples.
         synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
+        sources: the files it was made from, which it never replaces.
     """
 
     network: str
@@ -45,26 +49,40 @@ class FileRun:
     steps: int
     synops: dict[str, list[int]] | None
     wall_s: float
+    sources: tuple[Path, ...] = ()
 
     @property
     def output(self) -> NDArray[Any]:
         """Messages of the output layer."""
         return self.arrays["out"]
 
-    def save(self, path: str | Path) -> None:
-        """Write the arrays as .npz, or as HDF5 where the name ends in .h5 or .hdf5."""
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write the arrays as .npz, or as HDF5 where the name ends in .h5 or .hdf5.
+
+        Both are marked as results of this program: the archive by its comment, the HDF5 file by an attribute.
+
+        Args:
+            force: replace a file that is no such result.
+
+        Raises:
+            UserError: the file cannot be written, or must not be replaced.
+        """
         path = Path(path)
+        check_outputs([Output(path, "file of arrays", "arrays")], self.sources, force=force)
+        write_atomically(path, hdf5_writer(self._fill) if path.suffix in (".h5", ".hdf5") else self._archive)
 
-        def write(temporary: Path) -> None:
-            if path.suffix in (".h5", ".hdf5"):
-                with h5py.File(temporary, "w") as file:
-                    for name, array in self.arrays.items():
-                        file[name] = array
-            else:
-                with temporary.open("wb") as file:
-                    np.savez(file, **self.arrays)
+    def _fill(self, file: h5py.File) -> None:
+        file.attrs["generator"] = np.bytes_(MARK)
+        for name, array in self.arrays.items():
+            file[name] = array
 
-        write_atomically(path, write)
+    def _archive(self, sink: Sink) -> None:
+        """As numpy.savez does, with a comment."""
+        with zipfile.ZipFile(cast(Any, sink), "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            archive.comment = MARK.encode()
+            for name, array in self.arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of ``run --json``."""
@@ -144,7 +162,8 @@ def run_file(
         wall = time.perf_counter() - started
     if not batched:
         arrays = {name: array[0] for name, array in arrays.items()}
-    return FileRun(str(path), backend, arrays, batched, len(messages), messages.shape[-1], synops, wall)
+    sources = (path, inputs) if isinstance(inputs, Path) else (path,)
+    return FileRun(str(path), backend, arrays, batched, len(messages), messages.shape[-1], synops, wall, sources)
 
 
 @contextlib.contextmanager

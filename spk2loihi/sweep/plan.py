@@ -13,8 +13,9 @@ from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256
 from spk2loihi.network import read_network
+from spk2loihi.outputs import Output
 from spk2loihi.sweep.axes import TrainingPoint, Way
-from spk2loihi.sweep.run_sweep import Job
+from spk2loihi.sweep.run_sweep import LOG, Job
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.fine_tune import tuned_teacher
 from spk2loihi.training.layer_map import layer_map
@@ -24,6 +25,7 @@ from spk2loihi.training.run_state import Interval
 from spk2loihi.training.settings import LossWeights, TrainSettings
 from spk2loihi.training.student import start_from_teacher
 from spk2loihi.training.teacher import load_teacher
+from spk2loihi.training.train import outputs as train_outputs
 
 
 def plan_training(
@@ -34,6 +36,7 @@ def plan_training(
     samples: int | None,
     out: Path,
     report: Callable[[str], None],
+    force: bool = False,
 ) -> list[Job]:
     """A job for each of ``points``. A teacher without a classifier is fine-tuned here, once, into ``out/teacher``.
 
@@ -53,7 +56,7 @@ def plan_training(
         settings.check()
         start_from_teacher(teacher, layers, spec, settings)
     if not fine_tuned:
-        teacher = tuned_teacher(teacher, spec, train, held_out, base, out / "teacher", report)
+        teacher = tuned_teacher(teacher, spec, train, held_out, base, out / "teacher", report, force)
         base = replace(base, teacher=str(out / "teacher"))
     manifest = {
         "task": spec.to_dict(),
@@ -96,6 +99,29 @@ def plan_networks(
         Job(str(network), network, out / "networks" / sha256(network)[:16], ways, samples, spec)
         for network, spec in zip(networks, specs, strict=True)
     ]
+
+
+def point_outputs(points: Sequence[TrainingPoint], ways: tuple[Way, ...], out: Path) -> list[Output]:
+    """What is written where networks are trained."""
+    found = []
+    for folder in (out / point.name for point in points):
+        found += [
+            *train_outputs(folder / "model.pt"),
+            Output(folder / "model.net", "network file", "network"),
+            *_records(folder, ways),
+        ]
+    return found
+
+
+def record_outputs(jobs: Sequence[Job]) -> list[Output]:
+    """Records of the networks of ``jobs``."""
+    found = {output.path: output for job in jobs for output in _records(job.folder, job.ways)}
+    return list(found.values())
+
+
+def _records(folder: Path, ways: tuple[Way, ...]) -> list[Output]:
+    records = [Output(folder / f"{way.name}.json", "record of a sweep", "numbers") for way in ways]
+    return [*records, Output(folder / LOG, "log of a sweep", None)]
 
 
 def _is_of(path: Path, training: dict[str, Any], wanted: dict[str, str]) -> bool:

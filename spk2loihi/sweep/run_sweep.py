@@ -24,7 +24,7 @@ from spk2loihi.sweep.sweep_report import build_sweep
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.versions import versions
 
-_LOG = "log.txt"
+LOG = "log.txt"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None])
 def _run_logged(job: Job) -> Outcome:
     job.folder.mkdir(parents=True, exist_ok=True)
     with (
-        (job.folder / _LOG).open("a", encoding="utf-8", buffering=1) as log,
+        (job.folder / LOG).open("a", encoding="utf-8", buffering=1) as log,
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):

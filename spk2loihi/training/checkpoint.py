@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import write_atomically, write_json
+from spk2loihi.files import Write, fill_folder, write_atomically, write_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.results import is_student
 
 FORMAT = "spk2loihi-model"
 VERSION = 1
@@ -39,6 +40,10 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    write_atomically(path, checkpoint_writer(checkpoint))
+
+
+def checkpoint_writer(checkpoint: Checkpoint) -> Write:
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -48,7 +53,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "task": checkpoint.task,
         "training": checkpoint.training,
     }
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    return lambda sink: torch.save(content, cast(Any, sink))
 
 
 def load_tensors(path: Path, what: str) -> dict[str, Any]:
@@ -98,14 +103,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def save_pretrained(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a Hugging Face folder: weights, configuration, ``tokenizer.json``, and the task in ``task.json``."""
-    try:
-        checkpoint.model.save_pretrained(folder)
-        Tokenizer.from_str(checkpoint.tokenizer).save(str(folder / "tokenizer.json"))
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror or error}): choose another folder") from None
-    write_json(folder / TASK_FILE, {"task": checkpoint.task, "training": checkpoint.training})
+def save_pretrained(checkpoint: Checkpoint, folder: Path, force: bool = False) -> None:
+    """Write a Hugging Face folder: weights, configuration, ``tokenizer.json``, and the task in ``task.json``.
+
+    Args:
+        force: replace files of these names in a folder that holds something else.
+
+    Raises:
+        UserError: the folder cannot be written, or holds another model.
+    """
+    names = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", TASK_FILE)
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if there and not force and not is_student(folder):
+        raise UserError(
+            f"folder {folder} holds a {there[0]} that is no student of spk2loihi: choose another `folder`, or replace "
+            "it with `force`"
+        )
+
+    def write(new: Path) -> None:
+        checkpoint.model.save_pretrained(new)
+        (new / "tokenizer.json").write_text(checkpoint.tokenizer, encoding="utf-8")
+        write_json(new / TASK_FILE, {"task": checkpoint.task, "training": checkpoint.training}, "folder")
+
+    fill_folder(folder, write, (SafetensorError, RuntimeError), "folder")
 
 
 def load_pretrained(folder: Path) -> Checkpoint:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted
 from spk2loihi.errors import UserError
-from spk2loihi.files import write_json
+from spk2loihi.files import remove_leftovers, write_folder, write_json
+from spk2loihi.outputs import Output, check_outputs, named_inputs
+from spk2loihi.results import FOLDER_MARK, teacher_mark
 from spk2loihi.training.evaluation import LabelledData, evaluate
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings
 from spk2loihi.training.losses import FineTuning
 from spk2loihi.training.manifest import teacher_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
-from spk2loihi.training.run_state import RunState, remove_leftovers
+from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import labelled
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.teacher import Teacher, load_teacher
@@ -58,19 +60,12 @@ def fine_tune(
 
 
 def _keep(teacher: Teacher, home: Path) -> None:
-    """Write the folder under another name, then rename: a killed run leaves it whole or as it was."""
-    new, old = (home.with_name(f".{home.name}.{os.getpid()}.{which}.tmp") for which in ("new", "old"))
-    try:
-        teacher.model.save_pretrained(new)
-        Tokenizer.from_str(teacher.tokenizer).save(str(new / "tokenizer.json"))
-        if home.exists():
-            os.replace(home, old)
-        os.replace(new, home)
-    except OSError as error:
-        raise UserError(f"{home} cannot be written ({error.strerror or error}): choose another place with -o") from None
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    def write(folder: Path) -> None:
+        teacher.model.save_pretrained(folder)
+        (folder / "tokenizer.json").write_text(teacher.tokenizer, encoding="utf-8")
+        write_json(folder / FOLDER_MARK, teacher_mark())
+
+    write_folder(home, write, (SafetensorError, RuntimeError))
 
 
 #: Settings that decide a fine-tuned teacher's weights, besides its data and where it starts.
@@ -88,6 +83,7 @@ def tuned_teacher(
     settings: TrainSettings,
     home: Path,
     report: Callable[[str], None] = lambda line: None,
+    force: bool = False,
 ) -> Teacher:
     """``teacher`` fine-tuned on the task: read from the folder ``home``, or made there first.
 
@@ -95,6 +91,7 @@ def tuned_teacher(
 
     Args:
         teacher: as loaded after seeding torch with ``settings.seed``, which draws its classifier.
+        force: replace a record in the way that is no record of a teacher.
 
     Raises:
         UserError: ``home`` holds a teacher that other settings or data made, or no such record at all.
@@ -107,6 +104,11 @@ def tuned_teacher(
     state_file = home.with_name(f".{home.name}.resume")
     if home.is_dir() and not state_file.is_file():
         return _kept(home, record, parts, spec)
+    check_outputs(
+        [Output(home, "fine-tuned teacher", "teacher"), Output(record, "record of a teacher", "numbers")],
+        named_inputs({**spec.to_dict(), **asdict(settings)}),
+        force=force,
+    )
     remove_leftovers(home, record, state_file)
     with make_accelerator(settings.precision) as accelerator:
         tokenizer = Tokenizer.from_str(teacher.tokenizer)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import glob
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -97,19 +95,9 @@ class RunState:
             "phase": phase,
             "loop": loop,
         }
-        write_atomically(self.path, lambda temporary: torch.save(content, temporary))
+        write_atomically(self.path, lambda sink: torch.save(content, cast(Any, sink)))
 
     def finish(self, phase: str, result: dict[str, Any]) -> None:
         """Note a phase's result; the next `save` writes it."""
         self.finished[phase] = result
         self.phase = self.loop = None
-
-
-def remove_leftovers(*paths: Path) -> None:
-    """Half-written copies of these files and folders, which a killed run leaves beside them (`write_atomically`)."""
-    for path in paths:
-        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)

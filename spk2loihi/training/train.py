@@ -15,9 +15,10 @@ from accelerate import Accelerator
 
 from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import sha256, write_json
+from spk2loihi.files import json_writer, remove_leftovers, sha256, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
-from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_pretrained
+from spk2loihi.outputs import Output, check_outputs, named_inputs
+from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import fine_tune
@@ -26,7 +27,7 @@ from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
-from spk2loihi.training.run_state import RunState, remove_leftovers
+from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import Sentences
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.student import (
@@ -62,9 +63,13 @@ class TrainingResult:
     def to_dict(self) -> dict[str, Any]:
         return self.metrics
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write the student as a Hugging Face folder, with its tokenizer and task, which `export_model` takes."""
-        save_pretrained(self.checkpoint, Path(folder))
+    def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
+        """Write the student as a Hugging Face folder, with its tokenizer and task, which `export_model` takes.
+
+        Args:
+            force: replace a model in the folder that is none of these.
+        """
+        save_pretrained(self.checkpoint, Path(folder), force)
 
     def _repr_html_(self) -> str:
         m = self.metrics
@@ -80,6 +85,7 @@ def train(
     *,
     teacher: Teacher | None = None,
     resume: bool = False,
+    force: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> TrainingResult:
     """Train a student and write ``out``, and ``metrics.json`` beside it.
@@ -90,6 +96,7 @@ def train(
     Args:
         out: None: nothing is kept but the result.
         teacher: in memory, with a classifier for the task; None: the one `TrainSettings.teacher` names.
+        force: replace a folder ``teacher`` beside ``out`` that no earlier run made.
     """
     if out is None:
         with TemporaryDirectory(prefix="spk2loihi-") as folder:
@@ -121,6 +128,8 @@ def train(
                 f"teacher {teacher.source} has no classifier, and its fine-tuned copy would overwrite it: choose "
                 "another folder with -o"
             )
+        if tune:
+            check_outputs([teacher_output(out)], named_inputs({**spec.to_dict(), **asdict(settings)}), force=force)
         sentences = Sentences.load(spec, examples, held_out, teacher, settings, todo, report)
         manifest = run_manifest(
             spec,
@@ -180,11 +189,28 @@ def train(
         }
         checkpoint = Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics)
         if accelerator.is_main_process:
-            save_checkpoint(checkpoint, out)
-            write_json(out.parent / "metrics.json", metrics)
+            write_together({out: checkpoint_writer(checkpoint), out.parent / "metrics.json": json_writer(metrics)})
             state.path.unlink(missing_ok=True)
         accelerator.wait_for_everyone()
     return TrainingResult(checkpoint, metrics, out)
+
+
+def outputs(out: Path) -> list[Output]:
+    """What `train` writes, but for `teacher_output`, which it does not always."""
+    return [
+        Output(out, "model", "model"),
+        Output(out.parent / "metrics.json", "metrics.json of a model", "numbers"),
+        Output(_state_file(out), "state of a training", None),
+    ]
+
+
+def teacher_output(out: Path) -> Output:
+    """The folder of a teacher that is fine-tuned on the way."""
+    return Output(out.parent / "teacher", "fine-tuned teacher", "teacher")
+
+
+def _state_file(out: Path) -> Path:
+    return out.with_name(f".{out.stem}.resume")
 
 
 def _silent(line: str) -> None:
@@ -192,7 +218,7 @@ def _silent(line: str) -> None:
 
 
 def _open_state(out: Path, home: Path, parts: dict[str, str], resume: bool, accelerator: Accelerator) -> RunState:
-    path = out.with_name(f".{out.stem}.resume")
+    path = _state_file(out)
     state = RunState.start(path, parts, resume)
     accelerator.wait_for_everyone()  # everyone has read it
     if accelerator.is_main_process:
