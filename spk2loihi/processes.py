@@ -1,0 +1,92 @@
+"""Processes that this program starts: they end with it, however it ends, and leave Ctrl-C to it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals by which a user, `timeout`, systemd, a container or a batch system ends a command."""
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Signals that end a command wait until this block is done, and then do what they always do.
+
+    Where a started process is noted down, and where processes are ended, an exception out of nowhere would leave one
+    behind. Signals whose handler is not Python's are not touched, and other threads than the main one get none.
+    """
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                stack.enter_context(_deferred(number))
+        yield
+
+
+@contextmanager
+def _deferred(number: signal.Signals) -> Iterator[None]:
+    handler = signal.getsignal(number)
+    if not callable(handler) or isinstance(handler, signal.Handlers):
+        yield
+        return
+    came = []
+    signal.signal(number, lambda *_: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, handler)
+        if came:
+            handler(number, None)
+
+
+@contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Programs started in this block never get the signals that end a command: their parent ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kernel_ends_children() -> bool:
+    """Whether a child of this thread can have itself killed at the death of its parent.
+
+    Linux means the thread that made the child, so only the main thread, which lives as long as its process, will do.
+    """
+    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+
+
+def end_with_parent(parent: int, sentinel: Any, by_kernel: bool) -> None:
+    """In a child: be killed when the parent dies, even of SIGKILL.
+
+    Args:
+        parent: its process number, in case it is dead already.
+        sentinel: of `multiprocessing`, a pipe that ends with the parent; waited for where the kernel cannot tell.
+        by_kernel: `kernel_ends_children` of the parent; then children of this process end with it, too.
+    """
+    if by_kernel:
+        _killed_with_parent()
+        os.register_at_fork(after_in_child=_killed_with_parent)
+    else:
+        threading.Thread(target=_end_after, args=(sentinel,), daemon=True).start()
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _killed_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def _end_after(sentinel: Any) -> None:
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
