@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals by which a user, `timeout`, systemd, a container or a batch system ends a command."""
@@ -48,16 +53,6 @@ def _deferred(number: signal.Signals) -> Iterator[None]:
             handler(number, None)
 
 
-@contextmanager
-def blocked_signals() -> Iterator[None]:
-    """Programs started in this block never get the signals that end a command: their parent ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def kernel_ends_children() -> bool:
     """Whether a child of this thread can have itself killed at the death of its parent.
 
@@ -90,3 +85,40 @@ def _killed_with_parent() -> None:
 def _end_after(sentinel: Any) -> None:
     wait([sentinel])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Submit work to a pool of spawned processes in this block: signals that end a command never reach them.
+
+    A program inherits which signals are blocked, but no handlers. Its parent ends it (`end_workers`).
+    """
+    with deferred_signals():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            resource_tracker.ensure_running()  # it unblocks some of them
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def worker_arguments(threads: int) -> tuple[int, bool, int]:
+    """Of `start_worker`, for the workers of this thread."""
+    return os.getpid(), kernel_ends_children(), threads
+
+
+def start_worker(parent: int, by_kernel: bool, threads: int) -> None:
+    """First thing in a worker: end with the parent; then the number of torch's threads."""
+    process = multiprocessing.parent_process()
+    assert process is not None
+    end_with_parent(parent, process.sentinel, by_kernel)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def end_workers(pool: ProcessPoolExecutor) -> None:
+    """Kill the workers of a pool, whose work nobody waits for any more."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()

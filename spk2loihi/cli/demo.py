@@ -10,6 +10,7 @@ import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
 from spk2loihi.cli.common import PATH, json_option, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 
 
 @click.command("demo")
@@ -22,6 +23,7 @@ def command(context: click.Context, out: Path, json_file: Path | None) -> None:
     network = out / "model.net"
     click.echo("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt")
+    to_go_on(lambda: None)
     click.echo("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network)
     click.echo("== spk2loihi simulate")

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from spk2loihi import api
 from spk2loihi.cli import train
 from spk2loihi.cli.common import PATH, check_outputs, command_line, console, data_options, json_option, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.errors import UserError
 
 #: Options of `train` that a sweep hands on; T, bits and rate penalty are its own.
@@ -85,6 +86,7 @@ def command(
     check_outputs(json_file, inputs=networks)
     if json_file is not None and json_file.resolve().parent == out.resolve() and json_file.stem == "sweep":
         raise UserError(f"`json_file` {json_file} is a file that the sweep itself writes: name another")
+    to_go_on(lambda: "the same command goes on where it was")
     from spk2loihi.training.layer_map import parse_layers
 
     training = {name: options.pop(name) for name in TRAINING_OPTIONS if name not in ("metric", "layers")}

@@ -10,6 +10,7 @@ import click
 from spk2loihi import api
 from spk2loihi.choices import METRICS, PRECISIONS, STAGES
 from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_options, json_option, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 
 
 @click.command("train")
@@ -114,6 +115,8 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 def command(out: Path, json_file: Path | None, student: Path | None, layers: str | None, **options: Any) -> None:
     """Train a spiking student from a BERT teacher; writes model.pt and metrics.json."""
     check_outputs(out, json_file, inputs=() if student is None else (student,))
+    checkpoint = out.with_name(f".{out.stem}.resume")
+    to_go_on(lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None)
     from spk2loihi.data import formatted
     from spk2loihi.training.layer_map import parse_layers
     from spk2loihi.training.processes import is_main_process

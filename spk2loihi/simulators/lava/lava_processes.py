@@ -71,9 +71,9 @@ class LavaProcesses:
             started = len(self.actors)
             self.kill()
             raise UserError(
-                f"Lava runs every process model of this network in a process of its own, and could start only {started} "
-                f"of them ({error.strerror or error}): allow more processes and open files (ulimit -u, ulimit -n), or "
-                "use the `backend` emulator"
+                f"Lava runs every part of this network in a process of its own, and only {started} could be started "
+                f"({error.strerror or error}): allow more processes and open files (ulimit -u, ulimit -n), or use the "
+                "`backend` emulator"
             ) from error
         except BaseException:
             self.kill()
