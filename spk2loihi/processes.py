@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals by which a user, `timeout`, systemd, a container or a batch system ends a command."""
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LOOK_SECONDS = 1.0  # between two looks for the parent, where the kernel does not tell
 
 
 @contextmanager
@@ -61,19 +61,16 @@ def kernel_ends_children() -> bool:
     return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
 
 
-def end_with_parent(parent: int, sentinel: Any, by_kernel: bool) -> None:
-    """In a child: be killed when the parent dies, even of SIGKILL.
+def end_with_parent(parent: int, by_kernel: bool) -> None:
+    """In a child: be killed when the parent dies, even of SIGKILL, and so its own children with it.
 
     Args:
         parent: its process number, in case it is dead already.
-        sentinel: of `multiprocessing`, a pipe that ends with the parent; waited for where the kernel cannot tell.
-        by_kernel: `kernel_ends_children` of the parent; then children of this process end with it, too.
+        by_kernel: `kernel_ends_children` of the parent.
     """
-    if by_kernel:
-        _killed_with_parent()
-        os.register_at_fork(after_in_child=_killed_with_parent)
-    else:
-        threading.Thread(target=_end_after, args=(sentinel,), daemon=True).start()
+    follow = _killed_with_parent if by_kernel else _look_after_parent
+    follow()
+    os.register_at_fork(after_in_child=follow)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -82,8 +79,13 @@ def _killed_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
-def _end_after(sentinel: Any) -> None:
-    wait([sentinel])
+def _look_after_parent() -> None:
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -110,9 +112,7 @@ def worker_arguments(threads: int) -> tuple[int, bool, int]:
 
 def start_worker(parent: int, by_kernel: bool, threads: int) -> None:
     """First thing in a worker: end with the parent; then the number of torch's threads."""
-    process = multiprocessing.parent_process()
-    assert process is not None
-    end_with_parent(parent, process.sentinel, by_kernel)
+    end_with_parent(parent, by_kernel)
     import torch
 
     torch.set_num_threads(threads)

@@ -1,12 +1,12 @@
 """The memory of a Lava channel, without a name: nothing in /dev/shm, nothing to clean up, however a process ends.
 
-Lava takes named shared memory, from a manager process, and named semaphores. All its processes are forks of one that has
-made every channel before; so an anonymous mapping, which they inherit, does the same, and it ends with its last user.
+Lava takes named shared memory, from a manager process, and named semaphores. All its processes are forks of one that
+has made every channel before; so an anonymous mapping, which they inherit, does the same, and ends with its last user.
 """
 
 from __future__ import annotations
 
-import _multiprocessing
+import _multiprocessing  # type: ignore[import-not-found]
 import ctypes
 import mmap
 import multiprocessing

@@ -235,7 +235,7 @@ class _Actor(SystemProcess):
     def _bootstrap(self, parent_sentinel: Any = None) -> int:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
-        end_with_parent(self._parent_pid, parent_sentinel, self._by_kernel)
+        end_with_parent(self._parent_pid, self._by_kernel)
         return super()._bootstrap(parent_sentinel)
 
     def bury(self) -> None:
