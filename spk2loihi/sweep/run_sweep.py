@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from spk2loihi.child_processes import end_workers, start_worker, starting_workers, worker_arguments
 from spk2loihi.data import TaskSpec, formatted
 from spk2loihi.energy import CoefficientSet
 from spk2loihi.errors import UserError
-from spk2loihi.processes import end_workers, start_worker, starting_workers, worker_arguments
 from spk2loihi.progress import progress_bar
 from spk2loihi.sweep.axes import Way
 from spk2loihi.sweep.measure_network import measure

@@ -239,8 +239,8 @@ def _check_memory(graph: Graph) -> None:
     free = available_memory()
     if free is not None and graph.channel_bytes > free:
         raise UserError(
-            f"Lava needs {graph.channel_bytes / 2**20:.1f} MiB of memory between its processes for {graph.grid.slots} "
-            f"token slots, but {free / 2**20:.1f} MiB are available: run fewer or shorter sentences at once, or use "
+            f"Lava needs {graph.channel_bytes / 2**20:.3g} MiB of memory between its processes for {graph.grid.slots} "
+            f"token slots, but {free / 2**20:.3g} MiB are available: run fewer or shorter sentences at once, or use "
             "the `backend` emulator"
         )
 

@@ -23,8 +23,8 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime, target_fn
 from threadpoolctl import threadpool_limits
 
+from spk2loihi.child_processes import ENDING, deferred_signals, end_with_parent, kernel_ends_children
 from spk2loihi.errors import UserError
-from spk2loihi.processes import ENDING, deferred_signals, end_with_parent, kernel_ends_children
 from spk2loihi.simulators.lava.channels import AnonymousChannel
 
 CHANNEL_SIZE = 2

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from spk2loihi.processes import deferred_signals
+from spk2loihi.child_processes import deferred_signals
 from support.signals import assert_nothing_left, script
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 
 CHILD = """
 import multiprocessing, os, signal, sys, threading, time
-from spk2loihi.processes import end_with_parent, kernel_ends_children
+from spk2loihi.child_processes import end_with_parent, kernel_ends_children
 class Child(multiprocessing.get_context("fork").Process):
     by_kernel = kernel_ends_children() and BY_KERNEL
     def _bootstrap(self, parent_sentinel=None):
@@ -68,7 +68,7 @@ def test_workers_of_a_pool_die_with_it(tmp_path: Path) -> None:
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from spk2loihi.processes import start_worker, starting_workers, worker_arguments
+from spk2loihi.child_processes import start_worker, starting_workers, worker_arguments
 if __name__ == "__main__":
     pool = ProcessPoolExecutor(2, get_context("spawn"), start_worker, worker_arguments(1))
     with starting_workers():
