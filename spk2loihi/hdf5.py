@@ -111,7 +111,7 @@ def read_hdf5(path: Path, what: str, remedy: str) -> Group:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PATH": os.devnull}
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST)],
+            [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST), str(os.getpid())],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL_SECONDS, check=False, env=environment,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

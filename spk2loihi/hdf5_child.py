@@ -1,4 +1,4 @@
-"""Read a whole HDF5 file of numbers and strings, as a program of its own: `python hdf5_child.py FILE MAX_BYTES`.
+"""Read a whole HDF5 file of numbers and strings, as a program: `python hdf5_child.py FILE MAX_BYTES [READER_PID]`.
 
 libhdf5 trusts a file: it loops for ever on a heap of zeros, allocates what a header asks for, and opens whatever other
 file a link names. So a file from a stranger is walked here, in a process that has seconds, a share of memory and no
@@ -9,10 +9,12 @@ Standard output: 8 bytes with the length of a JSON header, the header, then the 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import mmap
 import os
 import resource
+import signal
 import struct
 import sys
 from typing import Any
@@ -165,6 +167,14 @@ def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, str]:
     return found
 
 
+def end_with_parent(parent: int) -> None:
+    """Linux kills this process when the reader dies; elsewhere its limits end it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
 def limits(size: int, most: int) -> int:
     """Bound this process for a file of ``size`` bytes; returns how much it may unpack to."""
     unpacked = min(ALLOWANCE + EXPANSION * size, most)
@@ -212,4 +222,6 @@ def main(path: str, most: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        end_with_parent(int(sys.argv[3]))
     main(sys.argv[1], int(sys.argv[2]))

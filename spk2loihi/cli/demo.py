@@ -10,6 +10,7 @@ import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
 from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 
 _NUMBERS = ("simulate", "simulate-cpu", "verify")
 
@@ -41,6 +42,7 @@ def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool
     network = out / "model.net"
     click.echo("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt", force=force)
+    to_go_on(lambda: None)
     click.echo("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network, force=force)
     click.echo("== spk2loihi simulate")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from spk2loihi.cli import interrupts
 from spk2loihi.errors import UserError
 
 #: Command -> module under spk2loihi.cli, loaded only when the command runs, so that --help is instant.
@@ -73,9 +74,20 @@ def with_options(sentence: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: a `UserError` becomes one sentence on standard error and exit code 2."""
+    """Entry point: a `UserError` becomes one sentence on standard error and exit code 2.
+
+    Args:
+        arguments: of a command within another program; None: of this process, which a signal ends in good order.
+    """
+    if arguments is None:
+        interrupts.install()
     try:
         cli.main(args=arguments, prog_name="spk2loihi")
     except UserError as error:
-        click.echo(f"Error: {with_options(str(error))}", err=True)
+        if not interrupts.interrupted():
+            click.echo(f"Error: {with_options(str(error))}", err=True)
+        interrupts.ends_with(2)
         sys.exit(2)
+    except SystemExit as end:
+        interrupts.ends_with(end.code)
+        raise

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from spk2loihi import api
 from spk2loihi.cli import train
 from spk2loihi.cli.common import PATH, claimed, command_line, console, data_options, output_options, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.errors import UserError
 
 #: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
@@ -94,6 +95,7 @@ def command(
         "rate_penalties": _numbers(rate_penalty, float, "rate_penalty"),
     }
     with claimed(json_file, *networks, options=options, force=force):
+        to_go_on(lambda: "the same command goes on where it was")
         from spk2loihi.training.layer_map import parse_layers
 
         training = {name: options.pop(name) for name in TRAINING_OPTIONS if name not in ("metric", "layers")}

@@ -10,6 +10,7 @@ import click
 from spk2loihi import api
 from spk2loihi.choices import METRICS, PRECISIONS, STAGES
 from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers
+from spk2loihi.cli.interrupts import to_go_on
 
 
 @click.command("train")
@@ -133,7 +134,11 @@ def command(
     out: Path, json_file: Path | None, force: bool, student: Path | None, layers: str | None, **options: Any
 ) -> None:
     """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
+    checkpoint = out.with_name(f".{out.stem}.resume")
     with claimed(json_file, student, options=options, force=force):
+        to_go_on(
+            lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None
+        )
         from spk2loihi.data import formatted
         from spk2loihi.training.layer_map import parse_layers
         from spk2loihi.training.processes import is_main_process

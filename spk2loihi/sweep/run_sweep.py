@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from spk2loihi.child_processes import end_workers, start_worker, starting_workers, worker_arguments
 from spk2loihi.data import TaskSpec, formatted
 from spk2loihi.energy import CoefficientSet
 from spk2loihi.errors import UserError
@@ -90,7 +91,7 @@ def _make(job: Job, spec: TaskSpec, settings: TrainSettings, report: Callable[[s
     export_model(model, job.network)
 
 
-def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None]) -> Iterator[Outcome]:
+def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None]) -> Generator[Outcome, None, None]:
     """Outcomes as they come: one after the other in this process, or ``processes`` at a time in others.
 
     Other processes share torch's threads equally, and write what they say to ``log.txt`` in the job's folder.
@@ -105,9 +106,10 @@ def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None])
     processes = min(processes, len(jobs))
     threads = max(1, torch.get_num_threads() // processes)
     # spawned, because a process that has used CUDA or threads cannot be forked safely
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        waiting = [pool.submit(_run_logged, job) for job in jobs]
+    with ProcessPoolExecutor(processes, get_context("spawn"), start_worker, worker_arguments(threads)) as pool:
         try:
+            with starting_workers():
+                waiting = [pool.submit(_run_logged, job) for job in jobs]
             for done in as_completed(waiting):
                 yield done.result()
         except BrokenProcessPool:
@@ -115,8 +117,12 @@ def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None])
                 f"one of {processes} processes was killed, perhaps for want of memory: run the same command again with "
                 "fewer `jobs`, and finished points are kept"
             ) from None
-        finally:
+        except Exception:
             pool.shutdown(cancel_futures=True)
+            raise
+        except BaseException:  # interrupted
+            end_workers(pool)
+            raise
 
 
 def _run_logged(job: Job) -> Outcome:
@@ -144,15 +150,16 @@ def run_sweep(
     """
     records: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    for i, outcome in enumerate(run_jobs(jobs, processes, report), 1):
-        at = f"[{i}/{len(jobs)}]"
-        for record in outcome.records:
-            records.append({**record, "name": outcome.job.name})
-            key, score = record["key"], formatted(record["score"], record["metric"])
-            report(f"{at} {outcome.job.name}: {key.get('schedule', key['encoding'])}, {score}")
-        for name, reason in outcome.refused.items():
-            refused.append({"name": name, "reason": reason})
-            warn(f"{at} {name} is left out: {reason}")
+    with contextlib.closing(run_jobs(jobs, processes, report)) as outcomes:
+        for i, outcome in enumerate(outcomes, 1):
+            at = f"[{i}/{len(jobs)}]"
+            for record in outcome.records:
+                records.append({**record, "name": outcome.job.name})
+                key, score = record["key"], formatted(record["score"], record["metric"])
+                report(f"{at} {outcome.job.name}: {key.get('schedule', key['encoding'])}, {score}")
+            for name, reason in outcome.refused.items():
+                refused.append({"name": name, "reason": reason})
+                warn(f"{at} {name} is left out: {reason}")
     provenance = {
         "command": command,
         "date": datetime.now(timezone.utc).date().isoformat(),

@@ -194,7 +194,7 @@ def test_the_library_keeps_files_too(user: Path) -> None:
     before = contents(user)
     run = s2l.run("n.net", "in.npy")
     for wrong in ("in.npy", "n.net"):
-        with pytest.raises(UserError, match="would replace what is read from"):
+        with pytest.raises(UserError, match=r"would replace what is read from"):
             run.save(wrong, force=True)
     for calls in (
         lambda: run.save("notes.txt"),
@@ -204,7 +204,7 @@ def test_the_library_keeps_files_too(user: Path) -> None:
         lambda: s2l.train(train_file="t.csv", teacher="tuned", out="notes.txt"),
         lambda: s2l.energy("model.net", samples=1).save("notes.html"),
     ):
-        with pytest.raises(UserError, match="would replace what is read from|exists, and is no"):
+        with pytest.raises(UserError, match=r"would replace what is read from|exists, and is no"):
             calls()
     assert contents(user) == before
 

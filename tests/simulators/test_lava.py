@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -297,7 +296,7 @@ def test_death_of_a_process_is_an_error_not_a_hang() -> None:
     batch = sentences(7, 5)
     with LavaBackend(odd_network()) as backend:
         expected = backend.run(batch)
-        os.kill(backend._ready(batch.lengths)._actors[5].pid, signal.SIGKILL)
+        os.kill(backend._ready(batch.lengths).actors[5].pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="died with exit code -9"):
             backend.run(batch)
         assert_same(backend.run(batch), expected)  # compiled again
@@ -338,7 +337,7 @@ def test_nothing_is_left_behind(network: Network) -> None:
     before = len(ProcessServer().processes), len(os.listdir("/dev/shm"))
     backend = LavaBackend(network)
     backend.run(sentences(3))
-    pids = [actor.pid for actor in backend._running._actors]  # type: ignore[union-attr]
+    pids = [actor.pid for actor in backend._running.actors]  # type: ignore[union-attr]
     backend.close()
     backend.close()
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
@@ -387,9 +386,9 @@ def test_errors_say_what_and_what_to_do(network: Network) -> None:
 
 
 @needs_lava
-def test_too_little_shared_memory_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match="shared memory"):
+def test_too_little_memory_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spk2loihi.simulators.lava.lava_backend.available_memory", lambda: 1000)
+    with pytest.raises(UserError, match=r"Lava needs 0\.0*[1-9]\d* MiB .* but 0.000954 MiB are available"):
         LavaBackend(network).run(sentences(5))
 
 

@@ -1,24 +1,27 @@
-"""Lava's channels without their threads: the same shared memory and semaphores, a fraction of the time.
+"""Lava's channels on memory without names, and, where that is possible, without their threads.
 
 A stock port (lava/magma/compiler/channels/pypychannel.py) has a thread that takes a semaphore and tells the main
 thread. Where the main thread has nothing to do but wait, it can take the semaphore itself: a network of 114 processes
-then takes a third of the time. The channels between the host's runtime and the runtime service stay stock:
-both ends of them are polled.
+then takes a third of the time. The runtime service polls its channels to the host and keeps stock ports there. The host
+waits for the runtime service and looks whether all processes are alive.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from lava.magma.compiler.channels.interfaces import ChannelType
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort, Proto, PyPyChannel
 from lava.magma.core.model.py.ports import PyInPortVectorDense
-from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
-from lava.magma.runtime.runtime import Runtime
 from numpy.typing import NDArray
 
-_POLLED = ("runtime_to_service", "service_to_runtime")
+from spk2loihi.simulators.lava.channel_memory import ChannelMemory
+
+_LOOK_SECONDS = 0.05  # between two looks of the host whether all processes are alive
+
+Check = Callable[[], None]
+"""Raises when a process is dead."""
 
 
 class DirectSendPort(CspSendPort):
@@ -37,10 +40,13 @@ class DirectSendPort(CspSendPort):
         if self._free:
             self._free -= 1
         else:
-            self._ack.acquire()
+            self._take(self._ack)
         self._array[self._idx][:] = data
         self._idx = (self._idx + 1) % self._size
         self._req.release()
+
+    def _take(self, semaphore: Any) -> None:
+        semaphore.acquire()
 
 
 class DirectRecvPort(CspRecvPort):
@@ -55,45 +61,81 @@ class DirectRecvPort(CspRecvPort):
         self._taken = False
 
     def probe(self) -> bool:
-        if not self._taken:
-            self._req.acquire()
-            self._taken = True
+        self._await()
         return True
 
     def recv(self) -> NDArray[Any]:
-        self.probe()
+        self._await()
         self._taken = False
         message: NDArray[Any] = self._array[self._idx].copy()
         self._idx = (self._idx + 1) % self._size
         self._ack.release()
         return message
 
-
-class DirectChannel(PyPyChannel):
-    """A stock channel with direct ports at both ends."""
-
-    _src_port: Any
-    _dst_port: Any
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._src_port = _direct(DirectSendPort, self._src_port)
-        self._dst_port = _direct(DirectRecvPort, self._dst_port)
+    def _await(self) -> None:
+        if not self._taken:
+            self._req.acquire()
+            self._taken = True
 
 
-class DirectMultiProcessing(MultiProcessing):
-    """Stock message infrastructure that makes direct channels between processes."""
+class HostSendPort(DirectSendPort):
+    """From the host to the runtime service."""
 
-    def channel_class(self, channel_type: ChannelType) -> Any:
-        return _make_channel if channel_type == ChannelType.PyPy else super().channel_class(channel_type)
+    check: Check
+
+    def _take(self, semaphore: Any) -> None:
+        while not semaphore.acquire(True, _LOOK_SECONDS):
+            self.check()
 
 
-class DirectRuntime(Runtime):
-    """Stock runtime on direct channels."""
+class HostRecvPort(DirectRecvPort):
+    """From the runtime service to the host. `probe` does not wait."""
 
-    def _build_message_infrastructure(self) -> None:
-        self._messaging_infrastructure = DirectMultiProcessing()
-        self._messaging_infrastructure.start()
+    check: Check
+
+    def probe(self) -> bool:
+        self._taken = self._taken or self._req.acquire(False)
+        return self._taken
+
+    def peek(self) -> NDArray[Any]:
+        """The next message, which stays where it is."""
+        self._await()
+        message: NDArray[Any] = self._array[self._idx].copy()
+        return message
+
+    def _await(self) -> None:
+        while not self._taken:
+            self._taken = self._req.acquire(True, _LOOK_SECONDS)
+            if not self._taken:
+                self.check()
+
+
+class AnonymousChannel(PyPyChannel):
+    """A stock channel on memory without a name.
+
+    Args:
+        direct: without threads at both ends.
+        check: of the host's end, where the channel has one.
+    """
+
+    def __init__(
+        self, direct: bool, check: Check, src_name: str, dst_name: str, shape: Any, dtype: Any, size: int,
+        *watchdogs: Any,
+    ) -> None:  # fmt: skip
+        send, join_send, receive, join_receive = watchdogs
+        source: Any = DirectSendPort if direct else CspSendPort
+        target: Any = DirectRecvPort if direct else CspRecvPort
+        if "runtime_to_service" in src_name:
+            source, target = HostSendPort, CspRecvPort
+        elif "service_to_runtime" in src_name:
+            source, target = CspSendPort, HostRecvPort
+        nbytes = self.nbytes(shape, dtype)
+        memory, proto = ChannelMemory(int(nbytes * size)), Proto(shape, dtype, nbytes)
+        self._src_port = source(src_name, memory, proto, size, memory.req, memory.ack, send, join_send)
+        self._dst_port = target(dst_name, memory, proto, size, memory.req, memory.ack, receive, join_receive)
+        for port in (self._src_port, self._dst_port):
+            if isinstance(port, (HostSendPort, HostRecvPort)):
+                port.check = check
 
 
 class DirectInPort(PyInPortVectorDense):
@@ -107,18 +149,6 @@ class DirectInPort(PyInPortVectorDense):
         for port in others:
             total += port.recv()
         return total
-
-
-def _make_channel(infrastructure: MultiProcessing, src_name: str, *args: Any) -> PyPyChannel:
-    stock = any(name in src_name for name in _POLLED)
-    return (PyPyChannel if stock else DirectChannel)(infrastructure, src_name, *args)
-
-
-def _direct(port_class: type, stock: Any) -> Any:
-    """A port of ``port_class`` on the channel of a stock port that has not been started."""
-    proto = Proto(stock._shape, stock._dtype, stock._nbytes)
-    watchdogs = stock._io_watchdog, stock._join_watchdog
-    return port_class(stock._name, stock._shm, proto, stock._size, stock._req, stock._ack, *watchdogs)
 
 
 def _places(port: Any) -> list[NDArray[Any]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.network.bounds import worst_drive
 from spk2loihi.network.network import Network, Stage, SynapseGroup
+from spk2loihi.simulators.lava.lava_processes import CHANNEL_SIZE
 from spk2loihi.simulators.lava.packing import Grid
 from spk2loihi.simulators.lava.procs.settling_if import SettlingIF
 from spk2loihi.simulators.lava.procs.soft_reset_if import SoftResetIF
@@ -23,9 +24,6 @@ from spk2loihi.simulators.lava.shared_memory import HostMemory, Shape, StageMemo
 MESSAGE_BITS = 8
 """Bits of a spike, signed or graded. With 0 bits Lava's Conv takes every message for a spike of +1."""
 
-CHANNEL_SIZE = 2
-"""Messages a Lava channel holds. Lava's default of 64 would take 64 copies of every spike array in /dev/shm."""
-
 
 @dataclass
 class Graph:
@@ -34,7 +32,7 @@ class Graph:
     Attributes:
         root: the first process; compiling it compiles all processes connected to it.
         processes: all of them, blocks and their parts included.
-        channel_bytes: shared memory Lava takes for its channels.
+        channel_bytes: memory Lava takes for its channels.
     """
 
     network: Network

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +18,18 @@ from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Backend, Run, not_silent
 from spk2loihi.simulators.counters import Settled
 from spk2loihi.simulators.lava.importing import import_lava
-from spk2loihi.simulators.lava.lava_processes import Running
 from spk2loihi.simulators.lava.packing import Grid, Place, pack
-from spk2loihi.simulators.lava.shared_memory import Timing
+from spk2loihi.simulators.lava.shared_memory import Timing, available_memory
 from spk2loihi.simulators.lava.unpacking import Result
 
 if TYPE_CHECKING:
     from spk2loihi.simulators.lava.graph import Graph
+    from spk2loihi.simulators.lava.running import Running
 
 MOST_SLOTS = 256
 """Token slots of a network compiled for a batch, if the caller does not say: 8 sentences of 32 tokens."""
 
 _WIDTH_STEP = 8  # lanes are this many tokens long or a multiple: batches of similar length share a compiled network
-_SHARED_MEMORY = "/dev/shm"
 
 
 class LavaBackend(Backend):
@@ -52,6 +49,7 @@ class LavaBackend(Backend):
     """
 
     name = "cpu"
+    _orderly = False
 
     def __init__(
         self,
@@ -157,12 +155,13 @@ class LavaBackend(Backend):
 
     def _compile(self, grid: Grid) -> Running:
         from spk2loihi.simulators.lava.graph import build
+        from spk2loihi.simulators.lava.running import Running
 
         timing = Timing.of(self.timeline)
         with _quiet_root_logger():
             graph = build(self.network, grid, timing)
-            _check_shared_memory(graph)
-            return Running(graph, self._run_config(), self._stock)
+            _check_memory(graph)
+            return Running(graph, self._run_config(), direct=not self._stock, orderly=self._orderly)
 
     def _run_config(self) -> Any:
         from lava.magma.core.run_configs import Loihi2SimCfg
@@ -203,6 +202,7 @@ class Loihi2Backend(LavaBackend):
     """
 
     name = "loihi2"
+    _orderly = True
 
     def __init__(
         self,
@@ -235,15 +235,13 @@ def _check(graph: Graph) -> None:
             )
 
 
-def _check_shared_memory(graph: Graph) -> None:
-    if not os.path.isdir(_SHARED_MEMORY):
-        return
-    free = shutil.disk_usage(_SHARED_MEMORY).free
-    if graph.channel_bytes > free:
+def _check_memory(graph: Graph) -> None:
+    free = available_memory()
+    if free is not None and graph.channel_bytes > free:
         raise UserError(
-            f"Lava needs {graph.channel_bytes / 2**20:.0f} MiB of shared memory for {graph.grid.slots} token slots, "
-            f"but {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free: run fewer or shorter sentences at once, "
-            "or enlarge it"
+            f"Lava needs {graph.channel_bytes / 2**20:.3g} MiB of memory between its processes for {graph.grid.slots} "
+            f"token slots, but {free / 2**20:.3g} MiB are available: run fewer or shorter sentences at once, or use "
+            "the `backend` emulator"
         )
 
 

@@ -8,115 +8,195 @@ import gc
 import os
 import selectors
 import signal
-import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from multiprocessing import Pipe, Process
+from typing import Any
 
-if TYPE_CHECKING:
-    from spk2loihi.simulators.lava.graph import Graph
+from lava.magma.compiler.channels.interfaces import ChannelType
+from lava.magma.core.process.message_interface_enum import ActorType
+from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
+from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+from lava.magma.runtime.runtime import Runtime, target_fn
+from threadpoolctl import threadpool_limits
+
+from spk2loihi.child_processes import ENDING, deferred_signals, end_with_parent, kernel_ends_children
+from spk2loihi.errors import UserError
+from spk2loihi.simulators.lava.channels import AnonymousChannel
+
+CHANNEL_SIZE = 2
+"""Messages a Lava channel holds. Lava's default of 64 would take 64 copies of every array that is sent."""
 
 _POLL_SECONDS = 0.002
 _OBITUARY_SECONDS = 2.0  # that a process which failed is given to say why
 
 
-class Running:
-    """A compiled network and the OS processes it runs in.
+class LavaProcesses:
+    """A compiled network and the OS processes it runs in; use it as a context manager, or stop it.
 
-    Lava waits for ever when one of its processes dies, because the others wait for its messages. So `run` waits for the
-    answer and for deaths at once, and ends every process after the first death.
+    Lava waits for ever when one of its processes dies, because the others wait for its messages. Here every wait is for
+    deaths, too, and after the first death, or any other exception in the block, every process is killed. They die with
+    this process, however it ends, and have no names in /dev/shm to leave behind.
+
+    Args:
+        root: compiled with all processes connected to it.
+        processes: those, with their parts; Lava forgets them in the end.
+        direct: channels without threads, several times as fast, for process models without Lava RefPorts.
+        orderly: ask the processes to end before they are killed, as a board needs.
+
+    Raises:
+        UserError: the system cannot start so many processes.
     """
 
-    def __init__(self, graph: Graph, run_config: Any, stock_channels: bool) -> None:
-        self.graph = graph
+    def __init__(
+        self, root: Any, run_config: Any, processes: Sequence[Any], *, direct: bool, orderly: bool = False
+    ) -> None:
         self._pid = os.getpid()
         self._stopped = False
-        self._deaths = selectors.DefaultSelector()
-        self._runtime: Any = None  # lava.magma.runtime.runtime.Runtime
-        self._executed = 0  # time steps since Lava's runtime was started
+        self._orderly = orderly
+        self._processes = processes
+        self._runtime: _Runtime | None = None
+        self.executed = 0  # time steps since the start
         gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
         try:
-            with _inherited_by_children():
-                self._start(run_config, stock_channels)
-            self._watch()
+            executable = root.compile(run_config, {"pypy_channel_size": CHANNEL_SIZE})
+            self._runtime = _Runtime(executable, direct)
+            executable.assign_runtime_to_all_processes(self._runtime)
+            with threadpool_limits(1):  # which the processes inherit
+                self._runtime.initialize()
+        except OSError as error:
+            started = len(self.actors)
+            self.kill()
+            raise UserError(
+                f"Lava runs every part of this network in a process of its own, and only {started} could be started "
+                f"({error.strerror or error}): allow more processes and open files (ulimit -u, ulimit -n), or use the "
+                "`backend` emulator"
+            ) from error
         except BaseException:
-            self._kill()
+            self.kill()
             raise
         _register(self)
 
+    def __enter__(self) -> LavaProcesses:
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
     def __del__(self) -> None:
-        self.stop()
-
-    def _start(self, run_config: Any, stock_channels: bool) -> None:
-        """What ``AbstractProcess.create_runtime`` does, by default with this project's channels."""
-        from lava.magma.core.process.message_interface_enum import ActorType
-        from lava.magma.runtime.runtime import Runtime
-
-        from spk2loihi.simulators.lava.channels import DirectRuntime
-        from spk2loihi.simulators.lava.graph import CHANNEL_SIZE
-
-        runtime_class = Runtime if stock_channels else DirectRuntime
-        executable = self.graph.root.compile(run_config, {"pypy_channel_size": CHANNEL_SIZE})
-        self._runtime = runtime_class(executable, ActorType.MultiProcessing)
-        executable.assign_runtime_to_all_processes(self._runtime)
-        self._runtime.initialize()
-
-    def _watch(self) -> None:
-        """Hear of the death of any process."""
-        names = [process.name for process in self._runtime._executable.proc_builders]
-        for name, actor in zip([*names, "the runtime service"], self._actors, strict=True):
-            self._deaths.register(actor.sentinel, selectors.EVENT_READ, (name, actor))
+        self.kill()
 
     @property
-    def _actors(self) -> list[Any]:
+    def actors(self) -> list[Any]:
         """Lava's OS processes: one a process model, in the order of the executable, then the runtime service."""
-        infrastructure = self._runtime._messaging_infrastructure
+        infrastructure = None if self._runtime is None else self._runtime._messaging_infrastructure
         return [] if infrastructure is None else infrastructure.actors
 
-    def begin(self) -> None:
-        """A new run: with its first step every process model starts again."""
-        self.graph.timing.origin[0] = self._executed
-
-    @property
-    def steps(self) -> int:
-        """Time steps of this run."""
-        return self._executed - int(self.graph.timing.origin[0])
-
-    def restless(self) -> str | None:
-        """Settling: a stage that had a spike in the last step, or is yet to start; None if there is none."""
-        steps, stages, timing = self.steps, self.graph.stages, self.graph.timing
-        late = (stage.name for stage in self.graph.network.stages if timing.start(stage) > steps)
-        return next((name for name, memory in stages.items() if memory.last.max() == steps), next(late, None))
-
     def run(self, steps: int) -> None:
-        """Time steps of one run; what they did is in shared memory then.
+        """Time steps of the network; blocks.
 
         Raises:
             RuntimeError: a process died; all others were ended.
         """
-        from lava.magma.core.run_conditions import RunSteps
-
+        runtime = self._runtime
+        assert runtime is not None
         try:
-            self._runtime.start(RunSteps(num_steps=steps, blocking=False))
-            self._wait()
-            self._executed += steps
+            runtime.start(RunSteps(num_steps=steps, blocking=False))
+            (answer,) = runtime.service_to_runtime
+            if not enum_equal(answer.peek(), MGMT_RESPONSE.DONE):
+                raise RuntimeError(runtime._messaging_infrastructure.obituary())
+            runtime.wait()
+            self.executed += steps
         except BaseException:
-            self._kill()
+            self.kill()
             raise
 
-    def _wait(self) -> None:
-        from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+    def stop(self) -> None:
+        """End all processes and forget them; again or in a forked process, nothing."""
+        if self._orderly and not self._stopped and os.getpid() == self._pid and self._runtime is not None:
+            with contextlib.suppress(RuntimeError):
+                self._runtime.stop()
+        self.kill()
 
-        (answer,) = self._runtime.service_to_runtime
-        while not answer.probe():
-            if self._deaths.select(_POLL_SECONDS):
-                raise RuntimeError(self._obituary())
-        if not enum_equal(answer.peek(), MGMT_RESPONSE.DONE):
-            raise RuntimeError(self._obituary())
-        self._runtime.wait()
+    def kill(self) -> None:
+        """`stop`, at once; signals wait until it is done."""
+        if self._stopped or os.getpid() != self._pid:
+            return
+        with deferred_signals():
+            self._stopped = True
+            if self._runtime is not None:
+                self._runtime.abandon()
+            # Lava keeps every process it ever made, weights and all, in a global list.
+            mine, server = set(self._processes), ProcessServer()
+            server.processes = [process for process in server.processes if process not in mine]
 
-    def _obituary(self) -> str:
+
+class _Runtime(Runtime):
+    """Stock runtime on this project's channels and processes."""
+
+    def __init__(self, executable: Any, direct: bool) -> None:
+        super().__init__(executable, ActorType.MultiProcessing)
+        self._direct = direct
+
+    def _build_message_infrastructure(self) -> None:
+        self._messaging_infrastructure = _Infrastructure(self._direct)
+
+    def _build_processes(self) -> None:
+        for process, builder in self._executable.proc_builders.items():
+            process._runtime = self
+            self._start_actor(process.name, builder)
+
+    def _build_runtime_services(self) -> None:
+        for builder in self._executable.runtime_service_builders.values():
+            self._start_actor("the runtime service", builder)
+
+    def _start_actor(self, name: str, builder: Any) -> None:
+        report = _Report(name)
+        self.exception_q.append(report)
+        self._messaging_infrastructure.start_actor(name, builder, report)
+
+    def abandon(self) -> None:
+        """Kill all processes; what is left has nothing to stop."""
+        self._is_started = self._is_running = False
+        if self._messaging_infrastructure is not None:
+            self._messaging_infrastructure.stop()
+
+
+class _Infrastructure(MultiProcessing):
+    """Starts processes, watches them and ends them; there is no manager of shared memory."""
+
+    def __init__(self, direct: bool) -> None:
+        super().__init__()
+        self._direct = direct
+        self._pid = os.getpid()
+        self._deaths = selectors.DefaultSelector()
+
+    def channel_class(self, channel_type: ChannelType) -> Any:
+        return self._channel if channel_type == ChannelType.PyPy else super().channel_class(channel_type)
+
+    def _channel(self, _: Any, *args: Any) -> AnonymousChannel:
+        return AnonymousChannel(self._direct, self.check, *args)
+
+    def start_actor(self, name: str, builder: Any, report: _Report) -> None:
+        actor = _Actor(builder, report)
+        with deferred_signals():
+            actor.start()
+            self._actors.append(actor)
+            self._deaths.register(actor.sentinel, selectors.EVENT_READ, (name, actor))
+            report.close_there()
+
+    def check(self) -> None:
+        """Raises `RuntimeError` if a process is dead."""
+        if self._deaths.select(0):
+            raise RuntimeError(self.obituary())
+
+    def obituary(self) -> str:
         """Which process died, and of what; after an exception in one Lava ends the others too, in good order."""
         deadline = time.monotonic() + _OBITUARY_SECONDS
         while time.monotonic() < deadline:
@@ -133,67 +213,81 @@ class Running:
         return "Lava's runtime service reported an error"
 
     def stop(self) -> None:
-        """End all processes and forget them; again or in a forked process, nothing."""
-        if self._stopped or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
-        if not self._runtime._is_started:  # Lava would wait for processes it does not ask to stop
-            self._kill()
-            return
-        try:
-            self._runtime.stop()
-        except RuntimeError:
-            self._kill()
-        self._forget()
-
-    def _kill(self) -> None:
-        if self._runtime is not None:
-            for actor in self._actors:
-                with contextlib.suppress(ValueError):  # closed already
-                    actor.kill()
-            self._runtime._is_started = False  # nobody is left to be asked to stop
-            if self._actors:
-                self._runtime.stop()
-        self._forget()
-
-    def _forget(self) -> None:
-        """Lava keeps every process it ever made, weights and all, in a global list."""
-        from lava.magma.core.process.process import ProcessServer
-
-        self._stopped = True
         self._deaths.close()
-        mine, server = set(self.graph.processes), ProcessServer()
-        server.processes = [process for process in server.processes if process not in mine]
+        for actor in self._actors:
+            actor.kill()
+        while self._actors:
+            self._actors.pop().bury()
 
 
-_alive: weakref.WeakSet[Running] = weakref.WeakSet()
+class _Actor(SystemProcess):
+    """A process of Lava's that ends with its parent, and leaves to it the signals that end a command.
+
+    Ctrl-C, `timeout`, systemd and batch systems send them to all processes of a command.
+    """
+
+    def __init__(self, builder: Any, report: _Report) -> None:
+        super().__init__(target=target_fn, kwargs={"builder": builder, "exception_q": report})
+        self._by_kernel = kernel_ends_children()
+
+    def _bootstrap(self, parent_sentinel: Any = None) -> int:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        end_with_parent(self._parent_pid, self._by_kernel)
+        return super()._bootstrap(parent_sentinel)
+
+    def bury(self) -> None:
+        """After `kill`: wait for the end, and close what was open to the process."""
+        Process.join(self)
+        Process.close(self)
+        self._pconn.close()
+        self._cconn.close()
+        self._is_done = True
 
 
-def _register(running: Running) -> None:
-    """Stop ``running`` at interpreter exit, before multiprocessing's own handler, which would wait for its processes.
+class _Report:
+    """How a process tells that it has started, or why it could not: what Lava has a queue for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._here, self._there = Pipe(duplex=False)
+
+    def put(self, error: Any) -> None:
+        """Called by the process, with None where all is well."""
+        self._there.send(error and error.trace)
+
+    def close_there(self) -> None:
+        """The process has its own copy of this end; so the pipe ends with the process."""
+        self._there.close()
+
+    def get(self) -> None:
+        """Raises `RuntimeError` if the process has not started."""
+        try:
+            trace = self._here.recv()
+        except EOFError:
+            raise RuntimeError(f"Lava process {self._name!r} died while it started") from None
+        finally:
+            self._here.close()
+        if trace is not None:
+            raise RuntimeError(f"Lava process {self._name!r} failed:\n{trace}")
+
+
+_alive: weakref.WeakSet[LavaProcesses] = weakref.WeakSet()
+
+
+def _register(processes: LavaProcesses) -> None:
+    """Stop them at interpreter exit, before multiprocessing's own handler, which would wait for its processes.
 
     That handler was registered when Lava was imported, and handlers run in reverse.
     """
     if not _alive:
         atexit.unregister(_stop_all)
         atexit.register(_stop_all)
-    _alive.add(running)
+    _alive.add(processes)
 
 
 def _stop_all() -> None:
-    for running in list(_alive):
-        running.stop()
-
-
-@contextlib.contextmanager
-def _inherited_by_children() -> Iterator[None]:
-    """Settings in force while Lava forks its processes: one BLAS thread each, and Ctrl-C is for the parent alone."""
-    from threadpoolctl import threadpool_limits
-
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, handler)
+    for processes in list(_alive):
+        processes.stop()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,3 +162,12 @@ def shared_zeros(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape)
     mapping = mmap.mmap(-1, max(1, size * np.dtype(dtype).itemsize))
     return np.frombuffer(mapping, dtype, size).reshape(shape)
+
+
+def available_memory() -> int | None:
+    """Bytes that can be taken before the system swaps; None where it does not say."""
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"))
+    except OSError:
+        return None
+    return None if found is None else int(found[1]) << 10

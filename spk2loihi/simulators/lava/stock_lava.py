@@ -16,8 +16,6 @@ from spk2loihi.netx.stock_network import StockNetwork
 from spk2loihi.netx.stock_run import LayerRecord
 from spk2loihi.simulators.lava.importing import import_lava
 
-_CHANNEL_SIZE = 2  # messages a Lava channel holds; the default of 64 takes 64 copies of every array in /dev/shm
-
 
 def run_in_lava(
     path: Path,
@@ -45,11 +43,15 @@ def run_in_lava(
     """
     import_lava()
     from lava.lib.dl.netx import hdf5
-    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.process.process import ProcessServer
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.proc.io.sink import RingBuffer as Sink
     from lava.proc.io.source import RingBuffer as Source
 
+    from spk2loihi.simulators.lava.lava_processes import LavaProcesses
+
+    server = ProcessServer()
+    known = len(server.processes)
     with contextlib.redirect_stdout(io.StringIO()):
         lava = hdf5.Network(net_config=str(path), **loader_options)
     steps = inputs.shape[-1]
@@ -71,17 +73,15 @@ def run_in_lava(
     tapes: dict[int, dict[str, list[Any]]] = {n: {name: [] for name in names[n]} for n in names}
     at_once = biases is None and not any(names.values())
     config = Loihi2SimCfg(select_tag="fixed_pt")
-    try:
+    with LavaProcesses(lava, config, server.processes[known:], direct=False) as processes:
         for step in range(1 if at_once else steps):
-            lava.run(condition=RunSteps(num_steps=steps if at_once else 1), run_cfg=config)
+            processes.run(steps if at_once else 1)
             for number, tape in tapes.items():
                 for name, values in tape.items():
                     values.append(np.asarray(getattr(blocks[number].neuron, name).get()).copy())
             if biases is not None and step + 1 < steps:
                 lava.layers[0].neuron.bias_mant.set(biases[step + 1])
         sent = {number: np.asarray(sink.data.get()).astype(np.int32) for number, sink in sinks.items()}
-    finally:
-        lava.stop()
     records = {
         number: LayerRecord(
             sent[number], {name: np.stack(values, -1).astype(np.int32) for name, values in tapes[number].items()}
