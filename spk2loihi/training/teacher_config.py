@@ -117,7 +117,7 @@ def check_config(config: Mapping[str, Any], teacher: str) -> list[str]:
     kind = config.get("model_type")
     if kind is not None and kind != "bert":
         raise UserError(
-            f"teacher {teacher} is a {kind} model, but only BERT encoders (`model_type` bert) can be distilled: choose "
+            f"teacher {teacher} is a {kind} model, but only BERT encoders can be distilled: choose "
             "a BERT directory or id"
         )
     for name, check in _CHECKED.items():
