@@ -394,7 +394,8 @@ def test_what_a_student_does_not_have_is_refused(
     ("field", "value"),
     [("return_dict", False), ("output_attentions", True), ("output_hidden_states", True), ("torch_dtype", "float16"),
      ("chunk_size_feed_forward", 7), ("tie_word_embeddings", False), ("use_cache", False), ("pad_token_id", None),
-     ("position_embedding_type", "absolute"), ("layer_norm_eps", 1e-5), ("pruned_heads", {}), ("directionality", "bidi")],
+     ("position_embedding_type", "absolute"), ("layer_norm_eps", 1e-5), ("pruned_heads", {}),
+     ("directionality", "bidi")],
 )  # fmt: skip
 def test_what_makes_no_difference_is_accepted(field: str, value: Any, tiny_task: TinyTask, tmp_path: Path) -> None:
     teacher, _ = load_teacher(str(edited(tiny_task, tmp_path / "t", **{field: value})), LABELS)
