@@ -66,7 +66,7 @@ from spk2loihi.cli.common import DEFAULT_MODEL, PATH, check_outputs, data_option
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="Epochs of each stage. [default: 1 from 18,000 sentences on, up to 10 for fewer]",
+    help="Epochs of each stage. [default: 1 from 60,000 sentences on, up to 10 for fewer]",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps of each stage, instead of whole epochs.")
 @click.option(

@@ -12,13 +12,13 @@ from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
 
 #: Sentences that a default training goes through, in whole epochs, and at most how many times.
-_SENTENCES, _MOST_EPOCHS = 18_000, 10
+_SENTENCES, _MOST_EPOCHS = 60_000, 10
 
 
 def default_epochs(spec: TaskSpec, sentences: int) -> int:
-    """Epochs of teacher and student for so many training sentences: ceil(18,000 / sentences), at most 10.
+    """Epochs of teacher and student for so many training sentences: ceil(60,000 / sentences), at most 10.
 
-    So 18,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 3 times, STS-B 4, MRPC 5 and RTE 8.
+    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, and STS-B, MRPC and RTE 10 times.
     The embedded reviews, a demonstration, are gone through once.
     """
     return 1 if spec.kind == "reviews" else min(_MOST_EPOCHS, -(-_SENTENCES // max(1, sentences)))
@@ -41,8 +41,8 @@ class LossWeights:
 class TrainSettings:
     """Everything that decides the weights, besides the data and the teacher's own weights.
 
-    Epochs that are None depend on the number of training sentences (`default_epochs`): 1 from 18,000 on, and for the
-    embedded reviews; ceil(18,000 / sentences), at most 10, for fewer. A training on raw text alone has 1.
+    Epochs that are None depend on the number of training sentences (`default_epochs`): 1 from 60,000 on, and for the
+    embedded reviews; ceil(60,000 / sentences), at most 10, for fewer. A training on raw text alone has 1.
     """
 
     teacher: str | None = None  # directory or id; None: the packaged MiniLM, fine-tuned first
