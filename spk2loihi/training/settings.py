@@ -18,8 +18,8 @@ _SENTENCES, _MOST_EPOCHS = 60_000, 10
 def default_epochs(spec: TaskSpec, sentences: int) -> int:
     """Epochs of teacher and student for so many training sentences: ceil(60,000 / sentences), at most 10.
 
-    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, and STS-B, MRPC and RTE 10 times.
-    The embedded reviews, a demonstration, are gone through once.
+    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, and STS-B, MRPC and RTE 10
+    times. The embedded reviews, a demonstration, are gone through once.
     """
     return 1 if spec.kind == "reviews" else min(_MOST_EPOCHS, -(-_SENTENCES // max(1, sentences)))
 
