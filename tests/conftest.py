@@ -41,7 +41,7 @@ def model_file(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) ->
 
     out = tmp_path_factory.mktemp("student") / "model.pt"
     files = {"train_file": tiny_task.train_file, "dev_file": tiny_task.dev_file}
-    s2l.train(out=out, teacher=str(tiny_task.tuned), timesteps=8, max_tokens=16, batch_size=16, **files)
+    s2l.train(out=out, teacher=str(tiny_task.tuned), timesteps=8, max_tokens=16, batch_size=16, epochs=1, **files)
     return out
 
 

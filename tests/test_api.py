@@ -28,7 +28,7 @@ def net(network_file: Path) -> s2l.SpikingNetwork:
 def small(task: TinyTask) -> dict[str, Any]:
     """Options of a training that takes seconds."""
     files = {"train_file": task.train_file, "dev_file": task.dev_file}
-    return {**files, "timesteps": 8, "max_tokens": 16, "batch_size": 16}
+    return {**files, "timesteps": 8, "max_tokens": 16, "batch_size": 16, "epochs": 1}
 
 
 def same_integers(a: Network, b: Network) -> bool:

@@ -17,7 +17,7 @@ from spk2loihi.outputs import Output
 from spk2loihi.sweep.axes import TrainingPoint, Way
 from spk2loihi.sweep.run_sweep import LOG, Job
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.fine_tune import tuned_teacher
+from spk2loihi.training.fine_tune import check_given, tuned_teacher
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.manifest import fingerprint, teacher_digest
 from spk2loihi.training.processes import accelerator
@@ -47,15 +47,20 @@ def plan_training(
     with accelerator(base.precision):
         pass  # refuses a precision the device has not
     spec, train = load_train(spec)
+    base = base.for_task(spec, len(train))
     held_out = load_held_out(spec)
     torch.manual_seed(base.seed)  # as `train` does, for a classifier that the teacher has not yet
     teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
+    for line in teacher.notes:
+        report(line)
     layers = layer_map(base.layers, teacher.model.config.num_hidden_layers)
     for point in points:
         settings = point.settings(base)
         settings.check()
         start_from_teacher(teacher, layers, spec, settings)
-    if not fine_tuned:
+    if fine_tuned:
+        check_given(teacher, spec, held_out, base.max_tokens)
+    else:
         teacher = tuned_teacher(teacher, spec, train, held_out, base, out / "teacher", report, force)
         base = replace(base, teacher=str(out / "teacher"))
     manifest = {

@@ -6,18 +6,20 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted
+from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted, predictions, score
 from spk2loihi.errors import UserError
 from spk2loihi.files import remove_leftovers, write_folder, write_json
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.results import FOLDER_MARK, teacher_mark
-from spk2loihi.training.evaluation import LabelledData, evaluate
+from spk2loihi.training.evaluation import LabelledData, evaluate, predict
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings
 from spk2loihi.training.losses import FineTuning
 from spk2loihi.training.manifest import teacher_digest
@@ -26,28 +28,47 @@ from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import labelled
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.teacher import Teacher, load_teacher
+from spk2loihi.training.teacher_score import check_teacher_score
 
 
 def fine_tune(
     teacher: Teacher,
     train: LabelledData,
+    held_out: LabelledData,
     criterion: Criterion,
     settings: LoopSettings,
     accelerator: Accelerator,
     state: RunState,
     home: Path,
     report: Callable[[str], None],
-    regression: bool,
+    spec: TaskSpec,
 ) -> dict[str, float]:
     """Fine-tune ``teacher`` in place, keep it in the folder ``home``, and return its held-out scores.
 
     A regression is learned on standardised labels, so that their unit does not matter to the learning rate, and the
     classifier then rescaled to the labels' own.
+
+    Raises:
+        UserError: it has not learned the task; ``home`` is as it was, and the run cannot be resumed.
     """
-    scale = (float(train.labels.mean()), float(train.labels.std()) or 1.0) if regression else None
+    scale = (float(train.labels.mean()), float(train.labels.std()) or 1.0) if spec.regression else None
     loop = Loop(FineTuning(teacher.model, scale), train, criterion, settings, accelerator, state, "teacher", report)
     best = loop.run().best
     assert best is not None  # there is at least one epoch
+    scores = {name: value for name, value in best.items() if name not in ("step", "epoch")}
+    try:
+        check_teacher_score(
+            spec,
+            scores,
+            held_out.labels,
+            lambda: _predictions(teacher, held_out, settings.pad_id),
+            teacher.source,
+            False,
+        )
+    except UserError:
+        if accelerator.is_main_process:
+            state.path.unlink(missing_ok=True)
+        raise
     if scale is not None:
         classifier = teacher.model.classifier
         with torch.no_grad():
@@ -56,7 +77,33 @@ def fine_tune(
     if accelerator.is_main_process:
         _keep(teacher, home)
     accelerator.wait_for_everyone()
-    return {name: value for name, value in best.items() if name not in ("step", "epoch")}
+    return scores
+
+
+def checked_scores(
+    teacher: Teacher, spec: TaskSpec, held_out: LabelledData, pad_id: int, process: int = 0, processes: int = 1
+) -> dict[str, float]:
+    """Held-out scores, by metric, of a teacher that came with its classifier.
+
+    Raises:
+        UserError: it does not know the task, or its outputs stand for other labels.
+    """
+    found = _predictions(teacher, held_out, pad_id, process, processes)
+    scores = {metric: score(metric, found, held_out.labels) for metric in spec.metrics}
+    check_teacher_score(spec, scores, held_out.labels, lambda: found, teacher.source, True)
+    return scores
+
+
+def check_given(teacher: Teacher, spec: TaskSpec, held_out: Examples, max_tokens: int) -> None:
+    """`checked_scores` of sentences that are not tokenised yet."""
+    data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), held_out, max_tokens, spec.regression)
+    checked_scores(teacher, spec, data, teacher.model.config.pad_token_id or 0)
+
+
+def _predictions(
+    teacher: Teacher, held_out: LabelledData, pad_id: int, process: int = 0, processes: int = 1
+) -> NDArray[Any]:
+    return predictions(predict(teacher.model, held_out.encoded, pad_id, process=process, processes=processes))
 
 
 def _keep(teacher: Teacher, home: Path) -> None:
@@ -96,6 +143,8 @@ def tuned_teacher(
     Raises:
         UserError: ``home`` holds a teacher that other settings or data made, or no such record at all.
     """
+    settings = settings.for_task(spec, len(train))
+    assert settings.teacher_epochs is not None
     parts = {name: json.dumps(getattr(settings, name)) for name in _DECIDING}
     parts["task"] = json.dumps(spec.to_dict(), sort_keys=True)
     parts["data"] = json.dumps([examples_digest(train), examples_digest(held_out)])
@@ -118,6 +167,7 @@ def tuned_teacher(
         scores = fine_tune(
             teacher,
             data,
+            scored,
             Criterion(
                 lambda: evaluate(teacher.model, scored, spec.metrics, pad_id),
                 lambda value: f"{spec.metric} {formatted(value, spec.metric)}",
@@ -127,7 +177,7 @@ def tuned_teacher(
             RunState.start(state_file, parts, resume=True),
             home,
             report,
-            spec.regression,
+            spec,
         )
     kept, _ = load_teacher(str(home), spec.labels)
     write_json(record, {"fingerprint": parts, "sha256": teacher_digest(kept, True), "scores": scores})

@@ -67,6 +67,7 @@ class Sentences:
         tokenizer, limit = Tokenizer.from_str(teacher.tokenizer), settings.max_tokens
         train, cut = labelled(tokenizer, examples, limit, spec.regression)
         evaluated, _ = labelled(tokenizer, held_out, limit, spec.regression)
+        _check_types(teacher, train, evaluated)
         sentences = cls(train, evaluated, teacher.model.config.pad_token_id or 0)
         sentences.digests = {"train": examples_digest(examples), "held_out": examples_digest(held_out)}
         report(
@@ -83,6 +84,17 @@ class Sentences:
     def of(self, stage: Stage) -> tuple[LabelledData, LabelledData]:
         """What ``stage`` is trained on, and its held-out part."""
         return self.corpus if stage.on_corpus and self.corpus is not None else (self.train, self.held_out)
+
+
+def _check_types(teacher: Teacher, *parts: LabelledData) -> None:
+    known = teacher.model.config.type_vocab_size
+    largest = max((int(e.token_type_ids.max()) for part in parts for e in part.encoded), default=0)
+    if largest >= known:
+        raise UserError(
+            f"teacher {teacher.source} has {known} token type embedding, but the task has sentence pairs, whose "
+            "second is "
+            f"of type {largest}: choose a teacher with more, or leave `text_pair_column` out"
+        )
 
 
 def labelled(

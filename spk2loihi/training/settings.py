@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
+
+#: Sentences that a default training goes through, in whole epochs, and at most how many times.
+_SENTENCES, _MOST_EPOCHS = 60_000, 10
+
+
+def default_epochs(spec: TaskSpec, sentences: int) -> int:
+    """Epochs of teacher and student for so many training sentences: ceil(60,000 / sentences), at most 10.
+
+    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, and STS-B, MRPC and RTE 10
+    times. The embedded reviews, a demonstration, are gone through once.
+    """
+    return 1 if spec.kind == "reviews" else min(_MOST_EPOCHS, -(-_SENTENCES // max(1, sentences)))
 
 
 @dataclass
@@ -26,7 +39,11 @@ class LossWeights:
 
 @dataclass
 class TrainSettings:
-    """Everything that decides the weights, besides the data and the teacher's own weights."""
+    """Everything that decides the weights, besides the data and the teacher's own weights.
+
+    Epochs that are None depend on the number of training sentences (`default_epochs`): 1 from 60,000 on, and for the
+    embedded reviews; ceil(60,000 / sentences), at most 10, for fewer. A training on raw text alone has 1.
+    """
 
     teacher: str | None = None  # directory or id; None: the packaged MiniLM, fine-tuned first
     preset: str = "spikingbert"
@@ -38,9 +55,9 @@ class TrainSettings:
     leak: float = 0.0  # these three: see `SpikingBertConfig`; networks that have them cannot be exported
     feedback: float = 0.0
     solver: str = "anderson"
-    epochs: int = 1  # of each stage
+    epochs: int | None = None  # of each stage; None: by the size of the data
     steps: int | None = None  # of each stage, in place of whole epochs
-    teacher_epochs: int = 1
+    teacher_epochs: int | None = None  # the same
     batch_size: int = 32  # of all processes together
     learning_rate: float = 5e-5
     teacher_learning_rate: float = 1e-4
@@ -56,6 +73,19 @@ class TrainSettings:
     checkpoint_every: str = "10m"
     evaluate_every: int | None = None
     early_stop: int | None = None
+
+    def for_task(self, spec: TaskSpec, sentences: int, on_corpus: bool = False) -> TrainSettings:
+        """The same with epochs where none are given.
+
+        Args:
+            sentences: of the task, to train on.
+            on_corpus: the student is trained on raw text alone.
+        """
+        usual = default_epochs(spec, sentences)
+        students = (1 if on_corpus else usual) if self.epochs is None else self.epochs
+        return replace(
+            self, epochs=students, teacher_epochs=usual if self.teacher_epochs is None else self.teacher_epochs
+        )
 
     def check(self) -> None:
         """Raises UserError for numbers out of their range."""

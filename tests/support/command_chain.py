@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.tiny_task import Outcome, spk2loihi
 
-SMALL = ["--timesteps", "8", "--max-tokens", "16", "--batch-size", "10", "--lr", "1e-3"]
+SMALL = ["--timesteps", "8", "--max-tokens", "16", "--batch-size", "10", "--lr", "1e-3", "--epochs", "1"]
 
 
 @dataclass(frozen=True)

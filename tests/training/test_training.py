@@ -19,7 +19,15 @@ from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.train import train
 from support.tiny_task import TinyTask, write_csv
 
-SMALL = TrainSettings(timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_learning_rate=1e-3)
+SMALL = TrainSettings(
+    timesteps=8,
+    max_tokens=16,
+    batch_size=10,
+    learning_rate=1e-3,
+    teacher_learning_rate=1e-3,
+    epochs=1,
+    teacher_epochs=1,
+)
 
 
 def spec_of(task: TinyTask):

@@ -20,7 +20,15 @@ from spk2loihi.training.settings import LossWeights, TrainSettings
 from spk2loihi.training.train import train
 from support.tiny_task import NEGATIVE, NEUTRAL, POSITIVE, TinyTask, sentences, spk2loihi, write_csv
 
-SMALL = TrainSettings(timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_learning_rate=1e-3)
+SMALL = TrainSettings(
+    timesteps=8,
+    max_tokens=16,
+    batch_size=10,
+    learning_rate=1e-3,
+    teacher_learning_rate=1e-3,
+    epochs=1,
+    teacher_epochs=1,
+)
 
 
 def spec_of(task: TinyTask):
@@ -209,7 +217,7 @@ def test_unfit_students(tiny_task: TinyTask, tmp_path: Path) -> None:
 
 
 def test_a_student_keeps_its_shape_on_the_command_line(tiny_task: TinyTask, tmp_path: Path) -> None:
-    options = ["train", *tiny_task.data_options, "--teacher", tiny_task.tuned, "--batch-size", 50]
+    options = ["train", *tiny_task.data_options, "--teacher", tiny_task.tuned, "--batch-size", 50, "--epochs", 1]
     assert spk2loihi(*options, "--timesteps", 4, "--max-tokens", 16, "-o", tmp_path / "a.pt").code == 0
     assert spk2loihi(*options, "--student", tmp_path / "a.pt", "--bits", 6, "-o", tmp_path / "b.pt").code == 0
     config = load_checkpoint(tmp_path / "b.pt").model.config
