@@ -84,11 +84,20 @@ def command_line() -> str:
     """The command as typed, for provenance."""
     import shlex
 
-    return shlex.join(["spk2loihi", *sys.argv[1:]])
+    from spk2loihi.formatting import printable
+
+    return printable(shlex.join(["spk2loihi", *sys.argv[1:]]))
+
+
+def say(line: object, err: bool = False) -> None:
+    """Print a line that may hold text from outside."""
+    from spk2loihi.formatting import printable
+
+    click.echo(printable(line), err=err)
 
 
 def console() -> Any:
-    """A rich console, wide enough for tables where output goes to a file."""
+    """A rich console that takes all text as it is, and is wide enough for tables where output goes to a file."""
     from rich.console import Console
 
-    return Console(width=None if Console().is_terminal else TABLE_WIDTH)
+    return Console(width=None if Console().is_terminal else TABLE_WIDTH, markup=False, emoji=False)

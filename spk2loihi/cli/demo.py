@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
-from spk2loihi.cli.common import PATH, json_option, save_numbers
+from spk2loihi.cli.common import PATH, json_option, save_numbers, say
 
 
 @click.command("demo")
@@ -20,21 +20,21 @@ def command(context: click.Context, out: Path, json_file: Path | None) -> None:
     """Train, export, simulate, verify and report on the embedded reviews: the whole chain, without options."""
     started = time.perf_counter()
     network = out / "model.net"
-    click.echo("== spk2loihi train")
+    say("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt")
-    click.echo("== spk2loihi export model.pt")
+    say("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network)
-    click.echo("== spk2loihi simulate")
+    say("== spk2loihi simulate")
     context.invoke(simulate.command, network_file=network, json_file=out / "simulate.json")
     if sys.version_info < (3, 11):
-        click.echo("== spk2loihi simulate --backend cpu")
+        say("== spk2loihi simulate --backend cpu")
         context.invoke(simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json")
-        click.echo("== spk2loihi verify")
+        say("== spk2loihi verify")
         context.invoke(verify.command, network_file=network, json_file=out / "verify.json")
     else:
-        click.echo("Lava needs Python 3.10: simulate --backend cpu and verify are left out")
-    click.echo("== spk2loihi energy")
+        say("Lava needs Python 3.10: simulate --backend cpu and verify are left out")
+    say("== spk2loihi energy")
     context.invoke(energy.command, network_file=network, out=out / "energy.html")
     wall = time.perf_counter() - started
-    click.echo(f"done in {wall:.0f} s: open {out / 'energy.html'}")
+    say(f"done in {wall:.0f} s: open {out / 'energy.html'}")
     save_numbers(json_file, {"folder": str(out), "wall_s": wall})

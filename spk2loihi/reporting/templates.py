@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,6 +23,11 @@ def environment() -> Environment:
 def asset(name: str) -> str:
     """A script or style sheet of the pages."""
     return (files("spk2loihi.reporting") / "assets" / name).read_text(encoding="utf-8")
+
+
+def write_page(path: Path, text: str) -> None:
+    """A file name in it may hold bytes that are no UTF-8."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def page_style() -> Markup:

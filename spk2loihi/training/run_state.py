@@ -13,6 +13,7 @@ import torch
 
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
+from spk2loihi.ranges import RANGES, shown
 from spk2loihi.training.checkpoint import load_tensors
 
 
@@ -31,10 +32,11 @@ class Interval:
             interval = cls(steps=int(text)) if unit is None else cls(seconds=float(text[:-1]) * unit)
         except ValueError:
             interval = cls()
-        if not (interval.steps or 0) > 0 and not 0 < (interval.seconds or 0) < float("inf"):
+        fits = (interval.steps or 0) in RANGES["checkpoint_steps"]
+        if not fits and (interval.seconds or 0) not in RANGES["checkpoint_seconds"]:
             raise UserError(
-                f"checkpoint-every is {text!r}, but it is a number of steps above 0, of seconds or of minutes: "
-                "e.g. 500, 90s or 10m"
+                f"`checkpoint_every` is {shown(text)}, but it is a number of steps above 0, of seconds or of "
+                "minutes (at most 10**9 of either): e.g. 500, 90s or 10m"
             )
         return interval
 
