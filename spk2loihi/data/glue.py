@@ -16,6 +16,7 @@ from typing import Literal
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.tables import Row, read_tsv
 from spk2loihi.errors import UserError
+from spk2loihi.formatting import printable
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
 def _with_text(path: Path, rows: list[Row]) -> list[Row]:
     kept = [row for row in rows if all(cell.strip() for cell in row.cells[:-1])]
     if len(kept) < len(rows):
-        logger.warning("%s: skipped %d rows with an empty sentence", path, len(rows) - len(kept))
+        logger.warning("%s: skipped %d rows with an empty sentence", printable(path), len(rows) - len(kept))
     return kept
 
 

@@ -20,7 +20,7 @@ from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically, write_json
-from spk2loihi.reporting.templates import asset, environment, page_style, write_page
+from spk2loihi.reporting.templates import asset, environment, page_style
 
 _SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence.js")
 _FORMS: dict[str, Callable[[Any], str]] = {
@@ -62,7 +62,7 @@ class EnergyReport:
             )
         text = render_html(self.data)
         write_json(page.with_suffix(".json"), self.to_dict())
-        write_atomically(page, lambda temporary: write_page(temporary, text))
+        write_atomically(page, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return page.with_suffix(".json")
 
     def _repr_html_(self) -> str:

@@ -13,7 +13,7 @@ from spk2loihi import formatting as fmt
 from spk2loihi.data import formatted
 from spk2loihi.files import write_atomically, write_json
 from spk2loihi.reporting import sweep_figures as figures
-from spk2loihi.reporting.templates import environment, page_style, write_page
+from spk2loihi.reporting.templates import environment, page_style
 from spk2loihi.sweep.sweep_verdict import label
 
 
@@ -41,7 +41,7 @@ class SweepReport:
         """Write ``sweep.json`` and ``sweep.html``. The page is made before either name is touched."""
         text = render_html(self.data)
         write_json(Path(folder) / "sweep.json", self.to_dict())
-        write_atomically(Path(folder) / "sweep.html", lambda temporary: write_page(temporary, text))
+        write_atomically(Path(folder) / "sweep.html", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _repr_html_(self) -> str:
         front = "".join(

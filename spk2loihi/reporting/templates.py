@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,19 +15,22 @@ def environment() -> Environment:
         loader=PackageLoader("spk2loihi.reporting", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_in_utf8,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
+def _in_utf8(value: Any) -> Any:
+    """A file name may hold bytes that are no UTF-8, which no page can."""
+    if type(value) is str and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
+
+
 def asset(name: str) -> str:
     """A script or style sheet of the pages."""
     return (files("spk2loihi.reporting") / "assets" / name).read_text(encoding="utf-8")
-
-
-def write_page(path: Path, text: str) -> None:
-    """A file name in it may hold bytes that are no UTF-8."""
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def page_style() -> Markup:
