@@ -17,6 +17,7 @@ from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.tables import Row, read_tsv
 from spk2loihi.errors import UserError
 from spk2loihi.formatting import printable
+from spk2loihi.json_file import exists
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
     """
     name = "train.tsv" if part == "train" else task.dev_file
     candidates = [data_dir / name, data_dir / (task.folder or task.name) / name]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = next((candidate for candidate in candidates if exists(candidate)), None)
     if path is None:
         raise UserError(
             f"The {part} file of {task.name} is missing, neither {candidates[0]} nor {candidates[1]} exists: "

@@ -35,12 +35,11 @@ from spk2loihi.netx.synapse import (
     DenseSynapse,
     Synapse,
 )
+from spk2loihi.ranges import check_numbers
 
 __all__ = ["ReaderOptions", "StockLayer", "read_layers"]
 
 _INT8_MAX = 127  # PyConvModelFixed keeps kernel size, stride, padding, dilation and groups in 8 bits
-_MESSAGE_BITS_MAX = 31  # precision of num_message_bits in lava/proc/dense/models.py: 5 bits
-_SPIKE_EXP_MAX = 7  # precision of spike_exp in lava/proc/sdn/models.py: 3 bits
 _INPUT_WEIGHT, _INPUT_BIAS = 64, 0  # transform of an input layer that has none: `Network.create_input`
 _DENSE_KINDS = ("dense", "dense_rec")
 # Documented by netx but not loadable, and why each is no chain of exact integer layers.
@@ -64,12 +63,14 @@ class ReaderOptions:
     spike_exp: int = 6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.input_message_bits <= _MESSAGE_BITS_MAX:
-            raise UserError(f"input_message_bits is {self.input_message_bits}: give 0 (spikes) to {_MESSAGE_BITS_MAX}")
-        if self.reset_interval is not None and self.reset_interval < 1:
-            raise UserError(f"reset_interval is {self.reset_interval}: give 1 step or more")
-        if not 0 <= self.spike_exp <= _SPIKE_EXP_MAX:
-            raise UserError(f"spike_exp is {self.spike_exp}: give 0 to {_SPIKE_EXP_MAX}")
+        check_numbers(
+            {
+                "input_message_bits": self.input_message_bits,
+                "reset_interval": self.reset_interval,
+                "spike_exp": self.spike_exp,
+            },
+            {"input_message_bits": "message_bits"},
+        )
 
 
 def read_layers(groups: list[Group], first: int, count: int, options: ReaderOptions) -> tuple[StockLayer, ...]:
