@@ -17,7 +17,29 @@ DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
 TABLE_WIDTH = 180  # of tables where standard output is no terminal
 
-PATH = click.Path(path_type=Path)
+_NAME_MAX, _PATH_MAX = 255, 4095  # bytes
+
+
+class _Path(click.Path):
+    """A path with names that a file system can have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import os
+
+        path = super().convert(value, param, ctx)
+        encoded = os.fsencode(path)
+        longest = max(map(len, encoded.split(os.sep.encode())))
+        if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
+            self.fail(
+                f"a path of {len(encoded):,} bytes, with a name of {longest:,}, is too long: a name has at most "
+                f"{_NAME_MAX}, a path {_PATH_MAX}",
+                param,
+                ctx,
+            )
+        return path
+
+
+PATH = _Path(path_type=Path)
 
 json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
 samples_option = click.option(

@@ -14,7 +14,7 @@ import torch
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
 from spk2loihi.ranges import RANGES, shown
-from spk2loihi.training.checkpoint import load_tensors
+from spk2loihi.training.tensor_file import load_tensors
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class RunState:
                 f"resume file {path} was made with other settings or data ({', '.join(changed)}): give the same "
                 "options as before, or leave `resume` out to start anew"
             )
-        state.finished, state.phase, state.loop = content["finished"], content["phase"], content["loop"]
+        finished, phase, loop = (content.get(name) for name in ("finished", "phase", "loop"))
+        if not isinstance(finished, dict) or not isinstance(phase, (str, type(None))):
+            raise UserError(f"resume file {path} is incomplete: leave `resume` out to start anew")
+        state.finished, state.phase, state.loop = finished, phase, loop if isinstance(loop, dict) else None
         return state
 
     def of(self, phase: str) -> dict[str, Any] | None:
