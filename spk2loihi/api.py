@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
 from spk2loihi.choices import BackendName, Encoding, Schedule
 from spk2loihi.errors import UserError
+from spk2loihi.ranges import check_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,6 +170,7 @@ def simulate(
     """
     from spk2loihi.simulators import simulate_examples, simulate_texts
 
+    check_numbers({"samples": samples})
     net, (how, data) = _network(network), _parted(options)
     if samples is None and backend in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
@@ -349,6 +351,7 @@ def sweep(
     from spk2loihi.sweep.run_sweep import run_sweep
     from spk2loihi.training.settings import train_settings
 
+    check_numbers({"samples": samples, "jobs": jobs})
     folder, files = Path(out), [Path(network) for network in networks]
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]
@@ -395,6 +398,7 @@ def _parted(options: SimulationOptions) -> tuple[RunOptions, DataOptions]:
 def _held_out(net: SpikingNetwork, data: DataOptions, samples: int | None) -> tuple[TaskSpec, Examples]:
     from spk2loihi.data import held_out_task, load_held_out
 
+    check_numbers({"samples": samples})
     spec = held_out_task(net.network.task, data)
     examples = load_held_out(spec)
     return spec, examples if samples is None else examples.take(samples)

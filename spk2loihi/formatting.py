@@ -1,10 +1,33 @@
-"""Numbers as people read them: three significant digits, SI prefixes."""
+"""Numbers as people read them: three significant digits, SI prefixes; and text that is safe to print."""
 
 from __future__ import annotations
 
 import math
+import unicodedata
 
 _PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P"}
+
+
+#: Characters that turn the direction of the text after them around.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def printable(text: object) -> str:
+    """Text from outside as a terminal may show it: control characters, halves of pairs and the like as escapes.
+
+    A file name can hold the codes that clear a screen, or bytes that are no UTF-8.
+    """
+    return "".join(character if _harmless(character) else _escaped(character) for character in str(text))
+
+
+def _harmless(character: str) -> bool:
+    if " " <= character <= "~" or character == "\t":
+        return True
+    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") and character not in _TURNING
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _prefixed(value: float) -> tuple[float, str]:

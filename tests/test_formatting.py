@@ -13,3 +13,11 @@ def test_numbers_read_well() -> None:
     assert [fmt.count(v) for v in (12, 9999, 842_000_000, 999_960)] == ["12", "9,999", "842 M", "1.00 M"]
     assert [fmt.share(v) for v in (0.4567, 0.001, 0.999, 1.0)] == ["46 %", "under 1 %", "over 99 %", "100 %"]
     assert (fmt.precision("fp32"), fmt.precision("int8")) == ("FP32", "int8")
+
+
+def test_text_from_outside_cannot_command_a_terminal() -> None:
+    from spk2loihi.formatting import printable
+
+    assert printable("a\x1b[31m\x07\r\n\x9b\udcff\u202e\u2028b") == r"a\x1b[31m\x07\r\n\x9b\udcff\u202e\u2028b"
+    assert printable("µ ≤ ñ 你好 👩‍🚀 [/x] [best]\t<b>") == "µ ≤ ñ 你好 👩‍🚀 [/x] [best]\t<b>"
+    assert printable(3) == "3"

@@ -15,6 +15,8 @@ from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.data import Encoded, collate
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
+from spk2loihi.ranges import check_number
+from spk2loihi.ranges import shown as as_text
 from spk2loihi.simulators.backend import Backend
 from spk2loihi.simulators.simulate import Prediction, pad_id, predict
 
@@ -65,8 +67,10 @@ class SpikeRun:
         from matplotlib.figure import Figure
 
         train = self._of(population)
-        if not 0 <= sample < len(train):
-            raise UserError(f"`sample` is {sample}, but the run has samples 0 to {len(train) - 1}: choose one of them")
+        check_number("neurons", neurons)
+        if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < len(train):
+            last = len(train) - 1
+            raise UserError(f"`sample` is {as_text(sample)}, but the run has samples 0 to {last}: choose one of them")
         one = train[sample]  # (steps, tokens, channels), or (steps, heads, tokens, keys)
         if one.ndim == 4:
             one = one.transpose(0, 2, 1, 3).reshape(one.shape[0], one.shape[2], -1)
@@ -80,7 +84,7 @@ class SpikeRun:
                 axes.scatter(
                     step + 1, token + neuron / shown.shape[2], s=4, marker="|", color=colour, label=f"{value:+d}"
                 )
-        axes.set_yticks(np.arange(len(tokens)) + 0.5, tokens)
+        axes.set_yticks(np.arange(len(tokens)) + 0.5, tokens, parse_math=False)
         axes.set_ylim(len(tokens), 0)
         axes.set_xlim(0.5, len(shown) + 0.5)
         axes.set_xlabel(f"time step of {population} ({self.schedule})")

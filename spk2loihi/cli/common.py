@@ -21,7 +21,29 @@ DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
 TABLE_WIDTH = 180  # of tables when standard output is not a terminal
 
-PATH = click.Path(path_type=Path)
+_NAME_MAX, _PATH_MAX = 255, 4095  # bytes
+
+
+class _Path(click.Path):
+    """A path with names that a file system can have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import os
+
+        path = super().convert(value, param, ctx)
+        encoded = os.fsencode(path)
+        longest = max(map(len, encoded.split(os.sep.encode())))
+        if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
+            self.fail(
+                f"a path of {len(encoded):,} bytes, with a name of {longest:,}, is too long: a name has at most "
+                f"{_NAME_MAX}, a path {_PATH_MAX}",
+                param,
+                ctx,
+            )
+        return path
+
+
+PATH = _Path(path_type=Path)
 
 _json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
 _force_option = click.option("--force", is_flag=True, help="Replace files that spk2loihi has not written.")
@@ -112,11 +134,20 @@ def command_line() -> str:
     """The command as typed, for provenance."""
     import shlex
 
-    return shlex.join(["spk2loihi", *sys.argv[1:]])
+    from spk2loihi.formatting import printable
+
+    return printable(shlex.join(["spk2loihi", *sys.argv[1:]]))
+
+
+def say(line: object, err: bool = False) -> None:
+    """Print a line that may hold text from outside."""
+    from spk2loihi.formatting import printable
+
+    click.echo(printable(line), err=err)
 
 
 def console() -> Any:
-    """A rich console that is wide enough for tables when output goes to a file."""
+    """A rich console that takes all text as it is, and is wide enough for tables when output goes to a file."""
     from rich.console import Console
 
-    return Console(width=None if Console().is_terminal else TABLE_WIDTH)
+    return Console(width=None if Console().is_terminal else TABLE_WIDTH, markup=False, emoji=False)

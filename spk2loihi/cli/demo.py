@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
-from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers
+from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers, say
 from spk2loihi.cli.interrupts import to_go_on
 
 _NUMBERS = ("simulate", "simulate-cpu", "verify")
@@ -40,24 +40,24 @@ def command(context: click.Context, out: Path, json_file: Path | None, force: bo
 def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool) -> None:
     started = time.perf_counter()
     network = out / "model.net"
-    click.echo("== spk2loihi train")
+    say("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt", force=force)
     to_go_on(lambda: None)
-    click.echo("== spk2loihi export model.pt")
+    say("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network, force=force)
-    click.echo("== spk2loihi simulate")
+    say("== spk2loihi simulate")
     context.invoke(simulate.command, network_file=network, json_file=out / "simulate.json", force=force)
     if sys.version_info < (3, 11):
-        click.echo("== spk2loihi simulate --backend cpu")
+        say("== spk2loihi simulate --backend cpu")
         context.invoke(
             simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json", force=force
         )
-        click.echo("== spk2loihi verify")
+        say("== spk2loihi verify")
         context.invoke(verify.command, network_file=network, json_file=out / "verify.json", force=force)
     else:
-        click.echo("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
-    click.echo("== spk2loihi energy")
+        say("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
+    say("== spk2loihi energy")
     context.invoke(energy.command, network_file=network, out=out / "energy.html", force=force)
     wall = time.perf_counter() - started
-    click.echo(f"done in {wall:.0f} s: open {out / 'energy.html'}")
+    say(f"done in {wall:.0f} s: open {out / 'energy.html'}")
     save_numbers(json_file, {"folder": str(out), "wall_s": wall})

@@ -18,6 +18,7 @@ from spk2loihi.cli.common import (
     output_options,
     samples_option,
     save_numbers,
+    say,
     stagger_option,
 )
 from spk2loihi.errors import UserError
@@ -65,8 +66,8 @@ def command(network_file: Path, out: Path, json_file: Path | None, force: bool, 
         report = api.energy(net, command=command_line(), **options)
         path_json = report.save(out, force)
         for headline in report.data["headline"]:
-            click.echo(f"{headline['label']}: {headline['text']}")
+            say(f"{headline['label']}: {headline['text']}")
         for sentence in report.verdict:
-            click.echo(sentence)
-        click.echo(f"{out} and {path_json}")
+            say(sentence)
+        say(f"{out} and {path_json}")
         save_numbers(json_file, report.to_dict())

@@ -9,7 +9,7 @@ import click
 
 from spk2loihi import api
 from spk2loihi.choices import ENCODINGS, SCHEDULES
-from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, output_options, save_numbers
+from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, output_options, save_numbers, say
 
 
 @click.command("export")
@@ -56,7 +56,7 @@ def command(
             "largest_drive": {"stage": worst.name, "bound": worst.max_drive},
             "versions": versions(),
         }
-        click.echo(
+        say(
             f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
             f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, claimed, console, output_options, save_numbers
+from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, claimed, console, output_options, save_numbers, say
 
 
 @click.command("fit")
@@ -51,6 +51,8 @@ def command(
 def _print(n: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from spk2loihi.formatting import printable
+
     table = Table(show_lines=False)
     for heading in ("layer", "neurons", "synapses", "cores", "unrolled", "binding limit", "used", "host"):
         left = heading in ("layer", "binding limit", "host")
@@ -58,25 +60,25 @@ def _print(n: dict[str, Any]) -> None:
     for layer in n["layers"]:
         used = "" if layer["utilisation"] is None else f"{layer['utilisation']:.0%}"
         table.add_row(
-            layer["name"], f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
+            printable(layer["name"]), f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
             _count(layer["cores_unrolled"]), layer["binding_limit"] or "", used, ", ".join(layer["host"]),
         )  # fmt: skip
     console().print(table)
     verdict = "fits" if n["fits"] else "does not fit"
-    click.echo(
+    say(
         f"{n['network'] or 'this student'} {verdict} on {n['board']}: "
         f"{n['cores']:,} of {n['cores_available']:,} cores, {n['chips']:,} of {n['chips_available']:,} chips; "
         f"without weight sharing over tokens: {_count(n['cores_unrolled'])} cores"
     )
     for r in n["refused"]:
-        click.echo(f"{r['layer']}: one neuron exceeds {r['limit']}: {r['value']:,}, limit {r['allowed']:,}")
+        say(f"{r['layer']}: one neuron exceeds {r['limit']}: {r['value']:,}, limit {r['allowed']:,}")
     for remedy in n["remedies"]:
-        click.echo(f"  {remedy['text']}")
+        say(f"  {remedy['text']}")
     for operation in dict.fromkeys(h["operation"] for h in n["host"]):
         reason = next(h["reason"] for h in n["host"] if h["operation"] == operation)
-        click.echo(f"on the host, {operation}: {reason}")
+        say(f"on the host, {operation}: {reason}")
     kinds = [limit["certainty"] for limit in n["limits"]]
-    click.echo(
+    say(
         f"limits: {kinds.count('documented')} documented, {kinds.count('inferred')} inferred from published compiler "
         f"output, {kinds.count('assumed')} assumed; see --json and docs/guide/fit.md for values and sources"
     )

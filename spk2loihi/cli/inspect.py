@@ -25,12 +25,13 @@ def command(network_file: Path, json_file: Path | None, force: bool) -> None:
 
 
 def _print(network_file: Path, n: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
+
+    from spk2loihi.formatting import printable
 
     screen = console()
     screen.print(
-        escape(
+        printable(
             f"{network_file}: T = {n['timesteps']}, up to {n['max_tokens']} tokens, {n['weight_bits']}-bit weights, "
             f"{n['schedule']}, {n['encoding']}, stagger {n['stagger']}; "
             f"task {n['task']['name']} ({', '.join(n['task']['labels'])})"
@@ -41,7 +42,7 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading in ("stage", "weights", "soma") else "right", no_wrap=True)
     for r in n["layers"]:
         table.add_row(
-            r["name"], str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
+            printable(r["name"]), str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
             str(r["threshold"]) if r["fires"] else "readout", f"{r['unit']:.5g}", f"{r['max_drive']:,}",
         )  # fmt: skip
     screen.print(table)

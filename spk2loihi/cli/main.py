@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from spk2loihi.cli import interrupts
+from spk2loihi.cli.common import say
 from spk2loihi.errors import UserError
 
 #: Command -> module under spk2loihi.cli, loaded only when the command runs, so that --help is instant.
@@ -42,6 +45,14 @@ _HELP = {
 
 
 class _LazyGroup(click.Group):
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        with _printable_errors():
+            return super().make_context(info_name, args, *more, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _printable_errors():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -62,6 +73,18 @@ def cli() -> None:
     """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and estimate what it would cost."""
 
 
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """What click says of wrong arguments repeats them, control characters and all."""
+    from spk2loihi.formatting import printable
+
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
+
+
 def with_options(sentence: str) -> str:
     """An error of the library with option names in place of parameter names: `max_tokens` becomes --max-tokens."""
     options: dict[str, str] = {}
@@ -73,6 +96,13 @@ def with_options(sentence: str) -> str:
     return re.sub(r"`([a-z]\w*)`", lambda match: options.get(match[1], match[0]), sentence)
 
 
+def _check_arguments(arguments: list[str]) -> None:
+    """No file, column or text has a null byte in it."""
+    for argument in arguments:
+        if "\0" in argument:
+            raise UserError(f"argument {argument[:60]!r} has a null byte, which no file name or text has: leave it out")
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: a `UserError` becomes one sentence on standard error and exit code 2.
 
@@ -82,10 +112,11 @@ def main(arguments: list[str] | None = None) -> Any:
     if arguments is None:
         interrupts.install()
     try:
+        _check_arguments(sys.argv[1:] if arguments is None else arguments)
         cli.main(args=arguments, prog_name="spk2loihi")
     except UserError as error:
         if not interrupts.interrupted():
-            click.echo(f"Error: {with_options(str(error))}", err=True)
+            say(f"Error: {with_options(str(error))}", err=True)
         interrupts.ends_with(2)
         sys.exit(2)
     except SystemExit as end:

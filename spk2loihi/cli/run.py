@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers
+from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers, say
 
 
 @click.command("run")
@@ -44,7 +44,7 @@ def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None,
         result = api.run(network_file, inputs, **options)
         result.save(out, force)
         numbers = result.to_dict()
-        click.echo(
+        say(
             f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
             f"{result.wall_s:.2f} s ({result.backend}): {out}"
         )

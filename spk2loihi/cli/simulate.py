@@ -17,6 +17,7 @@ from spk2loihi.cli.common import (
     run_options,
     samples_option,
     save_numbers,
+    say,
 )
 
 
@@ -52,7 +53,7 @@ def command(
         numbers = {"network": str(network_file), **result.to_dict(), "versions": versions()}
         for prediction in result.predictions:
             logits = ", ".join(f"{label} {value:+.3f}" for label, value in prediction.logits.items())
-            click.echo(f"{prediction.label}  ({logits})  {prediction.text}")
+            say(f"{prediction.label}  ({logits})  {prediction.text}")
         _print(net.network, numbers)
         save_numbers(json_file, numbers)
 
@@ -69,12 +70,12 @@ def _print(network: Any, n: dict[str, Any]) -> None:
             else ""
         )
         scores = ", ".join(f"{metric} {formatted(value, metric)}" for metric, value in n["scores"].items())
-        click.echo(f"{n['backend']}: {scores} on {n['samples']} sentences{reference}")
+        say(f"{n['backend']}: {scores} on {n['samples']} sentences{reference}")
     if n["truncated"]:
-        click.echo(f"{n['truncated']} sentences were cut to {network.max_tokens} tokens")
+        say(f"{n['truncated']} sentences were cut to {network.max_tokens} tokens")
     synops = n["synops"]
     total = max(1, synops["total"])  # a silent network has none
-    click.echo(
+    say(
         f"{n['schedule']}, {n['encoding']}, T = {n['timesteps']}, {n['latency_steps']} steps; "
         f"{synops['per_sample']:,.0f} SynOps per sentence ({synops['linear'] / total:.1%} linear, "
         f"{synops['attention'] / total:.1%} attention), T x density "

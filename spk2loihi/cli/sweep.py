@@ -13,9 +13,10 @@ from click.core import ParameterSource
 
 from spk2loihi import api
 from spk2loihi.cli import train
-from spk2loihi.cli.common import PATH, claimed, command_line, console, data_options, output_options, save_numbers
+from spk2loihi.cli.common import PATH, claimed, command_line, console, data_options, output_options, save_numbers, say
 from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.errors import UserError
+from spk2loihi.ranges import shown
 
 #: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
 TRAINING_OPTIONS = (
@@ -108,13 +109,13 @@ def command(
             force=force,
             metric=metric,
             training={**training, "layers": parse_layers(layers)},
-            report=click.echo,
-            warn=lambda line: click.echo(line, err=True),
+            report=say,
+            warn=lambda line: say(line, err=True),
             command=command_line(),
             **options,
         )
         _print(report.to_dict())
-        click.echo(f"{out / 'sweep.html'} and {out / 'sweep.json'}")
+        say(f"{out / 'sweep.html'} and {out / 'sweep.json'}")
         save_numbers(json_file, report.points)
 
 
@@ -143,9 +144,9 @@ def _numbers(text: str, kind: Callable[[str], N], name: str) -> list[N]:
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError
         return numbers
-    except ValueError:
+    except (ValueError, OverflowError):
         what = "whole numbers" if kind is int else "numbers"
-        raise UserError(f"`{name}` is {text!r}, but it is {what} separated by commas: e.g. 4,8") from None
+        raise UserError(f"`{name}` is {shown(text)}, but it is {what} separated by commas: e.g. 4,8") from None
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -169,13 +170,13 @@ def _print(sweep: dict[str, Any]) -> None:
     left = ("encoding", "schedule", "preset", "front")
     for heading in (
         "T", "bits", "encoding", "schedule", "penalty", "preset", sweep["metric"], "SynOps", "T x density", "steps",
-        f"energy, {chip}", "front",
+        fmt.printable(f"energy, {chip}"), "front",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
     for p in sweep["points"]:
         table.add_row(
             str(p["timesteps"]), f"{p['bits']:g}", p["encoding"], p["schedule"], f"{p['rate_penalty']:g}",
-            str(p["preset"]), formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
+            fmt.printable(p["preset"]), formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
             fmt.significant(p["t_times_density"]), _steps(p),
             fmt.energy(p["energy_per_sample_nJ"][chip]),
             ("*" if p["on_front"] else "") + (" default" if p["is_default"] else ""),
@@ -183,4 +184,4 @@ def _print(sweep: dict[str, Any]) -> None:
         )  # fmt: skip
     console().print(table)
     for sentence in sweep["verdict"]:
-        click.echo(sentence)
+        say(sentence)

@@ -9,7 +9,7 @@ import click
 
 from spk2loihi import api
 from spk2loihi.choices import METRICS, PRECISIONS, STAGES
-from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers
+from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers, say
 from spk2loihi.cli.interrupts import to_go_on
 
 
@@ -143,14 +143,12 @@ def command(
         from spk2loihi.training.layer_map import parse_layers
         from spk2loihi.training.processes import is_main_process
 
-        result = api.train(
-            out=out, student=student, layers=parse_layers(layers), report=click.echo, force=force, **options
-        )
+        result = api.train(out=out, student=student, layers=parse_layers(layers), report=say, force=force, **options)
         if not is_main_process():
             return
         metrics = result.metrics
         best, metric = metrics["best"], metrics["metric"]
         scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
-        click.echo(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
+        say(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
         save_numbers(json_file, metrics)

@@ -19,6 +19,7 @@ from spk2loihi.cli.common import (
     run_options,
     samples_option,
     save_numbers,
+    say,
 )
 
 
@@ -56,10 +57,10 @@ def command(
         result = api.verify(net, backends, samples=samples or api.VERIFIED_SAMPLES, **options)
         wall = time.perf_counter() - started
         save_numbers(json_file, {**result.to_dict(), "network": str(network_file), "wall_s": wall})
-        click.echo(
+        say(
             f"{' and '.join(result.backends)}, {result.schedule}: {result.mismatches} mismatches in "
             f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences, {wall:.1f} s"
         )
         if result.first_mismatch is not None:
-            click.echo("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
+            say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
             sys.exit(1)

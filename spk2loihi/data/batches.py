@@ -85,6 +85,7 @@ def tokenise(
     texts: list[Any] = examples.text_a
     if examples.text_b is not None:
         texts = list(zip(examples.text_a, examples.text_b, strict=True))
+    _refuse_halves(examples)
     encoded: list[Encoded] = []
     truncated = 0
     with plain_settings(tokenizer):
@@ -154,6 +155,21 @@ def _refuse_empty(where: str, text: str | tuple[str, str], tokens: int) -> None:
         raise UserError(f"{where} is empty, and at least 1 token is needed: give a sentence")
     if tokens < 1:
         raise UserError(f"{where}, {text!r}, has 0 tokens where at least 1 is needed: give a sentence with words")
+
+
+def _refuse_halves(examples: Examples) -> None:
+    """No tokenizer takes halves of surrogate pairs, which stand for bytes that are no UTF-8."""
+    for texts in (examples.text_a, examples.text_b or []):
+        for i, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise UserError(f"Text {i} of {len(texts)} is {text!r:.40}, not a string: give strings")
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"Text {i} of {len(texts)}, {text[:40]!r}, is not UTF-8 at character {error.start + 1}: correct it "
+                    "there"
+                ) from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from spk2loihi.data.batches import Encoded, plain_settings
 from spk2loihi.data.tables import read_text
 from spk2loihi.errors import UserError
 
+_CORPUS_MAX = 1 << 32  # bytes: an English Wikipedia has 20 GB, of which nobody needs all
 _CHUNK = 1024  # lines tokenised at once
 _MARKUP = re.compile(r"</?doc\b[^>]*>")  # WikiExtractor's lines around an article
 
@@ -21,7 +22,7 @@ def load_corpus(path: Path) -> list[str]:
 
     Raises UserError for a file that cannot be read or decoded, and for one without text.
     """
-    stripped = (line.strip() for line in read_text(path, remedy="check `corpus`").split("\n"))
+    stripped = (line.strip() for line in read_text(path, "check `corpus`", _CORPUS_MAX).split("\n"))
     lines = [line for line in stripped if line and not _MARKUP.fullmatch(line)]
     if not lines:
         raise UserError(f"{path} holds no text: give a file with one sentence or paragraph a line with `corpus`")

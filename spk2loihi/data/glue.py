@@ -16,6 +16,8 @@ from typing import Literal
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.tables import Row, read_tsv
 from spk2loihi.errors import UserError
+from spk2loihi.formatting import printable
+from spk2loihi.json_file import exists
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
     """
     name = "train.tsv" if part == "train" else task.dev_file
     candidates = [data_dir / name, data_dir / (task.folder or task.name) / name]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = next((candidate for candidate in candidates if exists(candidate)), None)
     if path is None:
         raise UserError(
             f"The {part} file of {task.name} is missing, neither {candidates[0]} nor {candidates[1]} exists: "
@@ -138,7 +140,7 @@ def load_glue(task: GlueTask, data_dir: Path, part: Literal["train", "dev"]) -> 
 def _with_text(path: Path, rows: list[Row]) -> list[Row]:
     kept = [row for row in rows if all(cell.strip() for cell in row.cells[:-1])]
     if len(kept) < len(rows):
-        logger.warning("%s: skipped %d rows with an empty sentence", path, len(rows) - len(kept))
+        logger.warning("%s: skipped %d rows with an empty sentence", printable(path), len(rows) - len(kept))
     return kept
 
 

@@ -16,15 +16,22 @@ import csv
 import io
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spk2loihi.errors import UserError
+from spk2loihi.files import open_regular
+from spk2loihi.formatting import printable
 
 logger = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+
+_TABLE_MAX = 1 << 29  # bytes; the largest table of GLUE, MNLI's with its parses, has 0.4 GB
+_CELL_MAX = 2**31 - 1  # characters that the csv module takes; its own default refuses long texts
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 COLUMN_OPTIONS = "name the right ones with `text_column`, `text_pair_column` and `label_column`"
 
@@ -82,12 +89,24 @@ def read_tsv(
     return list(_pick(path, records, columns, remedy, header=header, skip_ragged=skip_ragged))
 
 
-def read_text(path: Path, remedy: str = "check `data_dir`, `train_file` or `dev_file`") -> str:
-    """A UTF-8 file without its byte order mark; UserError, ended by ``remedy``, when it cannot be read or decoded."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+def read_text(path: Path, remedy: str = "check `data_dir`, `train_file` or `dev_file`", limit: int = _TABLE_MAX) -> str:
+    """A UTF-8 file without its byte order mark.
+
+    Args:
+        remedy: ends the error about a file that cannot be read.
+        limit: in bytes.
+
+    Raises:
+        UserError: it cannot be read or decoded, is a pipe or a device, is longer than ``limit``, or has null bytes.
+    """
+    data = _read_bytes(path, remedy, limit)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16: save the file in UTF-8")
+    if (at := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        raise UserError(
+            f"{path} line {line} holds a null byte, so it is no text, or damaged there: save the file as text in UTF-8"
+        )
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -97,8 +116,18 @@ def read_text(path: Path, remedy: str = "check `data_dir`, `train_file` or `dev_
         ) from error
 
 
+def _read_bytes(path: Path, remedy: str, limit: int) -> bytes:
+    with open_regular(path, "data file", remedy) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise UserError(f"data file {path} has {size:,} bytes, and at most {limit:,} are read: part it")
+        start = file.read(1 << 16)
+        return start if b"\0" in start else start + file.read()  # a sparse file is nothing but null bytes
+
+
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
+    csv.field_size_limit(_CELL_MAX)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     while True:
         line = reader.line_num + 1
@@ -139,16 +168,29 @@ def _pick(
                 "correct or remove the row"
             )
     if skipped:
-        logger.warning("%s: skipped %d broken rows, the first on line %d", path, len(skipped), skipped[0])
+        logger.warning("%s: skipped %d broken rows, the first on line %d", printable(path), len(skipped), skipped[0])
 
 
 def _place(path: Path, header: Sequence[str], column: str, remedy: str) -> int:
     count = header.count(column)
     if count == 0:
+        _refuse_separator(path, header)
         raise UserError(f"{path} has no column {column!r}, its columns are {listing(header)}: {remedy}")
     if count > 1:
         raise UserError(f"{path} has {count} columns named {column!r} where 1 is allowed: rename the others")
     return header.index(column)
+
+
+def _refuse_separator(path: Path, header: Sequence[str]) -> None:
+    """Raises UserError where the only column is several, parted by something else than the suffix says."""
+    found = next((mark for mark in _SEPARATORS if mark in header[0]), None) if len(header) == 1 else None
+    if found is not None:
+        wanted = "commas" if path.suffix.lower() == ".csv" else "tabs"
+        rename = {"\t": "rename it to .tsv, or ", ",": "rename it to .csv, or "}.get(found, "")
+        raise UserError(
+            f"{path} is separated by {_SEPARATORS[found]}, where {wanted} are expected (its first line is "
+            f"{header[0][:60]!r}): {rename}save it with {wanted}"
+        )
 
 
 def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool) -> Iterator[Row]:

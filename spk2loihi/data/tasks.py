@@ -309,4 +309,8 @@ def _split(path: Path | str, examples: Examples) -> tuple[Examples, Examples]:
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.path.abspath(os.path.expanduser(path))
+    if path is None:
+        return None
+    if "\0" in os.fsdecode(path):
+        raise UserError(f"{os.fsdecode(path)!r} has a null byte, which no file name has: leave it out")
+    return os.path.abspath(os.path.expanduser(os.fsdecode(path)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -17,8 +16,11 @@ from spk2loihi.energy.coefficients import (
     SetKind,
 )
 from spk2loihi.errors import UserError
+from spk2loihi.json_file import read_json
+from spk2loihi.ranges import shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LEAST, _MOST = 1e-9, 1e9  # of a price that is not 0, in its unit
 _TOP_KEYS = ("name", "kind", "scope", "precision", "coefficients")
 _ENTRY_KEYS = ("value", "unit", "source", "scope", "low", "high")
 
@@ -42,21 +44,16 @@ def read_coefficients(path: Path) -> CoefficientSet:
         UserError: the file cannot be read, is not such a JSON object, has an unknown or missing key, a value that is
             negative or not a finite number, a required coefficient of zero, or bounds that do not enclose the value.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(
-            f"The coefficient file {path} cannot be read ({error.strerror}): pass an existing JSON file."
-        ) from None
-    except ValueError as error:
-        raise UserError(f"The coefficient file {path} is not JSON ({error}): mend it at that place.") from None
+    data = read_json(path, "coefficient file", "pass an existing JSON file of a price table")
     data = _object(data, f"The coefficient file {path}")
     where = f"in the coefficient file {path}"
     _no_unknown(data, _TOP_KEYS, where)
 
     name = _text(data, "name", where)
     if not _NAME.fullmatch(name):
-        raise UserError(f'name {name!r} {where} may hold letters, digits, ".", "_" and "-", 64 at most: shorten it.')
+        raise UserError(
+            f'name {shown(name)} {where} may hold letters, digits, ".", "_" and "-", 64 at most: shorten it.'
+        )
     kind = _kind(_text(data, "kind", where), where)
     scope = _text(data, "scope", where)
     precision = ""
@@ -87,16 +84,18 @@ def _coefficient(name: str, entry: Any, kind: SetKind, scope: str, where: str) -
         raise UserError(f"value {value} {at} is outside its bounds {low} to {high}: mend one of them.")
     unit = _text(entry, "unit", at)
     if unit not in PICOJOULES:
-        raise UserError(f"unit {unit!r} {at} is not one of {', '.join(PICOJOULES)}: convert the value.")
+        raise UserError(f"unit {shown(unit)} {at} is not one of {', '.join(PICOJOULES)}: convert the value.")
     own_scope = _text(entry, "scope", at) if "scope" in entry else scope
     return Coefficient(name, value, unit, _text(entry, "source", at), own_scope, low, high)
 
 
 def _number(value: Any, what: str, least: str, at: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UserError(f"{what} {value!r} {at} is not a finite number: give the energy of one operation.")
+        raise UserError(f"{what} {shown(value)} {at} is not a finite number: give the energy of one operation.")
     if value < 0 or (value == 0 and least == "above zero"):
         raise UserError(f"{what} {value} {at} must be {least}: give the energy of one operation.")
+    if value and not _LEAST <= value <= _MOST:
+        raise UserError(f"{what} {value:g} {at} is not within {_LEAST:g} to {_MOST:g}: choose another unit.")
     return float(value)
 
 
@@ -110,7 +109,7 @@ def _object(value: Any, what: str) -> dict[str, Any]:
 def _text(data: dict[str, Any], key: str, where: str) -> str:
     value = data.get(key)
     if not isinstance(value, str) or not value.strip():
-        found = "missing" if value is None else repr(value)
+        found = "missing" if value is None else shown(value)
         raise UserError(f"{key} {where} is {found}, but must be a non-empty string: add it.")
     return value.strip()
 
@@ -119,10 +118,10 @@ def _kind(value: str, where: str) -> SetKind:
     for kind in get_args(SetKind):
         if value == kind:
             return kind
-    raise UserError(f"kind {value!r} {where} is not one of {', '.join(get_args(SetKind))}: choose one.")
+    raise UserError(f"kind {shown(value)} {where} is not one of {', '.join(get_args(SetKind))}: choose one.")
 
 
 def _no_unknown(data: dict[str, Any], allowed: tuple[str, ...], where: str) -> None:
     for key in data:
         if key not in allowed:
-            raise UserError(f"The key {key!r} {where} is unknown, {', '.join(allowed)} are allowed: remove it.")
+            raise UserError(f"The key {shown(key)} {where} is unknown, {', '.join(allowed)} are allowed: remove it.")

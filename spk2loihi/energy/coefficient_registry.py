@@ -11,6 +11,8 @@ from pathlib import Path
 from spk2loihi.energy.coefficient_file import read_coefficients
 from spk2loihi.energy.coefficients import CoefficientSet
 from spk2loihi.errors import UserError
+from spk2loihi.json_file import exists
+from spk2loihi.ranges import shown
 
 _FOLDER = Path(__file__).with_name("coefficient_sets")
 _NAMES = ("loihi1-davies2018", "horowitz-45nm-fp32", "horowitz-45nm-int8")  # in the order of reports
@@ -45,17 +47,17 @@ def load_coefficients(name_or_path: str | Path) -> CoefficientSet:
 def coefficient_path(name_or_path: str | Path) -> Path:
     """The file of `load_coefficients`, which may not exist where a path is given."""
     path = Path(name_or_path)
-    return path if path.suffix or path.exists() else _installed(str(name_or_path))
+    return path if path.suffix or exists(path) else _installed(str(name_or_path))
 
 
 def _installed(name: str) -> Path:
     if name in BUILTIN_SETS:
         raise UserError(f"The coefficient set {name!r} is built in and always reported: leave it out.")
     path = user_folder() / f"{name}.json"
-    if not path.is_file():
+    if not exists(path):
         known = sorted(p.stem for p in user_folder().glob("*.json"))
         raise UserError(
-            f"The coefficient set {name!r} is not in {user_folder()}, which has {', '.join(known) or 'none'}: "
+            f"The coefficient set {shown(name)} is not in {user_folder()}, which has {', '.join(known) or 'none'}: "
             "put its file there, or pass the file."
         )
     return path

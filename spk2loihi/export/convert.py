@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from spk2loihi.choices import Encoding, Schedule
+from spk2loihi.errors import UserError, first_line
 from spk2loihi.export.fold import fold
 from spk2loihi.files import sha256
+from spk2loihi.json_file import exists
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
+from spk2loihi.network.network_checks import check_network
 from spk2loihi.network.writer import write_network
 from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, load_pretrained
 from spk2loihi.versions import versions
@@ -35,14 +38,25 @@ def export_model(
     origin: dict[str, Any] = {}
     if isinstance(source, Checkpoint):
         checkpoint = source
-    elif source.is_dir():
+    elif exists(source) and source.is_dir():
         checkpoint, origin = load_pretrained(source), {"model_file": source.name}
     else:
         checkpoint = load_checkpoint(source)
         origin = {"model_file": source.name, "model_sha256": sha256(source)}
     provenance = {**origin, "training": checkpoint.training, "versions": versions()}
-    network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
+    try:
+        network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)
+    except (ArithmeticError, ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"{_name(source)} cannot be folded into integers ({first_line(error)}): its weights are out of any range, "
+            "train it again"
+        ) from None
+    check_network(network, _name(source))
     network = check_limits(replace(network, defaults=network.run_config(schedule, encoding, stagger=stagger)))
     if out is not None:
         write_network(network, out)
     return network
+
+
+def _name(source: Path | Checkpoint) -> str:
+    return "the student" if isinstance(source, Checkpoint) else f"model file {source}"

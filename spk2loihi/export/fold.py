@@ -31,6 +31,8 @@ from spk2loihi.network.soma import (
     Soma,
 )
 
+_INTEGER_MAX = 2.0**62
+
 
 @torch.no_grad()
 def fold(
@@ -212,5 +214,8 @@ class _Folder:
 
 
 def _int(x: Tensor) -> NDArray[np.int64]:
-    result: NDArray[np.int64] = x.detach().round().cpu().numpy().astype(np.int64)
+    values = x.detach().round().cpu().numpy()
+    if not (np.abs(values) < _INTEGER_MAX).all():  # also where it is not a number
+        raise ValueError("a number is not finite, or passes 62 bits")
+    result: NDArray[np.int64] = values.astype(np.int64)
     return result

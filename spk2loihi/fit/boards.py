@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from spk2loihi.errors import UserError
 from spk2loihi.fit import chip_limits as limits
 from spk2loihi.fit.chip_limits import Limit
+from spk2loihi.json_file import exists, read_json
+from spk2loihi.ranges import shown
 
 #: Limits of a neurocore and of a chip, by name.
 LOIHI2: dict[str, Limit] = {
@@ -27,6 +28,10 @@ LOIHI2: dict[str, Limit] = {
         limits.CORES,
     )
 }
+
+
+_NAME_MAX = 100  # characters of a board's name
+_MOST = 10**9  # chips, and of every limit
 
 
 @dataclass(frozen=True)
@@ -75,19 +80,19 @@ def find_board(name_or_path: str) -> Board:
     if name_or_path in BOARDS:
         return BOARDS[name_or_path]
     path = Path(name_or_path)
-    if not path.is_file():
-        raise UserError(f"board {name_or_path!r} is not known: choose {', '.join(BOARDS)} or an existing JSON file")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"board file {path} cannot be read ({error.strerror}): make it readable") from None
-    except ValueError as error:
-        raise UserError(f"board file {path} is not JSON ({error}): mend it at that place") from None
+    if not exists(path):
+        raise UserError(
+            f"board {shown(name_or_path)} is not known: choose {', '.join(BOARDS)} or an existing JSON file"
+        )
+    data = read_json(path, "board file", "see docs/guide/fit.md")
     if not isinstance(data, dict) or not set(data) <= {"name", "chips", "limits"}:
         raise UserError(f"board file {path} must be a JSON object with name, chips and limits: see docs/guide/fit.md")
     name, given = data.get("name"), data.get("limits", {})
-    if not isinstance(name, str) or not name.strip() or name in BOARDS:
-        raise UserError(f"name {name!r} in board file {path} must be text, and not a built-in board's: change it")
+    if not isinstance(name, str) or not name.strip() or name in BOARDS or len(name) > _NAME_MAX or "\n" in name:
+        raise UserError(
+            f"name {shown(name)} in board file {path} must be text, of up to {_NAME_MAX} characters, and not a "
+            "built-in board's: change it"
+        )
     if not isinstance(given, dict) or not set(given) <= set(LOIHI2):
         raise UserError(f"limits in board file {path} must be an object with keys among {', '.join(LOIHI2)}: mend it")
     chips = _positive(data.get("chips"), f"chips in board file {path}")
@@ -102,6 +107,8 @@ def _limit(default: Limit, entry: Any, what: str) -> Limit:
 
 
 def _positive(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{what} is {value!r}, but must be a whole number of 1 or more: change it")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+        raise UserError(
+            f"{what} is {shown(value)}, but must be a whole number of 1 or more, up to {_MOST:,}: change it"
+        )
     return value

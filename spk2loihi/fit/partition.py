@@ -40,8 +40,12 @@ def partition(populations: Sequence[Population], board: Board, sharing: Sharing 
     """Placements in the order of ``populations``; consumers come first, as a source keeps a route to each core."""
     placed: dict[str, Placement] = {}
     alike: dict[tuple[Population, int], Placement] = {}  # encoder layers repeat: each is cut once
+    consumers: dict[str, list[str]] = {p.name: [] for p in populations}
+    for p in populations:
+        for source in dict.fromkeys(p.sources):
+            consumers[source].append(p.name)
     for population in reversed(populations):
-        reached = sum(_reached(population.name, placed[p.name]) for p in populations if population.name in p.sources)
+        reached = sum(_reached(population.name, placed[name]) for name in consumers[population.name])
         key = (_nameless(population), reached)
         if key not in alike:
             alike[key] = place(population, board, sharing, reached)
@@ -87,18 +91,20 @@ def place(population: Population, board: Board, sharing: Sharing = "shared", des
 
 def _column_cuts(whole: Tile) -> Iterator[tuple[int, int, int]]:
     """(tiles, groups, width) of a tile, from all columns to one: whole groups first, then parts of a group."""
-    seen: set[int] = set()
-    for parts in range(1, whole.groups + 1):
-        groups = math.ceil(whole.groups / parts)
-        if groups not in seen:
-            seen.add(groups)
-            yield math.ceil(whole.groups / groups), groups, whole.width
-    seen = {whole.width}
-    for parts in range(2, whole.width + 1):
-        width = math.ceil(whole.width / parts)
-        if width not in seen:
-            seen.add(width)
+    for groups in _even_sizes(whole.groups):
+        yield math.ceil(whole.groups / groups), groups, whole.width
+    for width in _even_sizes(whole.width):
+        if width < whole.width:
             yield whole.groups * math.ceil(whole.width / width), 1, width
+
+
+def _even_sizes(whole: int) -> Iterator[int]:
+    """The sizes of even parts, from the whole to 1, each once: about twice the root of it."""
+    size = whole
+    yield size
+    while size > 1:
+        size = math.ceil(whole / math.ceil(whole / (size - 1)))
+        yield size
 
 
 def _most_rows(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spk2loihi.choices import Schedule
+from spk2loihi.choices import SCHEDULES, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.fit.chip_limits import WEIGHT_WIDTH
 from spk2loihi.fit.population import Input, Kind, Population, count_bits, state_bits
 from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
+from spk2loihi.ranges import check_numbers, shown
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ def shape_populations(shape: StudentShape) -> list[Population]:
     Raises:
         UserError: a size no student can have.
     """
-    for what in ("layers", "heads", "tokens"):
-        if getattr(shape, what) < 1:
-            raise UserError(f"`{what}` is {getattr(shape, what)}, but a student has at least 1: raise it")
+    names = ("layers", "hidden", "intermediate", "heads", "tokens", "timesteps", "labels")
+    check_numbers({name: getattr(shape, name) for name in names})
+    if shape.schedule not in SCHEDULES:
+        raise UserError(f"`schedule` is {shown(shape.schedule)}: choose one of {', '.join(SCHEDULES)}")
     check_sizes(shape.hidden, shape.heads, shape.timesteps, shape.bits, shape.tokens, shape.tokens, shape.preset)
     specs = {spec.name: spec for spec in topology(shape.layers)}
     return [_population(spec, specs, shape) for spec in specs.values()]

@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 from spk2loihi.choices import PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS
+from spk2loihi.ranges import check_numbers, shown
 
 Kind = Literal["embedding", "linear", "scores", "context", "readout"]
 
@@ -136,17 +137,18 @@ def check_sizes(
         UserError: sizes no student can have.
     """
     if preset not in PRESETS:
-        raise UserError(f"`preset` {preset!r} is not known: choose one of {', '.join(PRESETS)}")
-    if not 1 <= timesteps <= TIMESTEPS_MAX:
+        raise UserError(f"`preset` {shown(preset)} is not known: choose one of {', '.join(PRESETS)}")
+    if not isinstance(timesteps, int) or not 1 <= timesteps <= TIMESTEPS_MAX:
         raise UserError(
-            f"`timesteps` is {timesteps}, but a window has 1 to {TIMESTEPS_MAX} steps (a count must fit 8 signed "
-            "bits): choose a number in that range"
+            f"`timesteps` is {shown(timesteps)}, but a window has 1 to {TIMESTEPS_MAX} steps (a count must fit 8 "
+            "signed bits): choose a number in that range"
         )
     if bits not in WEIGHT_BITS:
         raise UserError(
-            f"`bits` is {bits:g}, but a signed Loihi weight has at most 8 bits: choose one of "
+            f"`bits` is {shown(bits)}, but a signed Loihi weight has at most 8 bits: choose one of "
             f"{', '.join(f'{known:g}' for known in WEIGHT_BITS)}"
         )
+    check_numbers({"hidden": hidden, "heads": heads, "max_tokens": max_tokens})
     if hidden % heads:
         raise UserError(f"`hidden` is {hidden}, which is not a multiple of {heads} attention heads: change it")
     if max_tokens > positions:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spk2loihi.choices import ENCODINGS, SCHEDULES, Encoding, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX
+from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
     from spk2loihi.network.network import Network, Stage
@@ -49,21 +50,24 @@ class RunConfig:
     def __post_init__(self) -> None:
         for what, name, known in (("schedule", self.schedule, SCHEDULES), ("encoding", self.encoding, ENCODINGS)):
             if name not in known:
-                raise UserError(f"`{what}` is {name!r}: choose one of {', '.join(known)}")
+                raise UserError(f"`{what}` is {shown(name)}: choose one of {', '.join(known)}")
         if self.encoding == "graded" and self.schedule != "windowed":
             raise UserError(
                 f"graded spikes exist in the windowed schedule only, but `schedule` is {self.schedule}: choose the "
                 "`encoding` rate"
             )
-        if self.steps is not None and self.steps < 1:
-            raise UserError(f"`timesteps` is {self.steps}, but a run has at least 1 step: choose a larger `timesteps`")
+        if isinstance(self.steps, int) and self.steps < 1:
+            raise UserError(
+                f"`timesteps` is {shown(self.steps)}, but a run has at least 1 step: choose a larger `timesteps`"
+            )
+        check_numbers({"timesteps": self.steps}, {"timesteps": "run_steps"})
 
     def check(self, timesteps: int) -> RunConfig:
         """The configuration, if a network of that T can run so; UserError if not."""
-        if not 0 <= self.stagger <= timesteps:
+        if isinstance(self.stagger, bool) or not isinstance(self.stagger, int) or not 0 <= self.stagger <= timesteps:
             raise UserError(
-                f"`stagger` is {self.stagger}, but stages start 0 to T = {timesteps} steps after one another: choose a "
-                "number in that range"
+                f"`stagger` is {shown(self.stagger)}, but stages start 0 to T = {timesteps} steps after one another: "
+                "choose a number in that range"
             )
         if self.schedule == "windowed" and self.steps not in (None, timesteps):
             raise UserError(

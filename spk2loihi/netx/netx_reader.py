@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spk2loihi.errors import UserError
+from spk2loihi.errors import UserError, first_line
 from spk2loihi.hdf5 import Group
 from spk2loihi.limits import DELAY_MAX
 from spk2loihi.netx.dense import fitted_weights
@@ -35,12 +35,12 @@ from spk2loihi.netx.synapse import (
     DenseSynapse,
     Synapse,
 )
+from spk2loihi.ranges import check_numbers
 
 __all__ = ["ReaderOptions", "StockLayer", "read_layers"]
 
 _INT8_MAX = 127  # PyConvModelFixed keeps kernel size, stride, padding, dilation and groups in 8 bits
-_MESSAGE_BITS_MAX = 31  # precision of num_message_bits in lava/proc/dense/models.py: 5 bits
-_SPIKE_EXP_MAX = 7  # precision of spike_exp in lava/proc/sdn/models.py: 3 bits
+_CONV_SYNAPSES_MAX = 1 << 40  # shared weights counted for every output
 _INPUT_WEIGHT, _INPUT_BIAS = 64, 0  # transform of an input layer that has none: `Network.create_input`
 _DENSE_KINDS = ("dense", "dense_rec")
 # Documented by netx but not loadable, and why each is no chain of exact integer layers.
@@ -64,16 +64,35 @@ class ReaderOptions:
     spike_exp: int = 6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.input_message_bits <= _MESSAGE_BITS_MAX:
-            raise UserError(f"input_message_bits is {self.input_message_bits}: give 0 (spikes) to {_MESSAGE_BITS_MAX}")
-        if self.reset_interval is not None and self.reset_interval < 1:
-            raise UserError(f"reset_interval is {self.reset_interval}: give 1 step or more")
-        if not 0 <= self.spike_exp <= _SPIKE_EXP_MAX:
-            raise UserError(f"spike_exp is {self.spike_exp}: give 0 to {_SPIKE_EXP_MAX}")
+        check_numbers(
+            {
+                "input_message_bits": self.input_message_bits,
+                "reset_interval": self.reset_interval,
+                "spike_exp": self.spike_exp,
+            },
+            {"input_message_bits": "message_bits"},
+        )
 
 
 def read_layers(groups: list[Group], first: int, count: int, options: ReaderOptions) -> tuple[StockLayer, ...]:
-    """Layers ``first`` to ``first + count`` of a file, as a chain. ``groups`` are all layers of the file."""
+    """Layers ``first`` to ``first + count`` of a file, as a chain. ``groups`` are all layers of the file.
+
+    Raises:
+        UserError: a layer is not one that stock netx loads, or is damaged; names it.
+    """
+    at = [first]
+    try:
+        return _read_layers(groups, first, count, options, at)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise UserError(
+            f"layer {at[0]} of {groups[0].file} is damaged ({first_line(error)}): export it again"
+        ) from None
+
+
+def _read_layers(
+    groups: list[Group], first: int, count: int, options: ReaderOptions, at: list[int]
+) -> tuple[StockLayer, ...]:
+    """Keeps the number of the layer it reads in ``at``."""
     shape = options.input_shape
     if shape is None and first and type_of(groups[first]) == "conv":
         shape = shape_of(groups[first - 1], first - 1)
@@ -81,6 +100,7 @@ def read_layers(groups: list[Group], first: int, count: int, options: ReaderOpti
     layers: list[StockLayer] = []
     flatten = False
     for number in range(first, first + count):
+        at[0] = number
         group, kind = groups[number], type_of(groups[number])
         if kind == "input":
             if layers:
@@ -176,7 +196,9 @@ def _dense_synapses(blocks: list[IntArray], label: str) -> list[DenseSynapse]:
 def _read_delays(group: Group, number: int, shape: tuple[int, ...]) -> IntArray:
     """One delay, one for each neuron (first choice where the matrix is square), for each input, or for each synapse."""
     delays = numbers_of(group, number, "delay", cast=True)
-    if delays.size and delays.min() < 0:
+    if not delays.size:
+        raise refusal(group, number, "delay is empty", "leave it out")
+    if delays.min() < 0:
         raise refusal(group, number, f"a delay is {delays.min()}", f"stay within 0 to {DELAY_MAX}")
     if delays.max(initial=0) > DELAY_MAX:
         warnings.warn(
@@ -232,6 +254,10 @@ def _read_conv(
             number,
             f"its shape is {shape}, but input {arriving} makes {result}",
             "correct input_shape",
+        )
+    if channels * taps_x * taps_y * shape[0] * shape[1] * out_channels > _CONV_SYNAPSES_MAX:
+        raise refusal(
+            group, number, f"it has more than {_CONV_SYNAPSES_MAX:,} synapses", "choose a smaller input or kernel"
         )
     kernel = weight.reshape(weight.shape[:4]).transpose(0, 1, 3, 2)
     label = f"layer {number} (conv)"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.hdf5 import Dataset, Group
-from spk2loihi.netx.arrays import INT32_MAX, Array
+from spk2loihi.netx.arrays import INT32_MAX, Array, largest_magnitude
 from spk2loihi.netx.hdf5_access import Shape, number_of, numbers_of, refusal, text_of, type_of
 from spk2loihi.netx.lif import HardResetLif
 from spk2loihi.netx.neuron_model import Neuron
@@ -16,6 +16,10 @@ from spk2loihi.netx.sigma_delta import Delta, Sigma, SigmaDelta
 # What a dense layer without a neuron gets: `Network.create_dense` of lava/lib/dl/netx/hdf5.py. It is called a non-leaky
 # integrator there, but the decays are swapped: u integrates, v follows it, and never passes 2**17 << 6.
 _DEFAULT_CURRENT_DECAY, _DEFAULT_VOLTAGE_DECAY, _DEFAULT_THRESHOLD = 0, 4096, 1 << 17
+
+#: Types that lava-dl writes. Stock netx takes any other name with RF in it for resonators, which it need not be.
+_KINDS = ("CUBA", "LOIHI", "SDNN", "RF", "RF_PHASE", "RF_IZ")
+_RESONATORS = ("RF", "RF_PHASE", "RF_IZ")
 
 _SDNN_STATE_BITS = 6  # state_exp: SDNN thresholds and biases are shifted by it and by spike_exp, in 32 bits
 
@@ -39,10 +43,10 @@ def read_neuron(group: Group, number: int, shape: Shape, spike_exp: int, complex
             bias=_lif_bias(group, number, shape),
         )
     kind = _kind(group, number)
-    if ("RF" in kind) != complex_drive:
-        needs = "weights of two parts, weight/real and weight/imag" if "RF" in kind else "real weights"
+    if (kind in _RESONATORS) != complex_drive:
+        needs = "weights of two parts, weight/real and weight/imag" if kind in _RESONATORS else "real weights"
         raise refusal(group, number, f"neurons of type {kind} need {needs}", "export it again")
-    if "RF" in kind:
+    if kind in _RESONATORS:
         return _read_resonator(group, number, shape)
     if kind == "SDNN":
         return _read_sigma_delta(group, number, shape, spike_exp)
@@ -70,8 +74,13 @@ def _neuron(group: Group, number: int) -> Group:
 def _kind(group: Group, number: int) -> str:
     neuron = _neuron(group, number)
     kind = type_of(neuron)
-    if kind not in ("CUBA", "LOIHI", "SDNN") and "RF" not in kind:
-        raise refusal(group, number, f"neurons of type {kind} are unknown to stock netx", "use CUBA, LOIHI, SDNN or RF")
+    if kind not in _KINDS:
+        raise refusal(
+            group,
+            number,
+            f"neurons of type {kind[:40]} are unknown to stock netx, or would run as others in silence",
+            f"use {', '.join(_KINDS)}",
+        )
     if "messageBits" in neuron:
         raise refusal(group, number, "its neurons have messageBits, which stock netx cannot run", "leave them out")
     if kind != "SDNN" and "gradedSpike" in neuron and np.any(_flag(neuron, number, "gradedSpike")):
@@ -91,7 +100,7 @@ def _each(neuron: Group, number: int, name: str, shape: Shape) -> Array:
     values = numbers_of(neuron, number, name)
     if values.size != 1 and values.shape not in (shape[-1:], shape):
         raise refusal(neuron, number, f"{name} of shape {values.shape} does not fit neurons {shape}", "give one number")
-    if np.abs(values).max(initial=0) > INT32_MAX:
+    if largest_magnitude(values) > INT32_MAX:
         raise refusal(neuron, number, f"{name} is {values.reshape(-1)[:3].tolist()}", "give numbers of at most 32 bits")
     return values.reshape(()) if values.size == 1 else values
 
@@ -108,7 +117,7 @@ def _read_sigma_delta(group: Group, number: int, shape: Shape, spike_exp: int) -
     if activation is not None and (name := _text(activation)) != "relu":
         raise refusal(group, number, f"stock netx takes activation {name} for relu", "use relu")
     bias = read_bias(group, number, shape)
-    _sdnn_number(neuron, number, int(np.abs(bias).max()), spike_exp, "bias")
+    _sdnn_number(neuron, number, largest_magnitude(bias), spike_exp, "bias")
     threshold = _sdnn_number(neuron, number, number_of(neuron, number, "vThMant"), spike_exp)
     return SigmaDelta(shape, threshold, bias, spike_exp)
 
@@ -126,7 +135,7 @@ def _read_resonator(group: Group, number: int, shape: Shape) -> Resonator:
     if "bias" in group:
         raise refusal(group, number, "stock netx ignores the bias of complex layers", "leave the bias out")
     sine, cosine = lava_decays(*(_each(neuron, number, name, shape) for name in ("sinDecay", "cosDecay")))
-    return Resonator(shape, sine, cosine, number_of(neuron, number, "vThMant"), izhikevich="PHASE" not in kind)
+    return Resonator(shape, sine, cosine, number_of(neuron, number, "vThMant"), izhikevich=kind != "RF_PHASE")
 
 
 def _lif_bias(group: Group, number: int, shape: Shape) -> NDArray[np.int16]:
@@ -141,8 +150,8 @@ def read_bias(group: Group, number: int, shape: Shape) -> Array:
     bias = numbers_of(group, number, "bias", cast=True)
     if bias.shape not in ([(), (1,), shape] if len(shape) == 1 else [shape[-1:], shape]):
         raise refusal(group, number, f"bias {bias.shape} does not fit neurons {shape}", "give one a channel")
-    if np.abs(bias).max() > INT32_MAX:
-        raise refusal(group, number, f"a bias of {np.abs(bias).max()} passes 32 bits", "stay within -4096 to 4095")
+    if (largest := largest_magnitude(bias)) > INT32_MAX:
+        raise refusal(group, number, f"a bias of {largest} passes 32 bits", "stay within -4096 to 4095")
     return np.broadcast_to(bias, shape)
 
 
@@ -150,6 +159,8 @@ def _flag(neuron: Group, number: int, name: str) -> Array:
     dataset = neuron.get(name)
     if not isinstance(dataset, Dataset) or dataset.kind not in "iufb":
         raise refusal(neuron, number, f"{name} is no number", "set it to 0 or 1")
+    if dataset.value.size != 1:
+        raise refusal(neuron, number, f"{name} is not one number", "set it to 0 or 1")
     return dataset.value
 
 

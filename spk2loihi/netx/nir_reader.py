@@ -33,6 +33,7 @@ Values = NDArray[Any]
 Layer = dict[str, Any]
 
 DEFAULT_DT = 1e-4  # seconds a step: what snnTorch, SpikingJelly and Norse write NIR files with
+_LARGEST = 2**31 - 1
 _UNITY = 4096  # a decay of 1 in netx
 _WHOLE = 1e-6  # a number within this part of itself of a whole one is taken for it: products in single precision
 
@@ -58,7 +59,11 @@ def nir_to_netx(nir_file: Path | Group, netx_file: Path, dt: float = DEFAULT_DT)
         raise UserError(
             f"{tree.file} cannot be read as a NIR graph ({first_line(error)}): write it with nir.write"
         ) from None
-    layers = _layers(_chain(graph), dt)
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            layers = _layers(_chain(graph), dt)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise UserError(f"NIR file {tree.file} is damaged ({first_line(error)}): write it with nir.write") from None
 
     def fill(file: h5py.File) -> None:
         for number, layer in enumerate(layers):
@@ -83,11 +88,15 @@ def _graph(tree: Group) -> nir.NIRGraph:
 def _chain(graph: nir.NIRGraph) -> list[tuple[str, Any]]:
     """Nodes in the order of the edges."""
     after: dict[str, str] = {}
+    reached: set[str] = set()
     for source, target in graph.edges:
-        if source in after or target in after.values():
+        if source in after or target in reached:
             raise UserError(f"NIR node {source if source in after else target} branches or joins: give a plain chain")
+        if source not in graph.nodes or target not in graph.nodes:
+            raise UserError(f"NIR edge from {source} to {target} leads to no node: write the file again with nir.write")
         after[source] = target
-    starts = [name for name in graph.nodes if name not in after.values()]
+        reached.add(target)
+    starts = [name for name in graph.nodes if name not in reached]
     names = starts[:1]
     while names and names[-1] in after:
         names.append(after[names[-1]])
@@ -217,6 +226,8 @@ def _per_row(gain: Values, weight: Values) -> Values:
 
 def _whole(name: str, node: Any, what: str, values: Values) -> NDArray[np.int64]:
     values = np.asarray(values, np.float64)
+    if not values.size or not (np.abs(values) <= _LARGEST).all():  # also where it is not a number
+        raise _refusal(name, node, f"{what} is empty, not finite or beyond 32 bits", "write it again with nir.write")
     nearest = np.rint(values)
     if not (np.abs(values - nearest) <= _WHOLE * np.abs(values)).all():
         worst = float(values.reshape(-1)[np.abs(values - nearest).argmax()])

@@ -35,6 +35,7 @@ from spk2loihi.netx.netx_reader import ReaderOptions, read_layers
 from spk2loihi.netx.neuron_model import Int32Array, Tape
 from spk2loihi.netx.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.netx.stock_run import StockRun
+from spk2loihi.ranges import check_number, check_numbers
 from spk2loihi.threads import in_turns
 
 _MEMORY_BUDGET = 2**24  # messages of all layers at a time, a byte each if they are spikes
@@ -97,6 +98,7 @@ class StockNetwork:
         Raises:
             UserError: the file cannot be read, or a layer is not emulated or not loadable by the stock loader.
         """
+        check_numbers({"first_layer": first_layer, "num_layers": num_layers, "reset_offset": reset_offset})
         options = ReaderOptions(input_shape, input_message_bits, reset_interval, spike_exp)
         root = open_netx(source)
         groups = layer_groups(root)
@@ -123,6 +125,7 @@ class StockNetwork:
             UserError: a node has no exact integer meaning.
         """
         with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
+            check_number("dt", dt)
             netx = Path(folder) / "network.net"
             nir_to_netx(path, netx, dt)
             return cls.from_file(netx, **options)
@@ -139,7 +142,14 @@ class StockNetwork:
         if transform is None:
             raise UserError(f"{self.layers[0].label} has no transform: give its inputs as integers")
         weight, bias = transform
-        return (np.asarray(values, np.float64) * weight + bias).astype(np.int32)
+        transformed = np.asarray(values, np.float64) * weight + bias
+        if not (np.abs(transformed) <= INT32_MAX).all():  # also where it is not a number
+            worst = transformed.reshape(-1)[int((~(np.abs(transformed) <= INT32_MAX)).argmax())]
+            raise UserError(
+                f"{self.layers[0].label}: its transform makes {worst:g} of the input, but messages have 32 bits: "
+                "scale the input down, and give no NaN or infinity"
+            )
+        return transformed.astype(np.int32)
 
     def run(
         self,

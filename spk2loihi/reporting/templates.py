@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,9 +15,17 @@ def environment() -> Environment:
         loader=PackageLoader("spk2loihi.reporting", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_in_utf8,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _in_utf8(value: Any) -> Any:
+    """A file name may hold bytes that are no UTF-8, which no page can."""
+    if type(value) is str and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def asset(name: str) -> str:

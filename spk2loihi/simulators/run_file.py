@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import tempfile
 import time
 import zipfile
@@ -16,17 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import Sink, write_atomically
+from spk2loihi.files import Sink, open_regular, write_atomically
 from spk2loihi.hdf5 import Group, hdf5_writer
 from spk2loihi.network.layout import EXTENSION
-from spk2loihi.netx.hdf5_access import open_netx
+from spk2loihi.netx.arrays import INT32_MAX
+from spk2loihi.netx.hdf5_access import layer_groups, open_netx, type_of
 from spk2loihi.outputs import Output, check_outputs
+from spk2loihi.ranges import check_numbers, shown
 from spk2loihi.results import MARK
 
 if TYPE_CHECKING:
     from spk2loihi.netx import StockNetwork
 
 Arrays = dict[str, NDArray[Any]]
+
+_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_ITEM_MAX, _AXES_MAX = 16, 32
+_BYTES_MAX = 1 << 29  # that zeros after the end of an input may take
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,18 @@ def run_file(
     """
     from spk2loihi.netx import StockNetwork
 
+    check_numbers(
+        {
+            "steps": steps,
+            "num_layers": num_layers,
+            "message_bits": message_bits,
+            "reset_interval": reset_interval,
+            "reset_offset": reset_offset,
+            "spike_exp": spike_exp,
+        }
+    )
+    if backend not in ("emulator", "cpu"):
+        raise UserError(f"`backend` is {shown(backend)}: choose emulator or cpu")
     options: dict[str, Any] = {
         "num_layers": num_layers,
         "input_message_bits": message_bits,
@@ -140,8 +160,14 @@ def run_file(
         "spike_exp": spike_exp,
     }
     with _netx_file(path) as (file, tree):
+        given = _load(inputs) if isinstance(inputs, Path) else np.asarray(inputs)
+        if given.dtype.kind not in "biuf":
+            raise UserError(f"the input is an array of {given.dtype!s:.60}, not of numbers: convert it")
+        if type_of(layer_groups(tree)[0]) == "conv":  # nothing else in the file says how large its input is
+            options["input_shape"] = _plane(given)
         network = StockNetwork.from_file(tree, **options)
-        values, batched = _batch(_load(inputs) if isinstance(inputs, Path) else np.asarray(inputs), network.input_shape)
+        values, batched = _batch(given, network.input_shape)
+        _check_finite(values, inputs)
         if transform:
             values = network.encode(values)
         messages = _fit_steps(_whole(values, inputs), steps)
@@ -187,15 +213,52 @@ def _netx_file(path: Path) -> Iterator[tuple[Path, Group]]:
 
 def _load(path: Path) -> NDArray[Any]:
     """An array file; pickled objects in it are refused, not run."""
-    if not path.is_file():
-        raise UserError(f"input {path} does not exist: write it with numpy.save")
+    empty = _check_header(path)
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-        raise UserError(f"input {path} is no .npy file of one array of numbers: use numpy.save")
-    return values
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _check_header(path: Path) -> bool:
+    """Whether the array has no values; raises UserError where the file does not hold what its header declares."""
+    with open_regular(path, "input", "write it with numpy.save") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            if version not in _READ_HEADER:
+                raise ValueError(f"version {version[0]}.{version[1]} of the format is unknown")
+            shape, _, dtype = _READ_HEADER[version](file)  # at most 10,000 characters of literals
+        except (ValueError, TypeError, OverflowError, EOFError, SyntaxError, MemoryError, RecursionError) as error:
+            raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
+        if dtype.kind not in "biuf" or dtype.itemsize > _ITEM_MAX:
+            raise UserError(f"input {path} is no .npy file of numbers, but of {dtype!s:.60}: use numpy.save")
+        if len(shape) > _AXES_MAX or any(not 0 <= size < 2**63 for size in shape):
+            raise UserError(f"input {path} declares a shape of {len(shape)} axes that no array has: use numpy.save")
+        declared, held = math.prod(shape) * dtype.itemsize, os.fstat(file.fileno()).st_size - file.tell()
+        if declared > held:
+            raise UserError(
+                f"input {path} declares {shape} values of {dtype}, {shown(declared)} bytes, but holds {held:,}: it is "
+                "damaged or cut, write it again with numpy.save"
+            )
+    return not declared
+
+
+def _plane(values: NDArray[Any]) -> tuple[int, ...]:
+    """(x, y, channel) of an input for a convolution."""
+    if values.ndim not in (4, 5):
+        raise UserError(
+            f"input has shape {values.shape}, but the network begins with a convolution, which takes (x, y, channel, "
+            "steps) or (samples, x, y, channel, steps): give the axes in this order"
+        )
+    return tuple(values.shape[-4:-1])
+
+
+def _check_finite(values: NDArray[Any], source: Path | NDArray[Any]) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        count = values.size - int(np.isfinite(values).sum())
+        name = f"input {source}" if isinstance(source, Path) else "the input"
+        raise UserError(f"{name} holds {count:,} values that are NaN or infinite: replace them by numbers")
 
 
 def _batch(values: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], bool]:
@@ -215,6 +278,10 @@ def _batch(values: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], 
 def _whole(values: NDArray[Any], source: Path | NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind != "f":
         return values
+    if values.size and float(np.abs(values).max()) > INT32_MAX:
+        name = f"input {source}" if isinstance(source, Path) else "the input"
+        largest = float(np.abs(values).max())
+        raise UserError(f"{name} holds {largest:g}, but messages have at most 32 bits: scale it down")
     integers = values.astype(np.int64)
     if not (integers == values).all():
         name = f"input {source}" if isinstance(source, Path) else "the input"
@@ -229,6 +296,11 @@ def _fit_steps(values: NDArray[Any], steps: int | None) -> NDArray[Any]:
     if steps is None:
         return values
     missing = max(0, steps - values.shape[-1])
+    if missing and (size := math.prod(values.shape[:-1]) * steps * values.itemsize) > _BYTES_MAX:
+        raise UserError(
+            f"`steps` is {steps}, which makes {size:,} bytes of an input of {values.shape[-1]} steps, and at most "
+            f"{_BYTES_MAX:,} are made: choose fewer `steps`, or give the whole input"
+        )
     return np.pad(values[..., :steps], [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
@@ -236,9 +308,10 @@ def _layers(record: Sequence[str | int], known: list[int]) -> list[int]:
     names = [name.strip() for names in record for name in str(names).split(",")]
     if "all" in names:
         return known
-    if bad := [name for name in names if not name.isdecimal() or int(name) not in known]:
-        raise UserError(f"`record` {bad[0]}: choose among layers {', '.join(map(str, known))}, or all")
-    return sorted({int(name) for name in names})
+    numbers = {str(number): number for number in known}
+    if bad := [name for name in names if name not in numbers]:
+        raise UserError(f"`record` {bad[0][:40]}: choose among layers {', '.join(numbers)}, or all")
+    return sorted({numbers[name] for name in names})
 
 
 def _rows(text: str | None, steps: int) -> list[int]:
@@ -250,10 +323,12 @@ def _rows(text: str | None, steps: int) -> list[int]:
         if len(numbers) not in (2, 3) or (len(numbers) == 3 and not (numbers[2] or 0) > 0):
             raise ValueError
     except ValueError:
-        raise UserError(f"`record_steps` {text}: give START:STOP or START:STOP:STEP, with STEP 1 or more") from None
+        raise UserError(
+            f"`record_steps` {text[:40]}: give START:STOP or START:STOP:STEP, with STEP 1 or more"
+        ) from None
     rows = list(range(*slice(*numbers).indices(steps)))
     if not rows:
-        raise UserError(f"`record_steps` {text} holds none of the {steps} steps: choose within 0:{steps}")
+        raise UserError(f"`record_steps` {text[:40]} holds none of the {steps} steps: choose within 0:{steps}")
     return rows
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.errors import UserError
+from spk2loihi.limits import WEIGHT_BITS
+from spk2loihi.ranges import RANGES, check_number, shown
 from spk2loihi.training.settings import TrainSettings
 
 
@@ -30,7 +32,24 @@ class TrainingPoint:
 
 
 def grid(timesteps: Sequence[int], bits: Sequence[float], rate_penalties: Sequence[float]) -> list[TrainingPoint]:
-    """Every combination, each once."""
+    """Every combination, each once.
+
+    Raises:
+        UserError: a value out of its range, or more networks than a sweep takes.
+    """
+    for name, values in (("timesteps", timesteps), ("rate_penalty", rate_penalties)):
+        for value in values:
+            check_number(name, value)
+    for value in bits:
+        if isinstance(value, bool) or value not in WEIGHT_BITS:
+            known = ", ".join(f"{each:g}" for each in WEIGHT_BITS)
+            raise UserError(f"`bits` is {shown(value)}, but a weight has one of {known}: choose among them")
+    count = len(set(bits)) * len(set(timesteps)) * len(set(rate_penalties))
+    if count not in RANGES["networks"]:
+        raise UserError(
+            f"a sweep of {count:,} networks is wanted, but it trains {RANGES['networks']}: give fewer `timesteps`, "
+            "`bits` or `rate_penalty`"
+        )
     return [
         TrainingPoint(t, int(b) if b == int(b) else b, p)
         for b in dict.fromkeys(bits)
@@ -66,7 +85,7 @@ def ways_of(encodings: Sequence[str], schedules: Sequence[str]) -> tuple[Way, ..
     for given, known, kind in ((encodings, ENCODINGS, "encoding"), (schedules, SCHEDULES, "schedule")):
         unknown = next((name for name in given if name not in known), None)
         if unknown is not None:
-            raise UserError(f"{kind} {unknown!r} is not known: choose {' or '.join(known)}, or both with a comma")
+            raise UserError(f"{kind} {shown(unknown)} is not known: choose {' or '.join(known)}, or both with a comma")
     if "settling" in schedules and "rate" not in encodings:
         raise UserError(
             "schedule 'settling' sends spikes of +1 and -1, never graded messages, and `encoding` is "

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import Write, fill_folder, write_atomically, write_json
+from spk2loihi.files import Write, fill_folder, open_regular, read_limited, write_atomically, write_json
+from spk2loihi.json_file import exists, read_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.results import is_student
+from spk2loihi.training.student_record import build_model, check_record, read_config
+from spk2loihi.training.tensor_file import load_tensors
 
 FORMAT = "spk2loihi-model"
 VERSION = 1
+_RECORDS = ("tokenizer", "task", "training")
+_CONFIG_FILE, _TOKENIZER_FILE, _WEIGHTS_FILE = "config.json", "tokenizer.json", "model.safetensors"
+_TOKENIZER_MAX, _RECORD_MAX = 1 << 27, 1 << 24  # bytes of a tokenizer.json and of a task.json
+_TEXT_MAX = 100_000  # characters of a text in a task.json
 TASK_FILE = "task.json"  # beside the files of a Hugging Face folder
 
 
@@ -56,27 +61,6 @@ def checkpoint_writer(checkpoint: Checkpoint) -> Write:
     return lambda sink: torch.save(content, cast(Any, sink))
 
 
-def load_tensors(path: Path, what: str) -> dict[str, Any]:
-    """A dictionary of tensors and plain values written by `torch.save`, refusing anything that would execute code."""
-    if not path.is_file():
-        raise UserError(f"{what} {path} does not exist: make it first or name another file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{what} {path} is not a plain tensor file: it is damaged or holds pickled code, which is never loaded; "
-            "use a file from someone you trust, written by spk2loihi train"
-        ) from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, struct.error) as error:
-        raise UserError(
-            f"{what} {path} cannot be read ({first_line(error)}): it is damaged or not a torch file; "
-            "write it again with spk2loihi train"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"{what} {path} holds a {type(content).__name__}, not a spk2loihi model: use spk2loihi train")
-    return content
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read `model.pt`.
 
@@ -92,15 +76,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
             "train it again or use the matching spk2loihi"
         )
     try:
-        config = SpikingBertConfig(**content["config"])
-        model = SpikingBertForSequenceClassification(config)
-        model.load_state_dict(content["state_dict"])
-        checkpoint = Checkpoint(model.eval(), content["tokenizer"], content["task"], content["training"])
+        return _checkpoint(content["config"], content["state_dict"], *(content[name] for name in _RECORDS))
+    except UserError as error:
+        raise UserError(f"model file {path} is incomplete or inconsistent ({error})") from None
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise UserError(
             f"model file {path} is incomplete or inconsistent ({first_line(error)}): train it again"
         ) from None
-    return checkpoint
+
+
+def _checkpoint(config: Any, weights: Any, tokenizer: Any, task: Any, training: Any) -> Checkpoint:
+    """Raises ValueError, UserError or others where the parts are damaged or do not fit one another."""
+    known = read_config(config)
+    check_record(known, tokenizer, task, training)
+    return Checkpoint(build_model(known, weights), tokenizer, task, training)
 
 
 def save_pretrained(checkpoint: Checkpoint, folder: Path, force: bool = False) -> None:
@@ -134,27 +123,28 @@ def load_pretrained(folder: Path) -> Checkpoint:
     Raises:
         UserError: a file is missing or damaged, or the folder holds another kind of model.
     """
-    for name in ("config.json", "tokenizer.json", TASK_FILE):
-        if not (folder / name).is_file():
+    for name in (_CONFIG_FILE, _TOKENIZER_FILE, TASK_FILE, _WEIGHTS_FILE):
+        if not exists(folder / name):
             raise UserError(
                 f"folder {folder} has no {name}: give one that TrainingResult.save_pretrained wrote, or a model.pt"
             )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config.get("model_type") != SpikingBertConfig.model_type:
-            raise UserError(
-                f"folder {folder} holds a {config.get('model_type')} model, but only a {SpikingBertConfig.model_type} "
-                "student can be exported: train one first"
-            )
-        record = json.loads((folder / TASK_FILE).read_text(encoding="utf-8"))
-        model, report = SpikingBertForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
+    remedy = "save it again with TrainingResult.save_pretrained"
+    config = read_json(folder / _CONFIG_FILE, "configuration", remedy)
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != SpikingBertConfig.model_type:
+        raise UserError(
+            f"folder {folder} holds a {kind} model, but only a {SpikingBertConfig.model_type} student can be exported: "
+            "train one first"
         )
-        if wrong := [*report["missing_keys"], *report["unexpected_keys"]]:
-            raise UserError(
-                f"folder {folder} does not hold the weights of its configuration ({wrong[0]}): save it again"
-            )
-        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        return Checkpoint(model.eval(), tokenizer, record["task"], record["training"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    record = read_json(folder / TASK_FILE, "task file", remedy, _RECORD_MAX, _TEXT_MAX)
+    tokenizer = read_limited(folder / _TOKENIZER_FILE, "tokenizer", remedy, _TOKENIZER_MAX)
+    open_regular(folder / _WEIGHTS_FILE, "weights", remedy).close()
+    try:
+        weights = load_file(folder / _WEIGHTS_FILE)
+        return _checkpoint(config, weights, tokenizer.decode("utf-8"), record["task"], record["training"])
+    except UserError as error:
+        raise UserError(f"folder {folder} is incomplete or inconsistent ({error})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise UserError(f"folder {folder} is incomplete or inconsistent ({first_line(error)}): save it again") from None
+    except SafetensorError as error:
         raise UserError(f"folder {folder} cannot be read ({first_line(error)}): save it again") from None

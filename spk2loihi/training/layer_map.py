@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spk2loihi.errors import UserError
+from spk2loihi.ranges import RANGES, check_number, shown
 
 
 def layer_map(chosen: str | list[int] | None, teacher_layers: int, student_layers: int | None = None) -> list[int]:
@@ -17,11 +18,19 @@ def layer_map(chosen: str | list[int] | None, teacher_layers: int, student_layer
     Raises:
         UserError: a layer the teacher has not, no layers, or not one for each of the student's.
     """
+    if chosen is not None and not isinstance(chosen, (str, list)):
+        raise UserError(
+            f"`layers` is {shown(chosen)}, but it is a list of numbers, or words such as uniform:3: change it"
+        )
+    if isinstance(chosen, list) and len(chosen) not in RANGES["layers"]:
+        raise UserError(f"`layers` names {len(chosen)} teacher layers, but a student has {RANGES['layers']}: change it")
     layers = chosen if isinstance(chosen, list) else _named(chosen or "uniform", teacher_layers, student_layers)
     for layer in layers:
+        if isinstance(layer, bool) or not isinstance(layer, int):
+            raise UserError(f"layer {shown(layer)} is not a whole number: change `layers`")
         if not 0 <= layer < teacher_layers:
             raise UserError(
-                f"layer {layer} is not one of the teacher's layers 0 to {teacher_layers - 1}: change `layers`"
+                f"layer {shown(layer)} is not one of the teacher's layers 0 to {teacher_layers - 1}: change `layers`"
             )
     if not layers:
         raise UserError("a student needs at least 1 layer: change `layers`")
@@ -38,13 +47,15 @@ def parse_layers(text: str | None) -> str | list[int] | None:
     if text is None or text[:1].isalpha():
         return text
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",", int(RANGES["layers"].most) + 1)]
     except ValueError:
         raise UserError(
-            f"`layers` {text!r} is neither a number, nor teacher layers separated by commas, nor uniform:M, last:M or "
-            "first:M: e.g. 0,2,5 or uniform:3"
+            f"`layers` {shown(text)} is neither a number, nor teacher layers separated by commas, nor uniform:M, "
+            "last:M or first:M: e.g. 0,2,5 or uniform:3"
         ) from None
-    return list(range(numbers[0])) if len(numbers) == 1 else numbers
+    if len(numbers) > 1:
+        return numbers
+    return list(range(check_number("layers", numbers[0])))
 
 
 def _named(chosen: str, teacher_layers: int, student_layers: int | None) -> list[int]:
@@ -53,10 +64,10 @@ def _named(chosen: str, teacher_layers: int, student_layers: int | None) -> list
         count = int(number) if number else student_layers or teacher_layers
     except ValueError:
         count = 0
-    if name not in ("uniform", "last", "first") or count < 1:
+    if name not in ("uniform", "last", "first") or count not in RANGES["layers"]:
         raise UserError(
-            f"`layers` {chosen!r} is not a list of teacher layers or uniform:M, last:M or first:M with a number of "
-            "layers M: e.g. 0,2,5 or uniform:3"
+            f"`layers` {shown(chosen)} is not a list of teacher layers or uniform:M, last:M or first:M with a number "
+            "of layers M: e.g. 0,2,5 or uniform:3"
         )
     if name == "uniform":
         if count > teacher_layers:

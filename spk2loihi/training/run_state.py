@@ -11,7 +11,8 @@ import torch
 
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_atomically
-from spk2loihi.training.checkpoint import load_tensors
+from spk2loihi.ranges import RANGES, shown
+from spk2loihi.training.tensor_file import load_tensors
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class Interval:
             interval = cls(steps=int(text)) if unit is None else cls(seconds=float(text[:-1]) * unit)
         except ValueError:
             interval = cls()
-        if not (interval.steps or 0) > 0 and not 0 < (interval.seconds or 0) < float("inf"):
+        fits = (interval.steps or 0) in RANGES["checkpoint_steps"]
+        if not fits and (interval.seconds or 0) not in RANGES["checkpoint_seconds"]:
             raise UserError(
-                f"checkpoint-every is {text!r}, but it is a number of steps above 0, of seconds or of minutes: "
-                "e.g. 500, 90s or 10m"
+                f"`checkpoint_every` is {shown(text)}, but it is a number of steps above 0, of seconds or of "
+                "minutes (at most 10**9 of either): e.g. 500, 90s or 10m"
             )
         return interval
 
@@ -81,7 +83,10 @@ class RunState:
                 f"resume file {path} was made with other settings or data ({', '.join(changed)}): give the same "
                 "options as before, or leave `resume` out to start anew"
             )
-        state.finished, state.phase, state.loop = content["finished"], content["phase"], content["loop"]
+        finished, phase, loop = (content.get(name) for name in ("finished", "phase", "loop"))
+        if not isinstance(finished, dict) or not isinstance(phase, (str, type(None))):
+            raise UserError(f"resume file {path} is incomplete: leave `resume` out to start anew")
+        state.finished, state.phase, state.loop = finished, phase, loop if isinstance(loop, dict) else None
         return state
 
     def of(self, phase: str) -> dict[str, Any] | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
+from spk2loihi.limits import WEIGHT_BITS
+from spk2loihi.ranges import RANGES, check_number, check_numbers, shown
 
 #: Sentences that a default training goes through, in whole epochs, and at most how many times.
 _SENTENCES, _MOST_EPOCHS = 60_000, 10
@@ -89,17 +91,19 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raises UserError for numbers out of their range."""
-        if not 0 < self.learning_rate < 1:
+        from spk2loihi.training.run_state import Interval
+
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name in RANGES}
+        check_numbers({name: value for name, value in own.items() if name != "layers"}, {"steps": "training_steps"})
+        check_numbers({"rate_penalty": self.losses.rate, "temperature": self.losses.temperature})
+        for name in ("embedding", "hidden", "score", "prediction", "label"):
+            check_number(f"losses.{name}", getattr(self.losses, name), "loss_weight")
+        if isinstance(self.bits, bool) or self.bits not in WEIGHT_BITS:
             raise UserError(
-                f"`learning_rate` is {self.learning_rate}, but a learning rate is between 0 and 1: change it"
+                f"`bits` is {shown(self.bits)}, but a signed Loihi weight has at most 8 bits: choose one of "
+                f"{', '.join(f'{known:g}' for known in WEIGHT_BITS)}"
             )
-        if not 0 < self.teacher_learning_rate < 1:
-            rate = self.teacher_learning_rate
-            raise UserError(f"`teacher_learning_rate` is {rate}, but a learning rate is between 0 and 1: change it")
-        if not 0 <= self.losses.rate < 1000:
-            raise UserError(f"`rate_penalty` is {self.losses.rate}, but it is from 0 up to 1000: change it")
-        if not 0 < self.losses.temperature < 1000:
-            raise UserError(f"`temperature` is {self.losses.temperature}, but it is above 0 and below 1000: change it")
+        Interval.parse(self.checkpoint_every)
 
 
 def train_settings(

@@ -26,7 +26,7 @@ def test_no_held_out_data(place: Path, tiny_task: TinyTask) -> None:
     (place / "header.csv").write_text("text,label\n")
     train = ["train", "--train-file", tiny_task.train_file, "--teacher", tiny_task.tuned, *SMALL, "-o", "new.pt"]
     for command in (train, ["simulate"], ["energy"], ["verify", "--backend", "emulator", "--backend", "stepped"]):
-        refused(place, *command, "--dev-file", "nowhere.csv", words=r"nowhere\.csv cannot be read")
+        refused(place, *command, "--dev-file", "nowhere.csv", words=r"nowhere\.csv does not exist")
         refused(place, *command, "--dev-file", "empty.csv", words=r"empty\.csv is empty")
         refused(place, *command, "--dev-file", "header.csv", words=r"header\.csv holds no examples")
 
@@ -35,7 +35,7 @@ def test_remembered_data_may_be_gone(place: Path, tmp_path: Path, tiny_task: Tin
     hidden = tiny_task.dev_file.with_suffix(".hidden")
     tiny_task.dev_file.rename(hidden)
     try:
-        refused(place, "simulate", words=r"dev\.csv cannot be read")
+        refused(place, "simulate", words=r"dev\.csv does not exist")
         assert spk2loihi("simulate", "--text", "a good film").code == 0
     finally:
         hidden.rename(tiny_task.dev_file)
@@ -51,7 +51,7 @@ def test_wrong_data_options(place: Path, tiny_task: TinyTask) -> None:
     refused(place, *train, "--task", "nope", words="'nope' is not known: choose one of SST-2")
     refused(place, *train, "--task", "SST-2", words="--data-dir")
     refused(place, *train, "--task", "SST-2", "--data-dir", "nowhere", words=r"nowhere.*missing|missing.*nowhere")
-    refused(place, *train, "--train-file", "nowhere.csv", words=r"nowhere\.csv cannot be read")
+    refused(place, *train, "--train-file", "nowhere.csv", words=r"nowhere\.csv does not exist")
     refused(place, "simulate", "--text-column", "text", words="no file is given")
     write_csv(place / "other.csv", [("good", "5"), ("bad", "1")])
     refused(
@@ -138,7 +138,7 @@ def test_loihi2_without_the_extension(place: Path) -> None:
 
 
 def test_coefficient_files(place: Path) -> None:
-    refused(place, "energy", "--coefficients", "nowhere.json", words=r"nowhere\.json cannot be read")
+    refused(place, "energy", "--coefficients", "nowhere.json", words=r"nowhere\.json does not exist")
     (place / "mine.json").write_text("{")
     refused(place, "energy", "--coefficients", "mine.json", words="is not JSON")
     table = {"synop": {"value": 12.5, "unit": "pJ", "source": "measured"}}

@@ -160,5 +160,5 @@ def test_a_bad_coefficient_file_is_refused_in_one_sentence(tmp_path: Path, conte
 
 
 def test_a_missing_coefficient_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.json cannot be read"):
+    with pytest.raises(UserError, match=r"nowhere\.json does not exist"):
         load_coefficients(tmp_path / "nowhere.json")
