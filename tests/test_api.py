@@ -214,5 +214,5 @@ def test_results_show_themselves_in_a_notebook(net: s2l.SpikingNetwork) -> None:
     for result in shown:
         assert result._repr_html_().startswith("<"), type(result)
         json.dumps(result.to_dict())
-    assert "synapses a token" in repr(net)
+    assert "synapses per token" in repr(net)
     assert "<script>" not in net.run("<script>good</script>")._repr_html_()

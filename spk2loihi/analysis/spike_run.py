@@ -64,8 +64,6 @@ class SpikeRun:
         Raises:
             UserError: there is no such population, or no such sample.
         """
-        from matplotlib.figure import Figure
-
         train = self._of(population)
         check_number("neurons", neurons)
         if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < len(train):
@@ -76,7 +74,7 @@ class SpikeRun:
             one = one.transpose(0, 2, 1, 3).reshape(one.shape[0], one.shape[2], -1)
         tokens = self.tokens[sample][: one.shape[1]]
         shown = one[:, : len(tokens), :neurons]
-        figure = Figure(figsize=(7, 1.2 + min(8.0, 0.35 * len(tokens) + 1)), layout="constrained")
+        figure = _figure(figsize=(7, 1.2 + min(8.0, 0.35 * len(tokens) + 1)), layout="constrained")
         axes = figure.add_subplot()
         for value, colour in ((1, "#1f5fa8"), (-1, "#c0392b")):
             step, token, neuron = np.nonzero(np.sign(shown) == value)
@@ -122,6 +120,21 @@ class SpikeRun:
             f"<table>{rows}</table><p>{self.backend}, {self.schedule}, {self.encoding}: {spikes:,} spikes of "
             f"{len(self.spikes)} populations in {self.latency_steps:,} steps</p>"
         )
+
+
+def _figure(**options: Any) -> Figure:
+    """A figure that a notebook shows as it is, with or without ``%matplotlib inline``."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            memory = io.BytesIO()
+            self.savefig(memory, format="png", dpi=100)
+            return memory.getvalue()
+
+    return Shown(**options)
 
 
 def record_spikes(backend: Backend, texts: Sequence[str], encoded: list[Encoded]) -> SpikeRun:

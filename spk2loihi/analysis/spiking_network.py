@@ -112,7 +112,7 @@ class SpikingNetwork:
     def __repr__(self) -> str:
         n = self.network
         return (
-            f"<SpikingNetwork {self.path or 'in memory'}: {len(n.stages)} stages, {n.synapses:,} synapses a token, "
+            f"<SpikingNetwork {self.path or 'in memory'}: {len(n.stages)} stages, {n.synapses:,} synapses per token, "
             f"T = {n.timesteps}, {n.weight_bits:g}-bit weights, {', '.join(self.labels)}>"
         )
 

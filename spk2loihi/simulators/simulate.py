@@ -153,7 +153,7 @@ class Simulation:
         scores = ", ".join(f"{metric} <b>{formatted(value, metric)}</b>" for metric, value in self.scores.items())
         return (
             f"<p>{self.backend}, {self.schedule}, {self.encoding}, T = {self.timesteps}: {len(self.logits)} sentences"
-            f"{', ' if scores else ''}{scores}; {self.synops['per_sample']:,.0f} SynOps a sentence, "
+            f"{', ' if scores else ''}{scores}; {self.synops['per_sample']:,.0f} SynOps per sentence, "
             f"{self.latency_steps:,} steps, mean rate {self.mean_rate:.3f}</p>"
         )
 
