@@ -77,7 +77,7 @@ def test_a_folder_without_room_stays_as_it_was(write, tmp_path: Path) -> None:  
         (folder / "a").write_text("new")
         save_file({"w": torch.zeros(100_000)}, folder / "model.safetensors")
 
-    with small_files(30_000), pytest.raises(UserError, match="cannot be written .*File too large.*make room"):
+    with small_files(30_000), pytest.raises(UserError, match=r"cannot be written .*File too large.*make room"):
         write(tmp_path / "folder", fill, (SafetensorError,))
     assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == ["folder", "folder/a"]
     assert (tmp_path / "folder" / "a").read_text() == "old"

@@ -204,7 +204,7 @@ def test_the_library_keeps_files_too(user: Path) -> None:
         lambda: s2l.train(train_file="t.csv", teacher="tuned", out="notes.txt"),
         lambda: s2l.energy("model.net", samples=1).save("notes.html"),
     ):
-        with pytest.raises(UserError, match="would replace what is read from|exists, and is no"):
+        with pytest.raises(UserError, match=r"would replace what is read from|exists, and is no"):
             calls()
     assert contents(user) == before
 
