@@ -131,7 +131,9 @@ def _check_writable(output: Output) -> None:
     if path.exists() and not (path.is_dir() if output.kind == "teacher" else path.is_file()):
         wanted = "a folder" if output.kind == "teacher" else "a file"
         there = "a folder or a device" if output.kind != "teacher" else "something else"
-        raise UserError(f"{path} is {there}, not {wanted}: choose another `{output.parameter}`")
+        raise UserError(
+            f"{path} cannot be written, because it is {there}, not {wanted}: choose another `{output.parameter}`"
+        )
     parent = real(path).parent
     while not parent.exists():
         parent = parent.parent
