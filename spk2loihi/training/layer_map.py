@@ -47,7 +47,7 @@ def parse_layers(text: str | None) -> str | list[int] | None:
     if text is None or text[:1].isalpha():
         return text
     try:
-        numbers = [int(part) for part in text.split(",", RANGES["layers"].most + 1)]
+        numbers = [int(part) for part in text.split(",", int(RANGES["layers"].most) + 1)]
     except ValueError:
         raise UserError(
             f"`layers` {shown(text)} is neither a number, nor teacher layers separated by commas, nor uniform:M, "
