@@ -115,6 +115,23 @@ REFUSALS: dict[str, tuple[list[dict[str, Any]], str]] = {
         [inputs(4), dense(ONES), dense(ONES)],
         r"it expects \(4,\) spikes, but \(3,\) arrive: correct its weight",
     ),
+    **{
+        f"neuron {kind!r}": (
+            [inputs(4), complex_dense(ONES, ONES, neuron=resonator(1, 2, kind=kind))],
+            "are unknown to stock netx, or would run as others in silence: use CUBA, LOIHI, SDNN, RF, RF_PHASE, RF_IZ",
+        )
+        for kind in (b"SERF", b"RF_FOO", b"RFPHASE", b"PHASE_RF")
+    },
+    "text": (
+        [inputs(4), dense(ONES, shape=np.array([b"three"]))],
+        r"layer 1 \(dense\): shape is missing or not integers",
+    ),
+    "huge shape": ([inputs(4), dense(ONES, shape=np.array([2**62, 4]))], r"shape .* has more than 67,108,864 neurons"),
+    "axes": ([inputs(4), dense(ONES, shape=np.ones(9, np.int64))], "shape has 9 axes"),
+    "least number": ([inputs(4), dense(np.full((3, 4), -(2**63)))], "weight holds 9223372036854775808: give"),
+    "unsigned": ([inputs(4), dense(np.full((3, 4), 2**64 - 1, np.uint64))], "weight holds 18446744073709551615: give"),
+    "no delay": ([inputs(4), dense(ONES, delay=np.zeros(0, np.int64))], "delay is empty"),
+    "type of escapes": ([inputs(4), typed(b"\x1b[31m")], "has the type '.*': use letters and digits"),
     "no type": ([inputs(4), {"shape": np.array([3])}], "/layer/1 has no type"),
 }
 
@@ -140,13 +157,13 @@ def test_refused_files_and_arguments(tmp_path: Path) -> None:
         StockNetwork.from_file(path)
     path = write_netx(tmp_path / "dense.net", inputs(4), dense(ONES))
     for first, count in ((2, None), (-1, None), (0, 3), (0, 0)):
-        with pytest.raises(UserError, match="not within the 2 layers"):
+        with pytest.raises(UserError, match=r"not within the 2 layers|is a whole number from"):
             StockNetwork.from_file(path, first, count)
-    with pytest.raises(UserError, match="input_message_bits is 32"):
+    with pytest.raises(UserError, match="`input_message_bits` is 32, but it is a whole number from 0 to 31"):
         StockNetwork.from_file(path, input_message_bits=32)
-    with pytest.raises(UserError, match="reset_interval is 0: give 1 step or more"):
+    with pytest.raises(UserError, match="`reset_interval` is 0, but it is a whole number from 1"):
         StockNetwork.from_file(path, reset_interval=0)
-    with pytest.raises(UserError, match="spike_exp is 8: give 0 to 7"):
+    with pytest.raises(UserError, match="`spike_exp` is 8, but it is a whole number from 0 to 7"):
         StockNetwork.from_file(path, spike_exp=8)
     with pytest.raises(UserError, match=r"its shape is \(4,\), not \(5,\)"):
         StockNetwork.from_file(path, input_shape=(5,))

@@ -190,7 +190,7 @@ def test_intervals(text: str, interval: Interval) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "0s", "m", "1h", "nans", "infs", "1.5"])
 def test_unfit_intervals(text: str) -> None:
-    with pytest.raises(UserError, match="checkpoint-every is"):
+    with pytest.raises(UserError, match="`checkpoint_every` is"):
         Interval.parse(text)
 
 
