@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from spk2loihi.errors import UserError
 from spk2loihi.files import Sink, Write, open_regular
 
+ALIGNMENT = 8  # bytes, of every array in the answer of the child
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _MOST = 8 << 30  # bytes that a file may unpack to, however long it is
@@ -108,22 +111,39 @@ def read_hdf5(path: Path, what: str, remedy: str) -> Group:
         size = os.fstat(file.fileno()).st_size
         if not _is_hdf5(file.read(8), file, size):
             raise UserError(f"{what} {path} is not an HDF5 file: {remedy}")
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PATH": os.devnull}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST), str(os.getpid())],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL_SECONDS, check=False, env=environment,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{what} {path} is damaged (reading it takes more than a minute): {remedy}") from None
-    answer = done.stdout
+    with _answer_file() as out:
+        code = _run_child(path, out)
+        if code is None:
+            raise UserError(f"{what} {path} is damaged (reading it takes more than a minute): {remedy}")
+        size = os.fstat(out.fileno()).st_size
+        answer = mmap.mmap(out.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     length = int.from_bytes(answer[:8], "little")
-    if done.returncode or len(answer) < 8 + length or not length:
-        raise UserError(f"{what} {path} is damaged (libhdf5 stops at it, {_ended(done.returncode)}): {remedy}")
+    if code or len(answer) < 8 + length or not length:
+        raise UserError(f"{what} {path} is damaged (libhdf5 stops at it, {_ended(code)}): {remedy}")
     header = json.loads(answer[8 : 8 + length])
     if "refused" in header:
         raise UserError(f"{what} {path} is damaged or truncated, or not to be trusted ({header['refused']}): {remedy}")
     return _tree(str(path), header["items"], answer, 8 + length)
+
+
+def _answer_file() -> BinaryIO:
+    """Memory that the child writes into and this process maps; a temporary file where the system has no such thing."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("spk2loihi-hdf5"), "w+b")
+    return cast(BinaryIO, tempfile.TemporaryFile())
+
+
+def _run_child(path: Path, out: BinaryIO) -> int | None:
+    """Exit code; None: it takes too long."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PATH": os.devnull}
+    try:
+        return subprocess.run(
+            [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST), str(os.getpid())],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, timeout=_WALL_SECONDS, check=False,
+            env=environment,
+        ).returncode  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def hdf5_writer(fill: Callable[[Any], object]) -> Write:
@@ -165,7 +185,7 @@ def _ended(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _tree(file: str, records: list[dict[str, Any]], data: bytes, at: int) -> Group:
+def _tree(file: str, records: list[dict[str, Any]], data: bytes | mmap.mmap, at: int) -> Group:
     root = Group(file, "/", records[0]["attributes"])
     for record in records[1:]:
         parent, _, name = record["path"].rpartition("/")
@@ -181,5 +201,5 @@ def _tree(file: str, records: list[dict[str, Any]], data: bytes, at: int) -> Gro
                 np.frombuffer(data, dtype, int(np.prod(shape)), at).reshape(shape) if size else np.zeros(shape, dtype)
             )
             place.items[name] = Dataset(path, values, attributes)
-            at += size
+            at += size + -size % ALIGNMENT
     return root

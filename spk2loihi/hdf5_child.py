@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import mmap
 import os
 import resource
@@ -21,15 +22,17 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 ALLOWANCE = 64 << 20  # bytes that any file may hold unpacked, and so much more for each of its own:
 EXPANSION = 16
 SECONDS = 3  # of processor time, and so many more:
 SECONDS_PER_BYTE = 1 / (20 << 20)
+_ALIGNMENT = 8  # bytes, of every array
 _HEADROOM = 256 << 20  # bytes of memory for libhdf5 itself
 _DEFLATE_MAX = 1032  # deflate packs no tighter: https://zlib.net/zlib_tech.html
 _OBJECTS_MAX, _DEPTH_MAX, _NAME_MAX, _ATTRIBUTES_MAX = 20_000, 16, 200, 64
-_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
+_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 _HEAP, _HEAP_OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HH4xQ")
 
 
@@ -79,71 +82,75 @@ class Walk:
         self.arrays: list[np.ndarray[Any, Any]] = []
         self._seen: set[Any] = set()
 
-    def group(self, group: h5py.Group, path: str = "", depth: int = 0) -> None:
+    def group(self, group: h5g.GroupID, path: str = "", depth: int = 0) -> None:
         if depth > _DEPTH_MAX:
             raise Refused(f"groups are nested more than {_DEPTH_MAX} deep")
         self._visit(group, path)
         self.items.append({"path": path, "attributes": _attributes(group, path)})
-        for name in group:
+        for raw in group:
+            name = raw.decode("utf-8", "surrogateescape")
             if len(name) > _NAME_MAX:
                 raise Refused(f"a name has {len(name)} characters")
             inner = f"{path}/{name}" if path else name
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
+            if group.links.get_info(raw).type != h5l.TYPE_HARD:
                 raise Refused(f"{inner} is a link to something else, and only what the file itself holds is read")
-            item = group[name]
-            if isinstance(item, h5py.Group):
+            item = h5o.open(group, raw)
+            if isinstance(item, h5g.GroupID):
                 self.group(item, inner, depth + 1)
-            elif isinstance(item, h5py.Dataset):
+            elif isinstance(item, h5d.DatasetID):
                 self._dataset(item, inner)
             else:
                 raise Refused(f"{inner} is neither a group nor a dataset")
 
-    def _visit(self, item: h5py.Group | h5py.Dataset, path: str) -> None:
-        info = h5py.h5o.get_info(item.id)
+    def _visit(self, item: h5g.GroupID | h5d.DatasetID, path: str) -> None:
+        info = h5o.get_info(item)
         if (info.fileno, info.addr) in self._seen:
             raise Refused(f"{path} is linked to twice")
         self._seen.add((info.fileno, info.addr))
         if len(self._seen) > _OBJECTS_MAX:
             raise Refused(f"it holds more than {_OBJECTS_MAX:,} objects")
 
-    def _dataset(self, dataset: h5py.Dataset, path: str) -> None:
+    def _dataset(self, dataset: h5d.DatasetID, path: str) -> None:
         self._visit(dataset, path)
-        record: dict[str, Any] = {"path": path, "attributes": _attributes(dataset, path), "dtype": dataset.dtype.str}
+        dtype, empty = dataset.dtype, dataset.get_space().get_simple_extent_type() == h5s.NULL
+        shape = (0,) if empty else dataset.shape
+        record: dict[str, Any] = {"path": path, "attributes": _attributes(dataset, path), "dtype": dtype.str}
         self.items.append(record)
-        record["shape"] = list(dataset.shape) if dataset.shape is not None else [0]
-        text = h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O"
-        if dataset.dtype.kind not in "iufbS" and not text:
+        record["shape"] = list(shape)
+        text = dtype.kind == "O" and h5py.check_string_dtype(dtype) is not None
+        if dtype.kind not in "iufbS" and not text:
             record["dtype"] = None  # whoever needs it refuses it
             return
-        self._check_storage(dataset, path)
-        if dataset.shape is None:
+        self._check_storage(dataset, path, math.prod(shape) * dtype.itemsize)
+        if empty:
             record["dtype"] = "|S1" if text else record["dtype"]
             return
-        array = np.asarray(dataset[()])
+        array = np.empty(shape, dtype)
+        if array.size:
+            dataset.read(h5s.ALL, h5s.ALL, array)
         if text:
-            array = np.array([each if isinstance(each, bytes) else b"" for each in array.flat], "S").reshape(
-                array.shape
-            )
+            each = [one if isinstance(one, bytes) else b"" for one in array.flat]
+            array = np.array(each, "S").reshape(array.shape)
             record["dtype"] = array.dtype.str
             self._count(array.nbytes, path)
         record["bytes"] = array.nbytes
-        self.arrays.append(np.ascontiguousarray(array))
+        self.arrays.append(array)
 
-    def _check_storage(self, dataset: h5py.Dataset, path: str) -> None:
+    def _check_storage(self, dataset: h5d.DatasetID, path: str, declared: int) -> None:
         """The file holds what the dataset declares; nothing lies elsewhere."""
-        plist = dataset.id.get_create_plist()
-        if dataset.is_virtual or plist.get_external_count():
+        plist = dataset.get_create_plist()
+        layout = plist.get_layout()
+        if layout == h5d.VIRTUAL or plist.get_external_count():
             raise Refused(f"{path} lies in another file, and only what the file itself holds is read")
-        unknown = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())} - _FILTERS
+        filters = plist.get_nfilters()
+        unknown = {plist.get_filter(i)[0] for i in range(filters)} - _FILTERS
         if unknown:
             raise Refused(f"{path} is packed with filter {min(unknown)}, which is not gzip or lzf")
-        declared, stored = dataset.size or 0, dataset.id.get_storage_size()
-        declared *= dataset.dtype.itemsize
-        if declared > stored * (_DEFLATE_MAX if plist.get_nfilters() else 1) + 1024:
+        stored = dataset.get_storage_size()
+        if declared > stored * (_DEFLATE_MAX if filters else 1) + 1024:
             raise Refused(f"{path} declares {declared:,} bytes, but the file holds {stored:,}")
-        if dataset.chunks is not None:
-            self._count(int(np.prod(dataset.chunks, dtype=np.float64)) * dataset.dtype.itemsize - declared, path)
+        if layout == h5d.CHUNKED:
+            self._count(math.prod(plist.get_chunk()) * dataset.dtype.itemsize - declared, path)
         self._count(declared, path)
 
     def _count(self, size: int, path: str) -> None:
@@ -154,16 +161,21 @@ class Walk:
             )
 
 
-def _attributes(item: h5py.Group | h5py.Dataset, path: str) -> dict[str, str]:
+def _attributes(item: h5g.GroupID | h5d.DatasetID, path: str) -> dict[str, str]:
     """Attributes that are strings."""
     found: dict[str, str] = {}
-    if len(item.attrs) > _ATTRIBUTES_MAX:
-        raise Refused(f"{path or '/'} has {len(item.attrs)} attributes")
-    for name in item.attrs:
-        attribute = item.attrs.get_id(name)
-        if attribute.shape == () and h5py.check_string_dtype(attribute.dtype) is not None:
-            value = item.attrs[name]
-            found[name] = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    count = h5a.get_num_attrs(item)
+    if count > _ATTRIBUTES_MAX:
+        raise Refused(f"{path or '/'} has {count} attributes")
+    for i in range(count):
+        attribute = h5a.open(item, index=i)
+        dtype = attribute.dtype
+        scalar = attribute.get_space().get_simple_extent_type() == h5s.SCALAR
+        if scalar and h5py.check_string_dtype(dtype) is not None:
+            value = np.empty((), dtype)
+            attribute.read(value, h5t.py_create(dtype))
+            name, content = attribute.name.decode("utf-8", "replace"), value[()]
+            found[name] = bytes(content).decode("ascii", "replace") if isinstance(content, bytes) else str(content)
     return found
 
 
@@ -206,7 +218,7 @@ def main(path: str, most: int) -> None:
             check_heaps(raw)
         with h5py.File(path, "r") as file:
             close_the_door()
-            walk.group(file["/"])
+            walk.group(h5g.open(file.id, b"/"))
     except Refused as error:
         header: dict[str, Any] = {"refused": str(error)}
     except Exception as error:  # libhdf5 and h5py raise whatever they meet
@@ -214,10 +226,12 @@ def main(path: str, most: int) -> None:
     else:
         header = {"items": walk.items}
     encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % _ALIGNMENT)
     out = sys.stdout.buffer
     out.write(struct.pack("<Q", len(encoded)) + encoded)
     for array in walk.arrays if "items" in header else ():
-        out.write(array.data)
+        out.write(array.data if array.size else b"")
+        out.write(bytes(-array.nbytes % _ALIGNMENT))
     out.flush()
 
 
