@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import mmap
 import os
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ ALIGNMENT = 8  # bytes, of every array in the answer of the child
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHILD = Path(__file__).with_name("hdf5_child.py")
 _MOST = 8 << 30  # bytes that a file may unpack to, however long it is
+_PIPE_BYTES = 1 << 20  # one answer takes dozens of reads, not hundreds
 _WALL_SECONDS = 60  # the child has seconds of processor time; this ends one that sleeps
 
 
@@ -111,12 +111,9 @@ def read_hdf5(path: Path, what: str, remedy: str) -> Group:
         size = os.fstat(file.fileno()).st_size
         if not _is_hdf5(file.read(8), file, size):
             raise UserError(f"{what} {path} is not an HDF5 file: {remedy}")
-    with _answer_file() as out:
-        code = _run_child(path, out)
-        if code is None:
-            raise UserError(f"{what} {path} is damaged (reading it takes more than a minute): {remedy}")
-        size = os.fstat(out.fileno()).st_size
-        answer = mmap.mmap(out.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    code, answer = _ask_child(path)
+    if code is None:
+        raise UserError(f"{what} {path} is damaged (reading it takes more than a minute): {remedy}")
     length = int.from_bytes(answer[:8], "little")
     if code or len(answer) < 8 + length or not length:
         raise UserError(f"{what} {path} is damaged (libhdf5 stops at it, {_ended(code)}): {remedy}")
@@ -126,24 +123,33 @@ def read_hdf5(path: Path, what: str, remedy: str) -> Group:
     return _tree(str(path), header["items"], answer, 8 + length)
 
 
-def _answer_file() -> BinaryIO:
-    """Memory that the child writes into and this process maps; a temporary file where the system has no such thing."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("spk2loihi-hdf5"), "w+b")
-    return cast(BinaryIO, tempfile.TemporaryFile())
-
-
-def _run_child(path: Path, out: BinaryIO) -> int | None:
-    """Exit code; None: it takes too long."""
+def _ask_child(path: Path) -> tuple[int | None, bytes]:
+    """Exit code, None where it takes too long, and what the child writes."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PATH": os.devnull}
+    child = subprocess.Popen(
+        [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST), str(os.getpid())],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+        pipesize=_PIPE_BYTES,
+    )  # fmt: skip
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        child.kill()
+
+    timer = threading.Timer(_WALL_SECONDS, end)
+    timer.daemon = True
+    timer.start()
     try:
-        return subprocess.run(
-            [sys.executable, "-I", str(_CHILD), str(path.absolute()), str(_MOST), str(os.getpid())],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, timeout=_WALL_SECONDS, check=False,
-            env=environment,
-        ).returncode  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return None
+        with child:
+            assert child.stdout is not None
+            answer = child.stdout.read()
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        timer.cancel()
+    return None if late.is_set() else child.returncode, answer
 
 
 def hdf5_writer(fill: Callable[[Any], object]) -> Write:
@@ -185,7 +191,7 @@ def _ended(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _tree(file: str, records: list[dict[str, Any]], data: bytes | mmap.mmap, at: int) -> Group:
+def _tree(file: str, records: list[dict[str, Any]], data: bytes, at: int) -> Group:
     root = Group(file, "/", records[0]["attributes"])
     for record in records[1:]:
         parent, _, name = record["path"].rpartition("/")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spk2loihi.choices import BACKENDS, ENCODINGS, SCHEDULES
+from spk2loihi.errors import UserError
 
 if TYPE_CHECKING:
     from spk2loihi.outputs import Claim, Output
@@ -34,11 +35,9 @@ class _Path(click.Path):
         encoded = os.fsencode(path)
         longest = max(map(len, encoded.split(os.sep.encode())))
         if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
-            self.fail(
-                f"a path of {len(encoded):,} bytes, with a name of {longest:,}, is too long: a name has at most "
-                f"{_NAME_MAX}, a path {_PATH_MAX}",
-                param,
-                ctx,
+            raise UserError(
+                f"{path} cannot be written or read, because a name of {longest:,} bytes in a path of {len(encoded):,} is "
+                f"too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
             )
         return path
 

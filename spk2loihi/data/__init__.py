@@ -1,6 +1,14 @@
 """Tasks, their sentences, and token batches: everything between a file on disk and a network's input."""
 
-from spk2loihi.data.batches import Encoded, TokenBatch, Tokenised, collate, length_sorted_batches, tokenise
+from spk2loihi.data.batches import (
+    Encoded,
+    TokenBatch,
+    Tokenised,
+    collate,
+    length_sorted_batches,
+    read_tokenizer,
+    tokenise,
+)
 from spk2loihi.data.corpus import load_corpus, tokenise_corpus
 from spk2loihi.data.examples import Examples, examples_digest, lines_digest
 from spk2loihi.data.glue import GLUE_TASKS
@@ -26,6 +34,7 @@ __all__ = [
     "load_held_out",
     "load_train",
     "predictions",
+    "read_tokenizer",
     "score",
     "task_spec",
     "tokenise",

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from tokenizers import Encoding, Tokenizer
 
 from spk2loihi.data.examples import Examples
-from spk2loihi.errors import UserError
+from spk2loihi.errors import UserError, first_line
 
 _CHUNK = 1024
 """Texts tokenised at once: the tokenizer's own records are some 10 kB a text, too much for a large set as a whole."""
@@ -102,7 +102,9 @@ def tokenise(
                         )
                     encoding = _encode(tokenizer, [text], max_tokens)[0]
                     truncated += 1
-                encoded.append(Encoded(np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.uint8)))
+                encoded.append(
+                    Encoded(np.array(encoding.ids, np.int32), np.minimum(encoding.type_ids, 255).astype(np.uint8))
+                )
     return Tokenised(encoded, truncated)
 
 
@@ -188,10 +190,28 @@ def plain_settings(tokenizer: Tokenizer) -> Iterator[None]:
 
 
 def _encode(tokenizer: Tokenizer, texts: list[Any], max_tokens: int | None) -> list[Encoding]:
-    if max_tokens is None:
-        return list(tokenizer.encode_batch_fast(texts))
-    tokenizer.enable_truncation(max_tokens, strategy="longest_first", direction="right")
+    if max_tokens is not None:
+        tokenizer.enable_truncation(max_tokens, strategy="longest_first", direction="right")
     try:
         return list(tokenizer.encode_batch_fast(texts))
+    except BaseException as error:
+        raise UserError(f"The tokenizer cannot read the text ({_fault(error)}): use another one") from None
     finally:
         tokenizer.no_truncation()
+
+
+def read_tokenizer(text: str) -> Tokenizer:
+    """The tokenizer of a `tokenizer.json`; raises `ValueError` where there is none in ``text``."""
+    try:
+        tokenizer = Tokenizer.from_str(text)
+        tokenizer.get_vocab_size(with_added_tokens=True)
+    except BaseException as error:
+        raise ValueError(f"tokenizer: {_fault(error)}") from None
+    return tokenizer
+
+
+def _fault(error: BaseException) -> str:
+    """What the tokenizers library raised: bare exceptions, and panics of Rust, which are not even that."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    return first_line(error)

@@ -9,9 +9,8 @@ from typing import Any, cast
 import numpy as np
 from msgspec.structs import asdict
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from spk2loihi.data import TaskSpec
+from spk2loihi.data import TaskSpec, read_tokenizer
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.hdf5 import Group, read_hdf5
 from spk2loihi.limits import WEIGHT_BITS, WEIGHT_MAX, WEIGHT_MIN
@@ -233,10 +232,7 @@ def _check_values(network: Network) -> None:
         raise ValueError("the task has no labels")
     if len(network.task["labels"]) != network.readout.channels:
         raise ValueError(f"{len(network.task['labels'])} labels for {network.readout.channels} outputs")
-    try:
-        vocabulary = Tokenizer.from_str(network.tokenizer).get_vocab(with_added_tokens=True)
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ValueError(f"tokenizer: {error}") from None
+    vocabulary = read_tokenizer(network.tokenizer).get_vocab(with_added_tokens=True)
     padding = checked(network.config, Config, "config").pad_token_id or 0
     if max((*vocabulary.values(), padding)) >= len(embedding.word):
         raise ValueError(f"the tokenizer has more than the {len(embedding.word)} words of the embedding")

@@ -181,6 +181,13 @@ def encode(network: Network, examples: Examples, *, refuse_long: bool = False) -
         network.max_tokens,
         on_long="refuse" if refuse_long else "truncate",
     )
+    words, types = len(network.embedding.word), len(network.embedding.token_type)
+    for one in tokenised.encoded:
+        if one.input_ids.max(initial=0) >= words or one.token_type_ids.max(initial=0) >= types:
+            raise UserError(
+                f"the network's tokenizer gives token {one.input_ids.max()} of type {one.token_type_ids.max()}, but "
+                f"the embedding has {words} tokens and {types} types: export it again"
+            )
     return tokenised.encoded, tokenised.truncated
 
 

@@ -9,10 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import torch
 from msgspec import Meta, Struct
-from tokenizers import Tokenizer
 
-from spk2loihi.data import TaskSpec
-from spk2loihi.errors import first_line
+from spk2loihi.data import TaskSpec, read_tokenizer
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.network.file_meta import Provenance, checked
 from spk2loihi.ranges import RANGES
@@ -136,10 +134,7 @@ def check_record(config: SpikingBertConfig, tokenizer: Any, task: Any, training:
     """Raises ValueError, or UserError, where tokenizer, task and record of the training do not fit the student."""
     if not isinstance(tokenizer, str):
         raise ValueError("its tokenizer is no text")
-    try:
-        vocabulary = Tokenizer.from_str(tokenizer).get_vocab(with_added_tokens=True)
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ValueError(f"tokenizer: {first_line(error)}") from None
+    vocabulary = read_tokenizer(tokenizer).get_vocab(with_added_tokens=True)
     if not vocabulary or max(vocabulary.values()) >= config.vocab_size:
         raise ValueError(f"its tokenizer does not have the {config.vocab_size} words of the embedding")
     if not isinstance(task, dict) or not isinstance(training, dict):

@@ -274,7 +274,7 @@ def test_the_lock_of_a_dead_process_holds_nobody(user: Path, holder: subprocess.
 def test_no_room_for_any_command(limit: int, user: Path) -> None:
     spk2loihi("simulate", "--samples", "2")  # compiles
     Path("long.npy").unlink(missing_ok=True)
-    np.save("long.npy", np.ones((4, 9000), np.int8))
+    np.save("long.npy", np.ones((4, 90_000), np.int8))
     commands = [
         ("export", "-o", "o.net"),
         ("energy", "--samples", "2", "-o", "o.html"),
@@ -294,7 +294,7 @@ def test_no_room_for_any_command(limit: int, user: Path) -> None:
 
 
 def test_a_full_disk(user: Path) -> None:
-    np.save("long.npy", np.ones((4, 9000), np.int8))
+    np.save("long.npy", np.ones((4, 90_000), np.int8))
     with small_disk(user / "disk", "100k") as mounted:
         if not mounted:
             pytest.skip("cannot mount a tmpfs")

@@ -130,7 +130,7 @@ def test_refusals(network: Path, tmp_path: Path) -> None:
         ((*good, "--record-steps", "3:"), "--record-steps 3: holds none of the 3 steps"),
         ((*good, "--record-steps", "1"), "--record-steps 1: give START:STOP"),
         ((*good, "--transform"), "layer 1 (conv) has no transform"),
-        ((network, "--input", train, "--out", train), "is the file to read, so it cannot be written"),
+        ((network, "--input", train, "--out", train), "would replace what is read from"),
     ):
         assert message in refused(*arguments)
     assert not out.exists()
