@@ -36,8 +36,8 @@ class _Path(click.Path):
         longest = max(map(len, encoded.split(os.sep.encode())))
         if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
             raise UserError(
-                f"{path} cannot be written or read, because a name of {longest:,} bytes in a path of {len(encoded):,} is "
-                f"too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
+                f"{path} cannot be written or read, because a name of {longest:,} bytes in a path of {len(encoded):,} "
+                f"is too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
             )
         return path
 
@@ -46,11 +46,6 @@ PATH = _Path(path_type=Path)
 
 _json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
 _force_option = click.option("--force", is_flag=True, help="Replace files that spk2loihi has not written.")
-samples_option = click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    help="Number of held-out sentences, from the first. [default: all; 8 in Lava]",
-)
 network_argument = click.argument("network_file", type=PATH, default=DEFAULT_NETWORK)
 schedule_option = click.option(
     "--schedule", type=click.Choice(SCHEDULES), help="When populations fire. [default: the file's]"
@@ -69,6 +64,15 @@ timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
 )
 backend_choice = click.Choice(BACKENDS)
+
+
+def samples_option(default: str) -> Callable[[F], F]:
+    """How many sentences; ``default`` says how many without the option."""
+    return click.option(
+        "--samples",
+        type=click.IntRange(min=1),
+        help=f"Number of held-out sentences, from the first. [default: {default}]",
+    )
 
 
 def output_options(command: F) -> F:

@@ -36,7 +36,7 @@ from spk2loihi.errors import UserError
     help="Page to write; the numbers go beside it as .json.",
 )
 @click.option("--text", help="Sentence to show spike by spike. [default: a held-out sentence]")
-@samples_option
+@samples_option("all")
 @click.option(
     "--schedule",
     type=click.Choice(["windowed", "settling"]),

@@ -25,7 +25,7 @@ from spk2loihi.cli.common import (
 @network_argument
 @click.option("--backend", type=backend_choice, default="emulator", show_default=True, help="What runs the network.")
 @click.option("--text", multiple=True, help="Classify this sentence instead of held-out data; repeatable.")
-@samples_option
+@samples_option("all; 8 in Lava")
 @run_options
 @data_options
 @output_options

@@ -32,7 +32,7 @@ from spk2loihi.cli.common import (
     type=backend_choice,
     help="Backend to compare; give two. [default: emulator and cpu; stepped and cpu when pipelined]",
 )
-@samples_option
+@samples_option("8")
 @run_options
 @data_options
 @output_options
