@@ -36,8 +36,8 @@ class _Path(click.Path):
         longest = max(map(len, encoded.split(os.sep.encode())))
         if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
             raise UserError(
-                f"{path} cannot be written or read, because a name of {longest:,} bytes in a path of {len(encoded):,} "
-                f"is too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
+                f"{os.fsdecode(path)} cannot be written or read, because a name of {longest:,} bytes in a path of "
+                f"{len(encoded):,} is too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
             )
         return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def damage_bytes(good: Path, out: Path, rng: Rng) -> None:
                 raw[at : at + 8] = b"\xff" * len(raw[at : at + 8])
             case _:
                 mark = _MARKS[rng.integers(len(_MARKS))]
-                places = [i for i in range(len(raw)) if raw.startswith(mark, i)] if len(raw) < 1 << 18 else []
+                places = [found.start() for found in re.finditer(re.escape(mark), raw)]
                 if places:
                     start = places[rng.integers(len(places))] + int(rng.integers(4, 24))
                     raw[start : start + size] = bytes(len(raw[start : start + size]))
