@@ -148,7 +148,7 @@ def damage_hdf5(good: Path, out: Path, rng: Rng) -> None:
             elif rng.random() < 0.1:
                 del file[name]
                 file.create_dataset(name, (2**33,), np.uint8, chunks=True)
-                continue
+                return  # to seal it would be to read it
             else:
                 value = _ARRAYS[rng.integers(len(_ARRAYS))](np.asarray(value))
             del file[name]
