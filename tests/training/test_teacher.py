@@ -228,7 +228,7 @@ def test_a_teacher_that_has_not_learned_the_task_is_not_distilled(tiny_task: Tin
     with pytest.raises(s2l.UserError, match=r"`teacher_epochs`.*`teacher_learning_rate`.*fine-tuned `teacher`"):
         s2l.train(
             out=tmp_path / "model.pt", teacher=str(encoder), max_tokens=16, teacher_epochs=1, batch_size=50,
-            teacher_learning_rate=1e-8, report=report.append, **files,
+            teacher_learning_rate=1e-8, report=report.append, force=True, **files,
         )  # fmt: skip
     assert not any(line.startswith("student") for line in report)
     assert {path.name for path in tmp_path.iterdir()} == {"teacher", "bert"}

@@ -85,7 +85,7 @@ def test_layer_maps(chosen: str | list[int] | None, teacher: int, student: int |
         ("uniform:x", None, "'uniform:x' is not a list"),
         ("middle:2", None, "'middle:2' is not a list"),
         ([0, 1], 3, "names 2 teacher layers, but the student has 3"),
-        ([], None, "at least 1 layer"),
+        ([], None, "names 0 teacher layers"),
     ],
 )
 def test_unfit_layer_maps(chosen: str | list[int], student: int | None, words: str) -> None:
