@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ if __name__ == "__main__":
         assert_nothing_left(command.hit(signal.SIGKILL))
 
 
+@pytest.fixture
+def python_handler() -> Iterator[None]:
+    """Ctrl-C as Python has it, whatever ran before in this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handler")
 def test_signals_wait() -> None:
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         with deferred_signals():

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from spk2loihi.data import Examples
+from spk2loihi.results import FOLDER_MARK, teacher_mark
 from support.netx_files import dense, inputs, write_netx
 from support.tiny_task import POSITIONS, TinyTask, make_tiny_task, sentences, spk2loihi, write_csv
 
@@ -84,7 +85,10 @@ def prepare(folder: Path, trained: Path, task: TinyTask) -> None:
     """Everything the pages name: the trained network, data in every layout, a corpus, price tables, a netx file."""
     for name in ("model.pt", "model.net", "metrics.json"):
         shutil.copy(trained / name, folder)
-    shutil.copytree(task.tuned, folder / "teacher")
+    (folder / "teacher").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        shutil.copy(task.tuned / name, folder / "teacher")
+    (folder / "teacher" / FOLDER_MARK).write_text(json.dumps(teacher_mark()))  # as train leaves it
     rows = {"train": sentences(60, 3), "dev": sentences(20, 4)}
     for part, examples in rows.items():
         both = [(text, label, text, label) for text, label in examples]
