@@ -229,7 +229,7 @@ def _check_header(path: Path) -> bool:
             if version not in _READ_HEADER:
                 raise ValueError(f"version {version[0]}.{version[1]} of the format is unknown")
             shape, _, dtype = _READ_HEADER[version](file)  # at most 10,000 characters of literals
-        except (ValueError, TypeError, OverflowError, EOFError, SyntaxError, MemoryError, RecursionError) as error:
+        except Exception as error:  # numpy tokenises the header, and raises what it meets
             raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
         if dtype.kind not in "biuf" or dtype.itemsize > _ITEM_MAX:
             raise UserError(f"input {path} is no .npy file of numbers, but of {dtype!s:.60}: use numpy.save")

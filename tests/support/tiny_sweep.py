@@ -8,7 +8,7 @@ from typing import Any
 
 from support.tiny_task import Outcome, TinyTask, spk2loihi
 
-SMALL = ["--max-tokens", "16", "--batch-size", "10", "--lr", "1e-3", "--steps", "3"]
+SMALL = ["--max-tokens", "16", "--batch-size", "10", "--lr", "1e-3", "--steps", "3", "--teacher-epochs", "1"]
 POINTS = ["--timesteps", "2,4", "--bits", "8"]
 
 
