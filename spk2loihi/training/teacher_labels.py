@@ -42,7 +42,7 @@ def output_order(config: Mapping[str, Any], labels: Sequence[str], teacher: str)
     from 0, are no names but numbers of labels.
 
     Args:
-        config: of a fine-tuned teacher: `id2label`, `label2id`, `num_labels` and `problem_type`.
+        config: of a fine-tuned teacher: id2label, label2id, `num_labels` and `problem_type`.
 
     Raises:
         UserError: another number of labels, other labels, or a problem of another type.
@@ -67,7 +67,7 @@ def output_order(config: Mapping[str, Any], labels: Sequence[str], teacher: str)
     raise UserError(
         f"teacher {teacher} names its labels {some(names, 6)}, but the task's are {some(list(labels), 6)}: write "
         "these, "
-        "in the order of the teacher's outputs, as `id2label` in its config.json, or choose a teacher fine-tuned on "
+        "in the order of the teacher's outputs, as id2label in its config.json, or choose a teacher fine-tuned on "
         "this task"
     )
 
@@ -147,7 +147,7 @@ def _names(config: Mapping[str, Any], teacher: str) -> list[str]:
 
 
 def _names_of_inverse(inverse: Mapping[Any, Any], names: list[str]) -> list[str]:
-    """Those of a `label2id`, where the `id2label` has none and this one names every output."""
+    """Those of a label2id, where the id2label has none and this one names every output."""
     by_index = {str(index): str(name) for name, index in inverse.items()}
     if sorted(by_index) != sorted(map(str, range(len(names)))):
         return names

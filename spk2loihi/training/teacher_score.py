@@ -88,7 +88,7 @@ def _check_order(spec: TaskSpec, predictions: NDArray[Any], labels: NDArray[Any]
         raise UserError(
             f"{found}, but an accuracy of {formatted(float(otherwise), 'accuracy')} if its outputs stand for "
             f"{names}, in "
-            "that order: write the names of its labels, in the order of its outputs, as `id2label` in its configuration"
+            "that order: write the names of its labels, in the order of its outputs, as id2label in its configuration"
         )
 
 

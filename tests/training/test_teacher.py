@@ -95,7 +95,7 @@ def test_outputs_are_found_by_name(names: list[str], labels: list[str], order: l
     [
         ({"id2label": {"0": "joy", "1": "anger"}}, LABELS, "names its labels joy, anger, but the task's are neg, pos"),
         ({"id2label": {"0": "neg", "1": "neg"}}, LABELS, "names its labels neg, neg"),
-        ({"id2label": {"0": "neg", "1": "anger"}}, LABELS, "`id2label`"),
+        ({"id2label": {"0": "neg", "1": "anger"}}, LABELS, "id2label"),
         ({"id2label": {"1": "neg", "2": "pos"}}, LABELS, "outputs 0, 1"),
         ({"id2label": ["neg", "pos"]}, LABELS, "outputs 0, 1"),
         ({"id2label": {"0": "neg", "1": "pos"}, "label2id": {"neg": 1, "pos": 0}}, LABELS, "label2id"),
@@ -148,7 +148,7 @@ def test_an_inverted_head_without_names_is_an_error(tiny_task: TinyTask, tmp_pat
         tmp_path, "train", *tiny_task.data_options, "--teacher", inverted, *SMALL, "-o", tmp_path / "out" / "model.pt"
     )
     assert "if its outputs stand for pos, neg" in line
-    assert "`id2label`" in line
+    assert "id2label" in line
 
 
 # Scores
