@@ -50,13 +50,14 @@ class _StudentConfig(Struct):
     feedback: _Share = 0.0
     solver: Annotated[str, Meta(max_length=40)] = "anderson"
     pad_token_id: Annotated[int, Meta(ge=0, le=_VOCABULARY_MAX)] | Literal[None] = 0
+    model_type: Literal["spiking-bert"] = "spiking-bert"
 
 
 def read_config(record: Any) -> SpikingBertConfig:
     """Raises ValueError, or UserError, for sizes no student has."""
     if not isinstance(record, Mapping):
         raise ValueError("its configuration is no dictionary")
-    known = {name: record[name] for name in _StudentConfig.__struct_fields__ if name in record}
+    known = {name: value for name, value in record.items() if name in _StudentConfig.__struct_fields__}
     try:
         config = msgspec.convert(known, _StudentConfig, strict=not _keys_are_text(known))
     except msgspec.ValidationError as error:
