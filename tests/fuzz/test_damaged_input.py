@@ -19,7 +19,7 @@ from support.fuzzing import Ending, Worker
 from support.netx_files import FLATTEN, conv, dense, dense_rec, inputs, resonator, sdnn, write_netx
 from support.tiny_task import TinyTask
 
-MUTATIONS = int(os.environ.get("SPK2LOIHI_FUZZ", "2200"))
+MUTATIONS = int(os.environ.get("SPK2LOIHI_FUZZ", "160"))
 SHARES = {
     "net-bytes": 16, "net-structure": 24, "netx-bytes": 8, "netx-structure": 14, "nir-bytes": 4, "nir-structure": 8,
     "model-bytes": 4, "model-structure": 12, "table": 8, "price": 8, "board": 8, "npy": 8, "options": 14,
