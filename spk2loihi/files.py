@@ -270,6 +270,14 @@ def open_regular(path: Path, what: str, remedy: str) -> BinaryIO:
     raise UserError(f"{what} {path} is a folder, a pipe or a device, not a file: {remedy}")
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file, whatever the name."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_limited(path: Path, what: str, remedy: str, limit: int) -> bytes:
     """Contents of a small file.
 

@@ -47,14 +47,6 @@ def read_json(path: Path, what: str, remedy: str, limit: int = SIZE_MAX, text_ma
     return found
 
 
-def exists(path: Path) -> bool:
-    """Whether there is such a file, whatever the name."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in pairs:

@@ -104,6 +104,7 @@ def test_a_student_is_exported_from_a_file_a_folder_or_memory(
     result = s2l.train(out=None, teacher=str(tiny_task.tuned), **small(tiny_task))
     assert result.path is None and not list(tmp_path.iterdir()), "a training in memory left files"
     assert result.score == result.metrics["score"] > 0.8
+    assert len(repr(result)) < 200, "the text holds the tokenizer, or paths"
     result.save_pretrained(tmp_path / "student")
     written = s2l.train(teacher=str(tiny_task.tuned), **small(tiny_task))
     memory, folder, file = (s2l.export(source) for source in (result, tmp_path / "student", written.path))
@@ -215,4 +216,5 @@ def test_results_show_themselves_in_a_notebook(net: s2l.SpikingNetwork) -> None:
         assert result._repr_html_().startswith("<"), type(result)
         json.dumps(result.to_dict())
     assert "synapses per token" in repr(net)
+    assert len(repr(s2l.simulate(net, samples=4))) < 400, "a notebook keeps this text beside the table"
     assert "<script>" not in net.run("<script>good</script>")._repr_html_()

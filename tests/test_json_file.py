@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from spk2loihi.errors import UserError
-from spk2loihi.json_file import exists, read_json
+from spk2loihi.files import exists
+from spk2loihi.json_file import read_json
 
 
 @pytest.mark.parametrize(

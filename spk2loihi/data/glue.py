@@ -16,8 +16,8 @@ from typing import Literal
 from spk2loihi.data.examples import Examples, examples_from_rows
 from spk2loihi.data.tables import Row, read_tsv
 from spk2loihi.errors import UserError
+from spk2loihi.files import exists
 from spk2loihi.formatting import printable
-from spk2loihi.json_file import exists
 
 logger = logging.getLogger(__name__)
 

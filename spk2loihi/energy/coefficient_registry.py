@@ -11,7 +11,7 @@ from pathlib import Path
 from spk2loihi.energy.coefficient_file import read_coefficients
 from spk2loihi.energy.coefficients import CoefficientSet
 from spk2loihi.errors import UserError
-from spk2loihi.json_file import exists
+from spk2loihi.files import exists
 from spk2loihi.ranges import shown
 
 _FOLDER = Path(__file__).with_name("coefficient_sets")

@@ -9,8 +9,7 @@ from typing import Any
 from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.export.fold import fold
-from spk2loihi.files import sha256
-from spk2loihi.json_file import exists
+from spk2loihi.files import exists, sha256
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
 from spk2loihi.network.network_checks import check_network

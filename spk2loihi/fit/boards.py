@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from spk2loihi.errors import UserError
+from spk2loihi.files import exists
 from spk2loihi.fit import chip_limits as limits
 from spk2loihi.fit.chip_limits import Limit
-from spk2loihi.json_file import exists, read_json
+from spk2loihi.json_file import read_json
 from spk2loihi.ranges import shown
 
 #: Limits of a neurocore and of a chip, by name.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from spk2loihi.network.network import Network
 
 FORMAT = "spk2loihi-netx"
 VERSION = 3
@@ -26,6 +29,24 @@ NEURON_RULES = {
     "initial_membrane": "threshold // 2",
     "leak": "none",
 }
+
+
+def file_record(network: Network) -> dict[str, Any]:
+    """Contents of ``/spk2loihi/meta``."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "timesteps": network.timesteps,
+        "max_tokens": network.max_tokens,
+        "schedule": network.defaults.schedule,
+        "encoding": network.defaults.encoding,
+        "stagger": network.defaults.stagger,
+        "weight_bits": network.weight_bits,
+        "neuron": NEURON_RULES,
+        "task": network.task,
+        "config": network.config,
+        "provenance": network.provenance,
+    }
 
 
 def array_digest(array: NDArray[Any]) -> str:

@@ -1,13 +1,15 @@
-"""Whether a network in memory is one that `read_network` takes: what is exported must be readable."""
+"""What holds of every network: its wiring and its values. The reader and the export refuse anything else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from spk2loihi.data import TaskSpec, read_tokenizer
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.network.file_meta import FileMeta, Provenance, StageMeta, checked
-from spk2loihi.network.network import Network
-from spk2loihi.network.reader import _check_values, _check_wiring
+from spk2loihi.limits import WEIGHT_BITS
+from spk2loihi.network.file_meta import Config, FileMeta, Provenance, StageMeta, checked
+from spk2loihi.network.layout import file_record
+from spk2loihi.network.network import Network, Stage
 
 
 def check_network(network: Network, what: str) -> Network:
@@ -19,24 +21,86 @@ def check_network(network: Network, what: str) -> Network:
     Raises:
         UserError: it could not; says why.
     """
-    head = {
-        "timesteps": network.timesteps,
-        "max_tokens": network.max_tokens,
-        "schedule": network.defaults.schedule,
-        "encoding": network.defaults.encoding,
-        "stagger": network.defaults.stagger,
-        "weight_bits": network.weight_bits,
-        "task": network.task,
-        "config": network.config,
-        "provenance": network.provenance,
-    }
     try:
         checked(network.provenance, Provenance, "provenance")
-        checked(head, FileMeta, "metadata")
+        checked(file_record(network), FileMeta, "metadata")
         for stage in network.stages:
             checked(stage.to_dict(), StageMeta, stage.name)
-        _check_wiring(network, Path(what))
-        _check_values(network)
+        check_wiring(network, Path(what))
+        check_values(network)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise UserError(f"{what} makes a network that cannot be run ({first_line(error)}): train it again") from None
     return network
+
+
+def check_wiring(network: Network, path: Path) -> None:
+    """Stages in topological order: each reads what fires one window earlier, in the width its synapses expect."""
+    seen: dict[str, Stage] = {}
+    for stage in network.stages:
+        if stage.name in seen:
+            raise ValueError(f"stage {stage.name} is there twice")
+        delays = {group.source: group.delay for group in stage.synapses}
+        if stage.attention is not None:
+            a = stage.attention
+            delays = {a.left: a.left_delay, a.right: a.right_delay}
+        for source, delay in delays.items():
+            if source not in seen:
+                raise UserError(
+                    f"network file {path}: stage {stage.name} reads {source}, which is not there: export it again"
+                )
+            if stage.depth != seen[source].depth + 1 + delay or not seen[source].fires:
+                raise ValueError(f"{stage.name}: depth {stage.depth} is not one window after {source}")
+        for group in stage.synapses:
+            width = group.weight.shape[-1]
+            if seen[group.source].channels != width:
+                raise UserError(
+                    f"network file {path}: stage {stage.name} reads {width} channels of {group.source}, which has "
+                    f"{seen[group.source].channels}: export it again"
+                )
+        if (stage.attention is None) == (not stage.synapses) and seen:
+            raise ValueError(f"{stage.name}: a stage has either synapses or an attention product")
+        seen[stage.name] = stage
+    first, last = (network.stages[0], network.stages[-1]) if network.stages else (None, None)
+    if first is None or last is None or first.sources or first.depth or last.fires or not last.synapses:
+        raise UserError(f"network file {path} does not begin with an embedding and end in a readout: export it again")
+    if last.tokens != "first" or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
+        raise ValueError(f"{last.name}: the readout does not read the [CLS] token")
+
+
+def check_values(network: Network) -> None:
+    """Raises ValueError for metadata no network can have."""
+    embedding = network.embedding
+    for table in (embedding.word, embedding.position, embedding.token_type):
+        if table.ndim != 2 or not len(table) or table.shape[1] != network.input.channels:
+            raise ValueError(f"an embedding of shape {table.shape} for {network.input.channels} channels")
+    if network.max_tokens > len(embedding.position):
+        raise ValueError(f"max_tokens is {network.max_tokens}, with {len(embedding.position)} positions")
+    if network.weight_bits not in WEIGHT_BITS:
+        raise ValueError(f"weight_bits is {network.weight_bits}")
+    if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
+        raise ValueError("the task has no labels")
+    if len(network.task["labels"]) != network.readout.channels:
+        raise ValueError(f"{len(network.task['labels'])} labels for {network.readout.channels} outputs")
+    vocabulary = read_tokenizer(network.tokenizer).get_vocab(with_added_tokens=True)
+    padding = checked(network.config, Config, "config").pad_token_id or 0
+    if max((*vocabulary.values(), padding)) >= len(embedding.word):
+        raise ValueError(f"the tokenizer has more than the {len(embedding.word)} words of the embedding")
+    for stage in network.stages:
+        _check_heads(network, stage)
+        arrays = {} if stage.soma is None else stage.soma.arrays()
+        if any(array.shape != (stage.channels,) for array in arrays.values()):
+            raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
+
+
+def _check_heads(network: Network, stage: Stage) -> None:
+    a = stage.attention
+    if a is None:
+        if stage.heads != 1:
+            raise ValueError(f"{stage.name}: {stage.heads} heads without attention")
+        return
+    left, right = network[a.left], network[a.right]
+    if right.is_scores or right.channels % stage.heads or left.is_scores == stage.is_scores:
+        raise ValueError(f"{stage.name}: an attention product of {a.left} and {a.right} with {stage.heads} heads")
+    fits = stage.channels == stage.heads and left.channels == right.channels
+    if not (fits if stage.is_scores else left.channels == stage.heads and stage.channels == right.channels):
+        raise ValueError(f"{stage.name}: {stage.channels} channels from {left.channels} and {right.channels}")

@@ -10,14 +10,14 @@ import numpy as np
 from msgspec.structs import asdict
 from numpy.typing import NDArray
 
-from spk2loihi.data import TaskSpec, read_tokenizer
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.hdf5 import Group, read_hdf5
-from spk2loihi.limits import WEIGHT_BITS, WEIGHT_MAX, WEIGHT_MIN
+from spk2loihi.limits import WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.network.bounds import check_limits
-from spk2loihi.network.file_meta import Config, FileMeta, Provenance, StageMeta, checked
+from spk2loihi.network.file_meta import FileMeta, Provenance, StageMeta, checked
 from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, array_digest, list_digest
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.network_checks import check_values, check_wiring
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import soma_from_dict
 
@@ -80,8 +80,8 @@ def _read(file: Group, path: Path) -> Network:
         defaults=_defaults(head),
         provenance=head.provenance,
     )
-    _check_wiring(network, path)
-    _check_values(network)
+    check_wiring(network, path)
+    check_values(network)
     return network
 
 
@@ -182,79 +182,6 @@ def _groups(meta: StageMeta, weight: NDArray[np.int64]) -> list[SynapseGroup]:
         groups.append(SynapseGroup(g.source, values, exponent, g.delay))
         start += width
     return groups
-
-
-def _check_wiring(network: Network, path: Path) -> None:
-    """Stages in topological order: each reads what fires one window earlier, in the width its synapses expect."""
-    seen: dict[str, Stage] = {}
-    for stage in network.stages:
-        if stage.name in seen:
-            raise ValueError(f"stage {stage.name} is there twice")
-        delays = {group.source: group.delay for group in stage.synapses}
-        if stage.attention is not None:
-            a = stage.attention
-            delays = {a.left: a.left_delay, a.right: a.right_delay}
-        for source, delay in delays.items():
-            if source not in seen:
-                raise UserError(
-                    f"network file {path}: stage {stage.name} reads {source}, which is not there: export it again"
-                )
-            if stage.depth != seen[source].depth + 1 + delay or not seen[source].fires:
-                raise ValueError(f"{stage.name}: depth {stage.depth} is not one window after {source}")
-        for group in stage.synapses:
-            width = group.weight.shape[-1]
-            if seen[group.source].channels != width:
-                raise UserError(
-                    f"network file {path}: stage {stage.name} reads {width} channels of {group.source}, which has "
-                    f"{seen[group.source].channels}: export it again"
-                )
-        if (stage.attention is None) == (not stage.synapses) and seen:
-            raise ValueError(f"{stage.name}: a stage has either synapses or an attention product")
-        seen[stage.name] = stage
-    first, last = (network.stages[0], network.stages[-1]) if network.stages else (None, None)
-    if first is None or last is None or first.sources or first.depth or last.fires or not last.synapses:
-        raise UserError(f"network file {path} does not begin with an embedding and end in a readout: export it again")
-    if last.tokens != "first" or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
-        raise ValueError(f"{last.name}: the readout does not read the [CLS] token")
-
-
-def _check_values(network: Network) -> None:
-    """Raises ValueError for metadata no network can have."""
-    embedding = network.embedding
-    for table in (embedding.word, embedding.position, embedding.token_type):
-        if table.ndim != 2 or not len(table) or table.shape[1] != network.input.channels:
-            raise ValueError(f"an embedding of shape {table.shape} for {network.input.channels} channels")
-    if network.max_tokens > len(embedding.position):
-        raise ValueError(f"max_tokens is {network.max_tokens}, with {len(embedding.position)} positions")
-    if network.weight_bits not in WEIGHT_BITS:
-        raise ValueError(f"weight_bits is {network.weight_bits}")
-    if TaskSpec.from_dict(network.task).labels != network.task["labels"]:
-        raise ValueError("the task has no labels")
-    if len(network.task["labels"]) != network.readout.channels:
-        raise ValueError(f"{len(network.task['labels'])} labels for {network.readout.channels} outputs")
-    vocabulary = read_tokenizer(network.tokenizer).get_vocab(with_added_tokens=True)
-    padding = checked(network.config, Config, "config").pad_token_id or 0
-    if max((*vocabulary.values(), padding)) >= len(embedding.word):
-        raise ValueError(f"the tokenizer has more than the {len(embedding.word)} words of the embedding")
-    for stage in network.stages:
-        _check_heads(network, stage)
-        arrays = {} if stage.soma is None else stage.soma.arrays()
-        if any(array.shape != (stage.channels,) for array in arrays.values()):
-            raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
-
-
-def _check_heads(network: Network, stage: Stage) -> None:
-    a = stage.attention
-    if a is None:
-        if stage.heads != 1:
-            raise ValueError(f"{stage.name}: {stage.heads} heads without attention")
-        return
-    left, right = network[a.left], network[a.right]
-    if right.is_scores or right.channels % stage.heads or left.is_scores == stage.is_scores:
-        raise ValueError(f"{stage.name}: an attention product of {a.left} and {a.right} with {stage.heads} heads")
-    fits = stage.channels == stage.heads and left.channels == right.channels
-    if not (fits if stage.is_scores else left.channels == stage.heads and stage.channels == right.channels):
-        raise ValueError(f"{stage.name}: {stage.channels} channels from {left.channels} and {right.channels}")
 
 
 def _text(array: NDArray[Any]) -> str:

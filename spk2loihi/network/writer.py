@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spk2loihi.files import write_atomically
 from spk2loihi.hdf5 import hdf5_writer
 from spk2loihi.limits import THRESHOLD_MAX
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, seal
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, file_record, seal
 from spk2loihi.network.network import Network, Stage
 
 _NO_LEAK_CURRENT = 4096  # iDecay: the synaptic current lasts one step, so the membrane integrates it
@@ -27,21 +27,7 @@ def write_network(network: Network, path: Path) -> None:
 
 def _fill(file: h5py.File, network: Network) -> None:
     extension = file.create_group(EXTENSION)
-    meta = {
-        "format": FORMAT,
-        "version": VERSION,
-        "timesteps": network.timesteps,
-        "max_tokens": network.max_tokens,
-        "schedule": network.defaults.schedule,
-        "encoding": network.defaults.encoding,
-        "stagger": network.defaults.stagger,
-        "weight_bits": network.weight_bits,
-        "neuron": NEURON_RULES,
-        "task": network.task,
-        "config": network.config,
-        "provenance": network.provenance,
-    }
-    extension["meta"] = _text(json.dumps(meta))
+    extension["meta"] = _text(json.dumps(file_record(network)))
     extension["tokenizer"] = _text(network.tokenizer)
     for name in ("word", "position", "token_type"):
         _array(extension, f"embedding/{name}", getattr(network.embedding, name))

@@ -71,14 +71,14 @@ class Simulation:
     schedule: Schedule
     encoding: Encoding
     timesteps: int
-    logits: NDArray[np.int64]
-    stages: list[StageOps]
-    spikes: dict[str, int]
+    logits: NDArray[np.int64] = field(repr=False)
+    stages: list[StageOps] = field(repr=False)
+    spikes: dict[str, int] = field(repr=False)
     latency_steps: int
     mean_latency_steps: float
     wall_s: float
     truncated: int = 0
-    labels: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = field(default=None, repr=False)
     metrics: tuple[str, ...] = ()
     predictions: list[Prediction] = field(default_factory=list)
 

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import Write, fill_folder, open_regular, read_limited, write_atomically, write_json
-from spk2loihi.json_file import exists, read_json
+from spk2loihi.files import Write, exists, fill_folder, open_regular, read_limited, write_atomically, write_json
+from spk2loihi.json_file import read_json
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.results import is_student
 from spk2loihi.training.student_record import build_model, check_record, read_config

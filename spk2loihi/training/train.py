@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,8 +51,8 @@ class TrainingResult:
         path: of `model.pt`; None if it was not written.
     """
 
-    checkpoint: Checkpoint
-    metrics: dict[str, Any]
+    checkpoint: Checkpoint = field(repr=False)
+    metrics: dict[str, Any] = field(repr=False)
     path: Path | None
 
     @property
