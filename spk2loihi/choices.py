@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Schedule = Literal["windowed", "pipelined", "settling"]
+Schedule = Literal["windowed", "pipelined", "settling", "streamed"]
 Encoding = Literal["rate", "graded"]
+Arithmetic = Literal["lava", "chip"]
 BackendName = Literal["emulator", "stepped", "cpu", "loihi2"]
 
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
-PRESETS = ("spikingbert", "neurocore")
+PRESETS = ("spikingbert", "neurocore", "stock")
 STAGES = ("joint", "general", "task", "prediction", "all")
 PRECISIONS = ("no", "bf16", "fp16")
 METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")

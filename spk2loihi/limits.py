@@ -23,6 +23,13 @@ WEIGHT_EXPONENT_MAX = 7
 DELAY_MAX = 62
 #: Longest window, steps: a spike count travels as a signed byte.
 TIMESTEPS_MAX = 127
+#: Largest |payload| of a message in the streamed schedule: 8 signed bits.
+PAYLOAD_MAX = 127
+#: Largest weight of synapses that are all excitatory, 8 bits. lava.utils.weightutils.clip_weights.
+EXCITATORY_WEIGHT_MAX = 255
+#: Longest right shift of a product: the weight exponents of Lava's synapses have no limit on the CPU, and a product of
+#: 8 and 24 bits is 0 after so many.
+SHIFT_MAX = 31
 #: Bits of an embedding table's integers, signed: tables are read on the host, not from synapses.
 EMBEDDING_BITS = 16
 #: Threshold of every stage with a soma function, whose results are rounded to this fraction of an output spike. Times

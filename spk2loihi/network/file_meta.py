@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from spk2loihi.limits import DELAY_MAX, THRESHOLD_MAX, TIMESTEPS_MAX, WEIGHT_EXPONENT_MAX
+from spk2loihi.limits import (
+    DELAY_MAX,
+    EXCITATORY_WEIGHT_MAX,
+    SHIFT_MAX,
+    THRESHOLD_MAX,
+    TIMESTEPS_MAX,
+    WEIGHT_EXPONENT_MAX,
+)
 
 _SIZE_MAX = 1 << 24  # neurons, tokens, classes: a network with more is none of ours
 _DEPTH_MAX = 1 << 16
@@ -41,6 +48,14 @@ class AttentionMeta(Struct, forbid_unknown_fields=True):
     right_delay: Delay
 
 
+class RequantiseMeta(Struct, forbid_unknown_fields=True):
+    """`Requantise`."""
+
+    weight: list[Annotated[int, Meta(ge=1, le=EXCITATORY_WEIGHT_MAX)]]
+    shift: Annotated[int, Meta(ge=1, le=SHIFT_MAX)]
+    relu: bool
+
+
 class StageMeta(Struct, forbid_unknown_fields=True):
     """`Stage.to_dict`."""
 
@@ -57,6 +72,7 @@ class StageMeta(Struct, forbid_unknown_fields=True):
     soma: dict[str, Any] | None
     attention: AttentionMeta | None
     groups: list[GroupMeta]
+    requantise: RequantiseMeta | None = None
 
 
 class TeacherShape(Struct):

@@ -8,6 +8,9 @@ Spike counts ``n`` of a stage, given its summed drive ``U`` over a window of ``T
 the identity)::
 
     n = clip(floor((z(U) + threshold // 2) / threshold), -T if signed else 0, T)
+
+A stage of a *streamed* network (the `stock` preset) requantises instead, and its neurons send one message a token, with
+the payload ``n`` (`spk2loihi.network.requantise`).
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.choices import Encoding, Schedule
+from spk2loihi.choices import Arithmetic, Encoding, Schedule
 from spk2loihi.errors import UserError
+from spk2loihi.limits import PAYLOAD_MAX
+from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import Soma
 
@@ -82,6 +87,7 @@ class Stage:
     heads: int = 1  # of an attention drive
     bias: NDArray[np.int64] | None = None  # (d,), added on each of the T steps of the integration window
     soma: Soma | None = None
+    requantise: Requantise | None = None  # in place of the threshold, which is then only near what it stands for
     signed: bool = True  # spikes of -1 as well as +1
     tokens: Literal["all", "first"] = "all"  # "first": exists for the [CLS] token only
     fires: bool = True  # False: a readout, whose membrane is the result
@@ -113,6 +119,7 @@ class Stage:
             "unit": self.unit,
             "unit_exponent": None if self.unit_exponent is None else self.unit_exponent.tolist(),
             "soma": None if self.soma is None else self.soma.to_dict(),
+            "requantise": None if self.requantise is None else self.requantise.to_dict(),
             "attention": None if self.attention is None else asdict(self.attention),
             "groups": [
                 {"source": g.source, "exponent": g.exponent.tolist(), "delay": g.delay, "one_to_one": g.one_to_one}
@@ -157,6 +164,16 @@ class Network:
         """Non-zero weights a token; all tokens share them."""
         return sum(int(group.fan_out.sum()) for stage in self.stages for group in stage.synapses)
 
+    @cached_property
+    def streamed(self) -> bool:
+        """One token a step through stock processes (the `stock` preset); no other schedule runs it."""
+        return any(stage.requantise is not None for stage in self.stages)
+
+    @property
+    def largest_count(self) -> int:
+        """Largest |n| of a stage: T, or the largest payload of a streamed network."""
+        return PAYLOAD_MAX if self.streamed else self.timesteps
+
     @property
     def input(self) -> Stage:
         return self.stages[0]
@@ -171,6 +188,7 @@ class Network:
         encoding: Encoding | None = None,
         timesteps: int | None = None,
         stagger: int | None = None,
+        arithmetic: Arithmetic | None = None,
     ) -> RunConfig:
         """The network's default configuration, changed where something is given.
 
@@ -187,5 +205,11 @@ class Network:
                 "`schedule` settling"
             )
         stagger = default.stagger if stagger is None else stagger
-        changed = RunConfig(schedule or default.schedule, encoding or default.encoding, timesteps, stagger)
-        return changed.check(self.timesteps)
+        changed = RunConfig(
+            schedule or default.schedule,
+            encoding or default.encoding,
+            timesteps,
+            stagger,
+            arithmetic or default.arithmetic,
+        )
+        return changed.check(self.timesteps, self.streamed)

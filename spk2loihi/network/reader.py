@@ -18,6 +18,7 @@ from spk2loihi.network.file_meta import FileMeta, Provenance, StageMeta, checked
 from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, array_digest, list_digest
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.network_checks import check_values, check_wiring
+from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import soma_from_dict
 
@@ -113,7 +114,7 @@ def _checked_arrays(file: Group, path: Path) -> Arrays:
 def _defaults(head: FileMeta) -> RunConfig:
     try:
         config = RunConfig(cast(Any, head.schedule), cast(Any, head.encoding), stagger=head.stagger)
-        return config.check(head.timesteps)
+        return config.check(head.timesteps, head.schedule == "streamed")
     except UserError as error:
         raise ValueError(str(error)) from None
 
@@ -151,12 +152,22 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
         heads=meta.heads,
         bias=bias,
         soma=soma_from_dict(meta.soma),
+        requantise=_requantise(meta),
         signed=meta.signed,
         tokens=meta.tokens,
         fires=meta.fires,
         unit=meta.unit,
         unit_exponent=exponent,
     )
+
+
+def _requantise(meta: StageMeta) -> Requantise | None:
+    if meta.requantise is None:
+        return None
+    weight = np.array(meta.requantise.weight, dtype=np.int64)
+    if weight.shape != (meta.channels,):
+        raise ValueError(f"{meta.name}: {weight.size} requantising weights for {meta.channels} channels")
+    return Requantise(weight, meta.requantise.shift, meta.requantise.relu)
 
 
 def _differs(stored: NDArray[Any] | None, threshold: int) -> bool:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.choices import ENCODINGS, SCHEDULES, Encoding, Schedule
+from spk2loihi.choices import ARITHMETICS, ENCODINGS, SCHEDULES, Arithmetic, Encoding, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX
+from spk2loihi.network.stream import stream_delays
 from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class RunOptions(TypedDict, total=False):
     encoding: Encoding | None
     timesteps: int | None
     stagger: int | None
+    arithmetic: Arithmetic | None
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class RunConfig:
     Args:
         schedule: when gates open. ``windowed``: a stage fires for T steps after its sources have. ``pipelined``: all
             gates are open from the start. ``settling``: neurons fire, and take spikes back, until all are silent.
-        encoding: n spikes (``rate``), or one message with payload n (``graded``, windowed only).
+            ``streamed``: one token a step, for networks of the `stock` preset, which have no other.
+        encoding: n spikes (``rate``), or one message with payload n (``graded``: windowed, and always streamed).
         steps: length of a pipelined run, T by default; most steps of a settling run, `Timeline.settling_bound` by
             default. A window always has T steps.
         stagger: settling only: steps by which a stage starts after those of the depth before it, 0 to T.
+        arithmetic: streamed only: how products are rounded, as Lava's CPU models do (``lava``) or as Loihi 2 does
+            (``chip``).
 
     Raises:
         UserError: an unknown name, or an encoding that the schedule does not have.
@@ -46,15 +51,27 @@ class RunConfig:
     encoding: Encoding = "rate"
     steps: int | None = None
     stagger: int = 1
+    arithmetic: Arithmetic = "lava"
 
     def __post_init__(self) -> None:
-        for what, name, known in (("schedule", self.schedule, SCHEDULES), ("encoding", self.encoding, ENCODINGS)):
+        for what, name, known in (
+            ("schedule", self.schedule, SCHEDULES),
+            ("encoding", self.encoding, ENCODINGS),
+            ("arithmetic", self.arithmetic, ARITHMETICS),
+        ):
             if name not in known:
                 raise UserError(f"`{what}` is {shown(name)}: choose one of {', '.join(known)}")
-        if self.encoding == "graded" and self.schedule != "windowed":
+        if self.encoding == "graded" and self.schedule not in ("windowed", "streamed"):
             raise UserError(
-                f"graded spikes exist in the windowed schedule only, but `schedule` is {self.schedule}: choose the "
-                "`encoding` rate"
+                "graded spikes exist in the windowed and streamed schedules only, but `schedule` is "
+                f"{self.schedule}: choose the `encoding` rate"
+            )
+        if self.encoding == "rate" and self.schedule == "streamed":
+            raise UserError("`encoding` is rate, but a streamed network sends graded messages only: leave it out")
+        if self.arithmetic != "lava" and self.schedule != "streamed":
+            raise UserError(
+                f"`arithmetic` is {self.arithmetic}, but with the {self.schedule} schedule nothing is rounded and there "
+                "is only one: leave it out"
             )
         if isinstance(self.steps, int) and self.steps < 1:
             raise UserError(
@@ -62,8 +79,23 @@ class RunConfig:
             )
         check_numbers({"timesteps": self.steps}, {"timesteps": "run_steps"})
 
-    def check(self, timesteps: int) -> RunConfig:
-        """The configuration, if a network of that T can run so; UserError if not."""
+    def check(self, timesteps: int, streamed: bool) -> RunConfig:
+        """The configuration, if a network of that T can run so; UserError if not.
+
+        Args:
+            streamed: it is one of the `stock` preset.
+        """
+        if streamed != (self.schedule == "streamed"):
+            known = "streamed" if streamed else ", ".join(name for name in SCHEDULES if name != "streamed")
+            raise UserError(
+                f"`schedule` is {self.schedule}, but a network of {'the' if streamed else 'another than the'} stock "
+                f"preset runs {known}: choose {'that one' if streamed else 'one of them'}, or leave `schedule` out"
+            )
+        if streamed and self.steps is not None:
+            raise UserError(
+                f"`timesteps` is {self.steps}, but a streamed run has as many steps as its sentences have tokens: leave "
+                "it out"
+            )
         if isinstance(self.stagger, bool) or not isinstance(self.stagger, int) or not 0 <= self.stagger <= timesteps:
             raise UserError(
                 f"`stagger` is {shown(self.stagger)}, but stages start 0 to T = {timesteps} steps after one another: "
@@ -86,8 +118,9 @@ class Timeline:
     """The time axis of one network under one `RunConfig`.
 
     Attributes:
-        schedule, encoding, stagger: of the configuration.
-        steps: steps of a window (1 when graded), of a pipelined run, or the most of a settling run.
+        schedule, encoding, stagger, arithmetic: of the configuration.
+        steps: steps of a window (1 when graded), of a pipelined run, or the most of a settling run; streamed: 1, since
+            a neuron sends one message a token.
 
     Raises:
         UserError: the network cannot run so: another window than its own, or a stagger out of range.
@@ -96,9 +129,12 @@ class Timeline:
     def __init__(self, network: Network, config: RunConfig) -> None:
         self.network = network
         self.schedule, self.encoding, self.stagger = config.schedule, config.encoding, config.stagger
-        config.check(network.timesteps)
+        self.arithmetic = config.arithmetic
+        config.check(network.timesteps, network.streamed)
         window = network.timesteps
-        if config.schedule == "windowed":
+        if config.schedule == "streamed":
+            self.steps = 1
+        elif config.schedule == "windowed":
             self.steps = window if config.encoding == "rate" else 1
         elif config.schedule == "pipelined":
             self.steps = config.steps or window
@@ -118,6 +154,8 @@ class Timeline:
         depth = self.network.readout.depth
         if self.schedule == "settling":
             return steps
+        if self.schedule == "streamed":
+            return stream_delays(self.network, self.network.max_tokens)[self.network.readout.name] + 1
         return depth * steps + 1 if self.schedule == "windowed" else depth + steps
 
     def start(self, stage: Stage) -> int:
