@@ -14,6 +14,8 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 PRESETS = ("spikingbert", "neurocore", "stock")
+#: Without LayerNorm, softmax and GELU after the embedding.
+AFFINE_PRESETS = ("neurocore", "stock")
 STAGES = ("joint", "general", "task", "prediction", "all")
 PRECISIONS = ("no", "bf16", "fp16")
 METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")

@@ -23,10 +23,11 @@ WEIGHT_EXPONENT_MAX = 7
 DELAY_MAX = 62
 #: Longest window, steps: a spike count travels as a signed byte.
 TIMESTEPS_MAX = 127
-#: Largest |payload| of a message in the streamed schedule: 8 signed bits.
-PAYLOAD_MAX = 127
 #: Largest weight of synapses that are all excitatory, 8 bits. lava.utils.weightutils.clip_weights.
 EXCITATORY_WEIGHT_MAX = 255
+#: Largest |bias| of a streamed network: 2 times three signed digits of base 128, the weights of axons that carry 1, 128
+#: and 128**2 for every token (`spk2loihi.chip`).
+STREAM_BIAS_MAX = 2 * 127 * (1 + 128 + 128**2)
 #: Longest right shift of a product: the weight exponents of Lava's synapses have no limit on the CPU, and a product of
 #: 8 and 24 bits is 0 after so many.
 SHIFT_MAX = 31

@@ -16,14 +16,14 @@ from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, 
 @click.argument("model_file", type=PATH, default=DEFAULT_MODEL)
 @click.option("-o", "--out", type=PATH, default=DEFAULT_NETWORK, show_default=True, help="Network file to write.")
 @click.option(
-    "--schedule", type=click.Choice(SCHEDULES), default="windowed", show_default=True, help="When populations fire."
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    help="When populations fire. [default: windowed; the stock preset: streamed, its only one]",
 )
 @click.option(
     "--encoding",
     type=click.Choice(ENCODINGS),
-    default="rate",
-    show_default=True,
-    help="How a count n travels: n spikes, or one message with payload n.",
+    help="How a count n travels: n spikes, or one message with payload n. [default: rate; the stock preset: graded]",
 )
 @click.option(
     "--stagger",

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spk2loihi.errors import UserError
-from spk2loihi.limits import SOMA_THRESHOLD
-from spk2loihi.models import SpikingBertForSequenceClassification
+from spk2loihi.choices import AFFINE_PRESETS
+from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
+from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.neuron import Synapses, SynapticLinear, skip_parts
+from spk2loihi.models.payload import PayloadGate, PayloadScores, residual_parts
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import (
     GAMMA_BITS,
@@ -63,10 +66,15 @@ def fold(
         config=model.config.to_dict(),
         weight_bits=model.config.weight_bits,
         provenance=provenance or {},
-        # stagger: where Loihi 1 prices had their minimum, docs/schedules.md
-        defaults=RunConfig(stagger=max(1, model.config.timesteps // 4)),
+        defaults=_defaults(model.config),
     )
     return check_limits(network)
+
+
+def _defaults(config: SpikingBertConfig) -> RunConfig:
+    # stagger: where Loihi 1 prices had their minimum, docs/schedules.md
+    stagger = max(1, config.timesteps // 4)
+    return RunConfig("streamed", "graded") if config.preset == "stock" else RunConfig(stagger=stagger)
 
 
 class _Folder:
@@ -76,6 +84,7 @@ class _Folder:
         self.model = model
         self.config = model.config
         self.timesteps = model.config.timesteps
+        self.streamed = model.config.preset == "stock"
         self.gates = model.gates()
         self.value: dict[str, Tensor] = {name: gate.spike_value for name, gate in self.gates.items()}
         self.depth = {spec.name: spec.depth for spec in model.specs}
@@ -117,10 +126,13 @@ class _Folder:
                 soma = self._layernorm(self.model.norm_of(spec), spec.name)
             else:
                 gain, shift = affine.gain, affine.shift
-        elif spec.part == "ffn_in" and self.config.preset == "neurocore":
+        elif spec.part == "ffn_in" and self.config.preset in AFFINE_PRESETS:
             gain = torch.exp2(-self.gates[spec.name].channel_exponent)
         skip_value = None if spec.skip is None else self.model.skip_value(spec.skip)
-        synapses = module.synapses(self.value[spec.sources[0]], skip_value, gain, shift)
+        synapses = module.synapses(self.value[spec.sources[0]], skip_value, gain, shift, self.value[spec.name])
+        if self.streamed:
+            groups = self._groups(spec, module, synapses)
+            return self._requantising(spec, synapses.unit, synapses=groups, bias=_int(synapses.bias))
         if spec.part == "ffn_in" and gain is None:
             soma = self._gelu(spec.name, synapses.unit)
         threshold = SOMA_THRESHOLD if soma else int(self.gates[spec.name].integer_threshold(synapses.unit))
@@ -133,6 +145,9 @@ class _Folder:
         query, key = spec.sources
         unit = self.value[query] * self.value[key] / math.sqrt(head)
         affine = self.model.encoder_layers()[spec.layer].score_affine
+        if isinstance(affine, PayloadScores):
+            added, seen = affine.bias_and_unit(unit)
+            return self._attending(spec, 0, "scores", None, added, seen)
         if affine is None:
             per_spike = SOMA_THRESHOLD / float(self.value[spec.name])
             softmax = Softmax(
@@ -147,12 +162,35 @@ class _Folder:
         refine = self.config.context_exponent
         score, value = spec.sources
         unit = self.value[score] * self.value[value] / 2**refine
+        if self.streamed:
+            return self._attending(spec, 0, "context", None, seen=unit.expand(spec.channels(self.config.sizes)))
         return self._attending(spec, int(self.gates[spec.name].integer_threshold(unit)), "context", Scale(refine))
 
-    def _attending(self, spec: StageSpec, threshold: int, kind: Literal["scores", "context"], soma: Soma) -> Stage:
+    def _attending(
+        self,
+        spec: StageSpec,
+        threshold: int,
+        kind: Literal["scores", "context"],
+        soma: Soma | None,
+        bias: Tensor | None = None,
+        seen: Tensor | None = None,
+    ) -> Stage:
+        """An attention stage; ``seen`` is the float value of a unit of U, a channel, of one that requantises."""
         left, right = spec.sources
         attention = Attention(kind, left, right, self._delay(spec, left), self._delay(spec, right))
+        if seen is not None:
+            parts = {"attention": attention, "heads": self.config.num_attention_heads}
+            return self._requantising(spec, seen, **parts, bias=None if bias is None else _int(bias))
         return self._stage(spec, threshold, attention=attention, heads=self.config.num_attention_heads, soma=soma)
+
+    def _requantising(self, spec: StageSpec, unit: Tensor, **parts: Any) -> Stage:
+        """A firing stage of a streamed network."""
+        gate = self.gates[spec.name]
+        assert isinstance(gate, PayloadGate)
+        weight, shift = gate.requantise(unit)
+        requantise = Requantise(_int(weight), shift, not gate.signed, self.timesteps)
+        near = min(max(1, 2**shift // int(weight.max())), THRESHOLD_MAX)
+        return self._stage(spec, near, requantise=requantise, **parts)
 
     def _readout(self, spec: StageSpec) -> Stage:
         module = self.model.synapses_of(spec)
@@ -192,7 +230,8 @@ class _Folder:
         mantissas = _int(synapses.weight) >> exponents
         groups = [SynapseGroup(spec.sources[0], mantissas, exponents, self._delay(spec, spec.sources[0]))]
         if synapses.skip is not None:
-            parts = np.array([skip_parts(int(w)) for w in _int(synapses.skip)], dtype=np.int64)  # (d, 2)
+            split = residual_parts if self.streamed else skip_parts
+            parts = np.array([split(int(w)) for w in _int(synapses.skip)], dtype=np.int64)  # (d, 2)
             skip = spec.sources[1]
             groups.append(SynapseGroup(skip, parts[:, 0], parts[:, 1], self._delay(spec, skip)))
         return tuple(groups)

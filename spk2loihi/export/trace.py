@@ -32,6 +32,15 @@ def integer_trace(
             return {name: n.numpy().astype(np.int64) for name, n in counts.items()}, u[:, 0]
         if folded.soma is not None and not isinstance(folded.soma, Scale):  # the model scales contexts in its drive
             u = folded.soma(u, batch.mask[:, None, None, :] if folded.is_scores else None)
+        if folded.requantise is not None:
+            scores = folded.is_scores
+            assert stage.mask is not None
+            if scores:
+                assert folded.bias is not None
+                u = np.moveaxis(u, 1, -1) + folded.bias  # (B, L, L, H)
+            n = folded.requantise.payload(u, "lava")
+            counts[stage.name] = torch.from_numpy(np.moveaxis(n, -1, 1) if scores else n).to(dtype) * stage.mask
+            continue
         low = -network.timesteps if folded.signed else 0
         n = np.clip((u + folded.threshold // 2) // folded.threshold, low, network.timesteps)
         assert stage.mask is not None

@@ -21,8 +21,10 @@ class SpikingBertConfig(PretrainedConfig):
     Args:
         preset: ``spikingbert``: LayerNorm, softmax and GELU once per window, on counts. ``neurocore``: none of them; an
             affine folded into the synapses, score neurons ``clip(alpha_h s + beta_h, 0, theta)``, and the neuron's own
-            clip, so that nothing but the embedding and the head is left to the host.
-        timesteps: T, steps of a window; a rate is n/T with n an integer in [-T, T].
+            clip, so that nothing but the embedding and the head is left to the host. ``stock``: the same without clips,
+            made of nothing but processes that Intel ships (`spk2loihi.models.payload`).
+        timesteps: T, steps of a window; a rate is n/T with n an integer in [-T, T]. ``stock`` has no windows: T is the
+            largest payload.
         weight_bits: bits of a signed synaptic weight.
         signed: neurons emit spikes of -1 as well as +1.
         max_tokens: longest sentence the deployed network takes, [CLS] and [SEP] included.
@@ -100,7 +102,12 @@ class SpikingBertConfig(PretrainedConfig):
 
     @property
     def context_exponent(self) -> int:
-        """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow."""
+        """Power of two that refines the attention context's drive: at most 2**6, less where T*T*L would overflow.
+
+        ``stock`` needs none.
+        """
+        if self.preset == "stock":
+            return 0
         room = 2 ** (MEMBRANE_BITS - 1) // (self.timesteps**2 * self.max_tokens)
         return max(0, min(_CONTEXT_EXPONENT, room.bit_length() - 1))
 

@@ -158,7 +158,7 @@ class Synapses:
 
     weight: Tensor  # (d_out, d_in), mantissa times 2**column_exponent
     bias: Tensor  # (d_out,), added once a step
-    unit: Tensor  # float value of 1 in U
+    unit: Tensor  # float value of 1 in U; (d_out,) where neurons have scales of their own
     skip: Tensor | None  # (d_out,), of the one-to-one residual group
 
 
@@ -199,10 +199,14 @@ class SynapticLinear(nn.Linear):
         excess = (column / column.median().clamp(min=1e-8)).clamp(min=1.0).log2()
         self.column_exponent.copy_((excess.round() if self.low_bits else excess.ceil()).clamp(max=WEIGHT_EXPONENT_MAX))
         if self.low_bits:
-            flat = self.weight / torch.exp2(self.column_exponent)
-            ratios = torch.linspace(0.1, 2.0, 39, device=flat.device)
-            errors = [(self._rounded(flat, s) * s - flat).square().sum() for s in ratios * flat.abs().mean()]
-            self.step_ratio.copy_(ratios[torch.stack(errors).argmin()])
+            self._set_step(self.weight / torch.exp2(self.column_exponent))
+
+    @torch.no_grad()
+    def _set_step(self, flat: Tensor) -> None:
+        """The multiple of mean |W| that loses least as the step of few bits."""
+        ratios = torch.linspace(0.1, 2.0, 39, device=flat.device)
+        errors = [(self._rounded(flat, s) * s - flat).square().sum() for s in ratios * flat.abs().mean()]
+        self.step_ratio.copy_(ratios[torch.stack(errors).argmin()])
 
     def _rounded(self, weight: Tensor, scale: Tensor) -> Tensor:
         """Mantissas of weights whose exponents are divided out."""
@@ -233,6 +237,7 @@ class SynapticLinear(nn.Linear):
         skip_value: Tensor | None = None,
         gain: Tensor | None = None,
         shift: Tensor | None = None,
+        out_value: Tensor | None = None,
     ) -> Synapses:
         """What the drive of these synapses is made of.
 
@@ -240,6 +245,7 @@ class SynapticLinear(nn.Linear):
             in_value: float value of one input spike.
             skip_value: float values of one spike of the residual's channels, (d_out,).
             gain, shift: (d_out,) of an affine after the sum, folded into weights, residual and bias.
+            out_value: float value of one spike of the stage itself; matters to `PayloadLinear` alone.
         """
         weight: Tensor = self.weight if gain is None else self.weight * gain[:, None]
         bias: Tensor = self.bias if gain is None else self.bias * gain

@@ -19,16 +19,19 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from spk2loihi.choices import AFFINE_PRESETS
 from spk2loihi.limits import EMBEDDING_BITS
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
+from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
 from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.topology import StageSpec, hidden_states, topology
 from spk2loihi.models.torch_stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
+_SCORE_MARGIN = 4.0  # probabilities that a softmax kept below 1 may grow once it is gone
 _FADE_SHARE = 0.45  # share of the training over which `neurocore` fades the teacher's functions out
 
 
@@ -101,16 +104,17 @@ class SpikingLayer(nn.Module):
         d, ffn = config.hidden_size, config.intermediate_size
 
         def linear(n_in: int, n_out: int) -> SynapticLinear:
-            return SynapticLinear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
+            return _synapses(n_in, n_out, config)
 
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
         self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
         self.feedback = Feedback(d, config.feedback) if config.feedback else None
         self.attention_affine = self.ffn_affine = self.score_affine = None
-        if config.preset == "neurocore":
+        if config.preset in AFFINE_PRESETS:
             self.attention_affine, self.ffn_affine = FoldableAffine(d), FoldableAffine(d)
-            self.score_affine = ScoreAffine(
+            scores = PayloadScores if config.preset == "stock" else ScoreAffine
+            self.score_affine = scores(
                 config.num_attention_heads, config.timesteps, config.largest_score_weight, config.quantised
             )
         self.gates = nn.ModuleDict({spec.part: _gate(spec, config) for spec in topology(1) if spec.layer == 0})
@@ -119,7 +123,16 @@ class SpikingLayer(nn.Module):
 def _gate(spec: StageSpec, config: SpikingBertConfig) -> FireGate:
     rounded = config.quantised and not (spec.part == "value" and config.feedback)  # rates of a fixed point are not
     channels = spec.channels(config.sizes) if spec.equalised else None
-    return FireGate(config.timesteps, spec.signed(config.preset, config.signed), rounded, channels)
+    kind = PayloadGate if config.preset == "stock" else FireGate
+    gate = kind(config.timesteps, spec.signed(config.preset, config.signed), rounded, channels)
+    if isinstance(gate, PayloadGate) and spec.part == "score":
+        gate.margin = _SCORE_MARGIN
+    return gate
+
+
+def _synapses(n_in: int, n_out: int, config: SpikingBertConfig) -> SynapticLinear:
+    linear = PayloadLinear if config.preset == "stock" else SynapticLinear
+    return linear(n_in, n_out, config.weight_bits, config.timesteps, config.quantised)
 
 
 class SpikingBertPreTrainedModel(PreTrainedModel):
@@ -151,9 +164,9 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         d = config.hidden_size
         self.embeddings = SpikingEmbeddings(config)
         self.layers = nn.ModuleList(SpikingLayer(config) for _ in range(config.num_hidden_layers))
-        self.pooler = SynapticLinear(d, d, config.weight_bits, config.timesteps, config.quantised)
-        self.pooler_gate = FireGate(config.timesteps, config.signed, config.quantised)
-        self.classifier = SynapticLinear(d, config.num_labels, config.weight_bits, config.timesteps, config.quantised)
+        self.pooler = _synapses(d, d, config)
+        self.pooler_gate = _gate(self.specs[-2], config)
+        self.classifier = _synapses(d, config.num_labels, config)
         self._fade = 1.0
         self.post_init()
 
@@ -194,7 +207,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     @property
     def mix(self) -> float:
         """Where the network is between the teacher's functions (0) and those of its preset: see `wiring`."""
-        if self.config.preset != "neurocore" or self.fitting:
+        if self.config.preset not in AFFINE_PRESETS or self.fitting:
             return 0.0
         return self._fade if self.training else 1.0
 
@@ -204,7 +217,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         return any(gate.passing or gate.calibrating for gate in self.gates().values())
 
     def set_progress(self, share: float) -> None:
-        """Tell the model how much of the training is done: `neurocore` fades the teacher's functions out with it."""
+        """Tell the model how much of the training is done: presets without them fade the teacher's functions out."""
         self._fade = min(1.0, share / _FADE_SHARE)
 
     def skip_value(self, name: str) -> Tensor:

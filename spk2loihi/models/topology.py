@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import AFFINE_PRESETS, PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS
 from spk2loihi.ranges import check_numbers, shown
@@ -80,6 +80,8 @@ class StageSpec:
 
     def soma(self, preset: str) -> str | None:
         """Kind of its soma function (`spk2loihi.network.soma`)."""
+        if preset == "stock":
+            return "layernorm" if self.part == "embedding" else None
         if self.part == "context":
             return "scale"
         if preset == "neurocore":
@@ -90,7 +92,7 @@ class StageSpec:
 
     def signed(self, preset: str, signed: bool) -> bool:
         """Whether it sends spikes of -1, where the student does: probabilities and a plain ReLU are never negative."""
-        return signed and self.part != "score" and not (self.part == "ffn_in" and preset == "neurocore")
+        return signed and self.part != "score" and not (self.part == "ffn_in" and preset in AFFINE_PRESETS)
 
 
 def topology(layers: int) -> tuple[StageSpec, ...]:

@@ -75,7 +75,7 @@ class Wiring:
             spec.depth,
             lambda counts, steps: embeddings.drive(self.input_ids, self.types),
             self.gates[spec.name],
-            lambda u, unit: self._layer_norm(norm, u),
+            lambda u, unit: self._layer_norm(norm, u, unit),
             order=0,
             mask=self.tokens,
         )
@@ -105,11 +105,12 @@ class Wiring:
 
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             x = counts[source][:, :1] if spec.first else counts[source]
+            out = self._value(spec.name) if spec.name in self.gates else None
             if skip is None:
-                return module.drive(x, steps, module.synapses(self._value(source), None, *fold()))
+                return module.drive(x, steps, module.synapses(self._value(source), None, *fold(), out))
             residual = counts[skip][:, :1] if spec.first else counts[skip]
             return module.drive(
-                x, steps, module.synapses(self._value(source), self.model.skip_value(skip), *fold()), residual
+                x, steps, module.synapses(self._value(source), self.model.skip_value(skip), *fold(), out), residual
             )
 
         return drive
@@ -129,7 +130,7 @@ class Wiring:
             return TorchStage(spec.name, spec.depth, drive, self.gates[spec.name], mask=rows)
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
-            y = self._layer_norm(norm, u)
+            y = self._layer_norm(norm, u, unit)
             if affine is None:
                 return y
             x = u * unit
@@ -138,8 +139,10 @@ class Wiring:
 
         return TorchStage(spec.name, spec.depth, self._linear(spec), self.gates[spec.name], soma, mask=rows)
 
-    def _layer_norm(self, norm: nn.LayerNorm, u: Tensor) -> Tensor:
+    def _layer_norm(self, norm: nn.LayerNorm, u: Tensor, unit: Tensor) -> Tensor:
         eps = _NO_VARIANCE if self.config.quantised else norm.eps
+        if unit.ndim:  # a unit a neuron
+            u, eps = u * unit, norm.eps
         return F.layer_norm(u, u.shape[-1:], norm.weight.to(u.dtype), norm.bias.to(u.dtype), eps)
 
     def _ffn_in(self, spec: StageSpec) -> TorchStage:

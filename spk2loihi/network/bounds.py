@@ -14,16 +14,23 @@ from spk2loihi.network.soma import Limit, largest
 
 
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
-    """Largest |U| any input can cause over ``steps`` steps (default T): every presynaptic neuron at its worst rate."""
+    """Largest |U| any input can cause over ``steps`` steps (default T): every presynaptic neuron at its worst rate.
+
+    Streamed: every payload at its largest, T, and half a unit.
+    """
     t = network.timesteps if steps is None else steps
+    added = np.zeros(stage.channels, dtype=np.int64) if stage.bias is None else np.abs(stage.bias)
+    added = added * (1 if network.streamed else t)
+    if stage.requantise is not None:
+        added = added + stage.requantise.half
     if stage.attention is not None:
         right = network[stage.attention.right]
         terms = right.channels // stage.heads if stage.is_scores else network.max_tokens
-        return t * t * terms
+        return t * t * terms + int(added.max())
     if not stage.synapses:
         e = network.embedding
         return sum(largest(table) for table in (e.word, e.position, e.token_type))
-    bound = t * np.abs(stage.bias) if stage.bias is not None else np.zeros(stage.channels, dtype=np.int64)
+    bound = added
     for group in stage.synapses:
         weight = np.abs(group.scaled)
         bound = bound + t * (weight if group.one_to_one else weight.sum(1))
@@ -101,14 +108,20 @@ def _check(network: Network, stage: Stage) -> Stage:
 
 
 def _limits(network: Network, stage: Stage, drive: int) -> Iterator[Limit]:
-    membrane = max(drive, _result_bound(stage, drive) + stage.threshold)  # before and after the soma function
     remedy = "use fewer `timesteps`, fewer `max_tokens` or a narrower layer"
-    yield Limit("worst-case membrane", membrane, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
+    if network.streamed and stage.sources:  # the drive is a message, too
+        yield Limit("worst-case message", drive, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
+    else:
+        membrane = max(drive, _result_bound(stage, drive) + stage.threshold)  # before and after the soma function
+        yield Limit("worst-case membrane", membrane, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
     if stage.soma is not None:
         yield from stage.soma.limits(drive, stage.channels, network.timesteps)
     if stage.bias is not None:
         remedy = "train with more `bits` or without this teacher's outlier bias"
-        yield Limit("bias", largest(stage.bias), limits.BIAS_MAX, remedy, limits.BIAS_BITS)
+        if network.streamed:
+            yield Limit("bias", largest(stage.bias), limits.STREAM_BIAS_MAX, remedy)
+        else:
+            yield Limit("bias", largest(stage.bias), limits.BIAS_MAX, remedy, limits.BIAS_BITS)
     for group in stage.synapses:
         yield Limit(f"weight from {group.source}", largest(group.weight), limits.WEIGHT_MAX, "use fewer `bits`")
         remedy = "train with fewer `bits`, so that the residual's weight gets smaller"

@@ -54,6 +54,7 @@ class RequantiseMeta(Struct, forbid_unknown_fields=True):
     weight: list[Annotated[int, Meta(ge=1, le=EXCITATORY_WEIGHT_MAX)]]
     shift: Annotated[int, Meta(ge=1, le=SHIFT_MAX)]
     relu: bool
+    limit: Annotated[int, Meta(ge=1, le=TIMESTEPS_MAX)]
 
 
 class StageMeta(Struct, forbid_unknown_fields=True):

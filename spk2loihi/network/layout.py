@@ -22,13 +22,25 @@ VERSION = 3
 EXTENSION = "spk2loihi"  # name of the sub-group stock loaders ignore
 CHECKSUM = "sha256"  # attribute of every dataset, and of the extension group for the list of them
 
-#: The neuron every firing stage implements; simulators refuse a file that says anything else.
+#: The neuron every firing stage of a streamed network implements (`spk2loihi.network.requantise`).
+STREAMED_RULES = {
+    "reset": "forgets every step",
+    "comparison": "sends weight * U >> shift, if it is within the limit",
+    "initial_membrane": "0",
+    "leak": "none",
+}
+#: The neuron every firing stage of any other network implements; simulators refuse a file that says anything else.
 NEURON_RULES = {
     "reset": "subtract threshold",
     "comparison": "+1 if u >= threshold, -1 if u < 0 and signed",
     "initial_membrane": "threshold // 2",
     "leak": "none",
 }
+
+
+def neuron_rules(streamed: bool) -> dict[str, str]:
+    """What a file says of its neurons."""
+    return STREAMED_RULES if streamed else NEURON_RULES
 
 
 def file_record(network: Network) -> dict[str, Any]:
@@ -42,7 +54,7 @@ def file_record(network: Network) -> dict[str, Any]:
         "encoding": network.defaults.encoding,
         "stagger": network.defaults.stagger,
         "weight_bits": network.weight_bits,
-        "neuron": NEURON_RULES,
+        "neuron": neuron_rules(network.streamed),
         "task": network.task,
         "config": network.config,
         "provenance": network.provenance,

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from spk2loihi.choices import Arithmetic, Encoding, Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.limits import PAYLOAD_MAX
 from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.network.soma import Soma
@@ -141,7 +140,7 @@ class Embedding:
 class Network:
     """Everything needed to run: no sidecar, no checkpoint. ``stages`` are in topological order, embedding first."""
 
-    timesteps: int  # T
+    timesteps: int  # T; of a streamed network, the largest payload
     max_tokens: int  # L: the token axis of the file, padding included
     stages: tuple[Stage, ...]
     embedding: Embedding
@@ -168,11 +167,6 @@ class Network:
     def streamed(self) -> bool:
         """One token a step through stock processes (the `stock` preset); no other schedule runs it."""
         return any(stage.requantise is not None for stage in self.stages)
-
-    @property
-    def largest_count(self) -> int:
-        """Largest |n| of a stage: T, or the largest payload of a streamed network."""
-        return PAYLOAD_MAX if self.streamed else self.timesteps
 
     @property
     def input(self) -> Stage:

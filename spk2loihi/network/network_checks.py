@@ -87,9 +87,32 @@ def check_values(network: Network) -> None:
         raise ValueError(f"the tokenizer has more than the {len(embedding.word)} words of the embedding")
     for stage in network.stages:
         _check_heads(network, stage)
+        _check_streamed(network, stage)
         arrays = {} if stage.soma is None else stage.soma.arrays()
         if any(array.shape != (stage.channels,) for array in arrays.values()):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
+
+
+def _check_streamed(network: Network, stage: Stage) -> None:
+    """A streamed network is one in all its stages: what its processes rely on."""
+    streamed = network.defaults.schedule == "streamed"
+    if (stage.requantise is not None) != (streamed and stage.fires and bool(stage.sources)):
+        raise ValueError(f"{stage.name}: a stage of the {network.defaults.schedule} schedule with another's neurons")
+    if not streamed:
+        if stage.attention is not None and stage.bias is not None:
+            raise ValueError(f"{stage.name}: an attention stage with a bias")
+        return
+    if stage.requantise is not None and stage.requantise.limit != network.timesteps:
+        raise ValueError(f"{stage.name}: payloads up to {stage.requantise.limit}, not {network.timesteps}")
+    if stage.requantise is not None and stage.requantise.relu == stage.signed:
+        raise ValueError(f"{stage.name}: payloads of the wrong signs")
+    if stage.sources and (stage.bias is None) != (stage.attention is not None and not stage.is_scores):
+        raise ValueError(f"{stage.name}: a bias where none belongs, or none where one does")
+    odd = any((array % 2).any() for array in (stage.bias, *(g.weight for g in stage.synapses)) if array is not None)
+    if odd:
+        raise ValueError(f"{stage.name}: synapses of mixed signs have even weights")
+    if any(group.exponent.any() for group in stage.synapses if not group.one_to_one):
+        raise ValueError(f"{stage.name}: a dense group with exponents")
 
 
 def _check_heads(network: Network, stage: Stage) -> None:

@@ -15,7 +15,7 @@ from spk2loihi.hdf5 import Group, read_hdf5
 from spk2loihi.limits import WEIGHT_MAX, WEIGHT_MIN
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.file_meta import FileMeta, Provenance, StageMeta, checked
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, NEURON_RULES, VERSION, array_digest, list_digest
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, FORMAT, VERSION, array_digest, list_digest, neuron_rules
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.network_checks import check_values, check_wiring
 from spk2loihi.network.requantise import Requantise
@@ -61,7 +61,7 @@ def _read(file: Group, path: Path) -> Network:
             f"network file {path} has format {meta.get('format')} version {meta.get('version')}, but this program "
             f"reads {FORMAT} version {VERSION}: export it again or use the matching spk2loihi"
         )
-    if meta["neuron"] != NEURON_RULES:
+    if meta["neuron"] != neuron_rules(meta["schedule"] == "streamed"):
         raise UserError(f"network file {path} has neurons with other rules ({meta['neuron']}): export it again")
     arrays = _checked_arrays(file, path)
     checked(meta["provenance"], Provenance, "provenance")
@@ -137,6 +137,10 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
                 f"{WEIGHT_MIN} to {WEIGHT_MAX}: export it again"
             )
         synapses = _groups(meta, weight)
+    elif f"{layer}/bias" in arrays:
+        bias = arrays[f"{layer}/bias"].astype(np.int64)
+        if bias.shape != (meta.channels,):
+            raise ValueError(f"{meta.name}: bias {bias.shape} for {meta.channels} channels")
     if meta.fires and _differs(arrays.get(f"{layer}/neuron/vThMant"), meta.threshold):
         raise ValueError(f"{meta.name}: vThMant differs from the threshold {meta.threshold}")
     exponent = None if meta.unit_exponent is None else np.array(meta.unit_exponent, dtype=np.int64)
@@ -167,7 +171,7 @@ def _requantise(meta: StageMeta) -> Requantise | None:
     weight = np.array(meta.requantise.weight, dtype=np.int64)
     if weight.shape != (meta.channels,):
         raise ValueError(f"{meta.name}: {weight.size} requantising weights for {meta.channels} channels")
-    return Requantise(weight, meta.requantise.shift, meta.requantise.relu)
+    return Requantise(weight, meta.requantise.shift, meta.requantise.relu, meta.requantise.limit)
 
 
 def _differs(stored: NDArray[Any] | None, threshold: int) -> bool:

@@ -4,7 +4,7 @@ A soft-reset neuron divides by its threshold. No process that Intel ships does, 
 its drive through one synapse a neuron instead, whose weight and exponent stand for a threshold of ``2**shift / weight``::
 
     v = round(weight * max(U, 0) / 2**shift)        max only where ``relu``
-    n = v if |v| <= PAYLOAD_MAX else 0
+    n = v if |v| <= limit else 0
 
 ``round`` differs between Lava's CPU models and the chip, so there are two arithmetics. ``lava``: half a unit is added to
 ``U`` before (with the bias, so only where a token exists), and the shift rounds down. ``chip``: the product is rounded
@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.choices import Arithmetic
-from spk2loihi.limits import PAYLOAD_MAX
 
 IntArray = NDArray[np.int64]
 
@@ -37,11 +36,13 @@ class Requantise:
         weight: (channels,), 1 to 255; of scores one value a head.
         shift: of the product, in bits; the weight exponent of the synapses is its negative.
         relu: negative drives count as 0.
+        limit: largest |payload| that the range gate lets pass, T of the network.
     """
 
     weight: IntArray
     shift: int
     relu: bool
+    limit: int
 
     @cached_property
     def half(self) -> IntArray:
@@ -61,10 +62,10 @@ class Requantise:
         if self.relu:
             u = np.maximum(u, 0)
         v = shifted(u * self.weight, self.shift, arithmetic)
-        return np.where(np.abs(v) <= PAYLOAD_MAX, v, 0)
+        return np.where(np.abs(v) <= self.limit, v, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"weight": self.weight.tolist(), "shift": self.shift, "relu": self.relu}
+        return {"weight": self.weight.tolist(), "shift": self.shift, "relu": self.relu, "limit": self.limit}
 
 
 def shifted(product: IntArray, bits: int, arithmetic: Arithmetic) -> IntArray:

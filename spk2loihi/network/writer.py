@@ -49,6 +49,8 @@ class _Layers:
         if stage.attention is not None:
             group = self._layer("attention", stage.channels)
             group["layers"] = np.array([self.number[stage.attention.left], self.number[stage.attention.right]])
+            if stage.bias is not None:
+                _array(group, "bias", stage.bias)
         elif not stage.synapses:
             group = self._layer("input", stage.channels)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from spk2loihi.data import TaskSpec
 from spk2loihi.errors import UserError
-from spk2loihi.limits import WEIGHT_BITS
+from spk2loihi.limits import TIMESTEPS_MAX, WEIGHT_BITS
 from spk2loihi.ranges import RANGES, check_number, check_numbers, shown
 
 #: Sentences that a default training goes through, in whole epochs, and at most how many times.
@@ -140,4 +140,6 @@ def train_settings(
         given = {**shape, **given, "student": os.fspath(student)}
     weights = {"temperature": temperature, "rate": rate_penalty}
     losses = LossWeights(**{name: value for name, value in weights.items() if value is not None})
+    if given.get("preset") == "stock":
+        given.setdefault("timesteps", TIMESTEPS_MAX)  # of which only the messages have to hold more
     return TrainSettings(**given, losses=losses)

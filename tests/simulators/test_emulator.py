@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.export.trace import integer_trace
 from spk2loihi.limits import BIAS_MAX, MEMBRANE_MAX
 from spk2loihi.network.bounds import check_limits
-from spk2loihi.network.network import Network
+from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.counters import count_operations
@@ -24,7 +26,21 @@ from spk2loihi.simulators.emulator.emulator import Emulator
 from support.networks import random_batch, sentences_of, timeline, tiny_network, tiny_student
 
 
-def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[str, np.ndarray]:
+def payload(stage: Stage, u: np.ndarray, chip: bool) -> np.ndarray:
+    """Of one drive after another, in Python's integers and fractions."""
+    r, u = stage.requantise, np.moveaxis(u, 0, -1) if stage.is_scores else u
+    assert r is not None
+    out = np.zeros_like(u)
+    for at, drive in np.ndenumerate(u):
+        weight = int(r.weight[at[-1]])
+        drive = int(drive) if chip else int(drive) + 2 * math.floor(Fraction(2**r.shift, 4 * weight) + Fraction(1, 2))
+        exact = Fraction(max(drive, 0) if r.relu else drive) * weight / 2**r.shift
+        v = math.floor(abs(exact) + Fraction(1, 2)) * (1 if exact > 0 else -1) if chip else math.floor(exact)
+        out[at] = v if abs(v) <= r.limit else 0
+    return np.moveaxis(out, -1, 0) if stage.is_scores else out
+
+
+def reference_counts(network: Network, batch: TokenBatch, sample: int, chip: bool = False) -> dict[str, np.ndarray]:
     """One sentence without padding in plain numpy integers, stage by stage, from the definition."""
     length, t = int(batch.lengths[sample]), network.timesteps
     ids, types = batch.input_ids[sample, :length], batch.token_type_ids[sample, :length]
@@ -40,11 +56,12 @@ def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[s
             width = right.shape[-1] // stage.heads
             cut = [slice(h * width, (h + 1) * width) for h in heads]
             if stage.is_scores:
-                u = np.stack([left[:, cut[h]] @ right[:, cut[h]].T for h in heads])
+                u = np.stack([left[:rows, cut[h]] @ right[:, cut[h]].T for h in heads])
+                u = u if stage.bias is None else u + stage.bias[:, None, None]
             else:
                 u = np.concatenate([left[h] @ right[:, cut[h]] for h in heads], axis=1)
         else:
-            u = np.tile(t * stage.bias, (rows, 1))
+            u = np.tile(stage.bias * (1 if network.streamed else t), (rows, 1))
             for group in stage.synapses:
                 n = counts[group.source][:rows]
                 w = np.diag(group.weight) if group.one_to_one else group.weight
@@ -52,6 +69,9 @@ def reference_counts(network: Network, batch: TokenBatch, sample: int) -> dict[s
         if not stage.fires:
             counts[stage.name] = u
             break
+        if stage.requantise is not None:
+            counts[stage.name] = payload(stage, u, chip)
+            continue
         z = u if stage.soma is None else stage.soma(u)
         low = -t if stage.signed else 0
         counts[stage.name] = np.clip((z + stage.threshold // 2) // stage.threshold, low, t)
@@ -73,6 +93,20 @@ def test_counts_are_the_definition(seed: int, preset: str) -> None:
             assert not own[..., rows:, :].any(), "padding fired"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_payloads_of_the_chip_are_the_definition(seed: int) -> None:
+    network, batch = tiny_network(seed, timesteps=(127, 16, 3)[seed], preset="stock"), random_batch(seed)
+    runs = [Emulator(network, network.run_config(arithmetic=name)).run(batch) for name in ("lava", "chip")]
+    assert any((runs[0].counts[name] != n).any() for name, n in runs[1].counts.items()), "there is one arithmetic"
+    for sample, length in enumerate(batch.lengths):
+        expected = reference_counts(network, batch, sample, chip=True)
+        assert np.array_equal(runs[1].logits[sample], expected[network.readout.name][0])
+        for name, n in runs[1].counts.items():
+            rows = expected[name].shape[-2]
+            own = n[sample][..., :rows, :length] if network[name].is_scores else n[sample][:rows]
+            assert np.array_equal(own, expected[name]), name
+
+
 @pytest.mark.parametrize("bits", [1, 1.58, 4, 8])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_torch_trace_is_the_emulator(preset: str, bits: float) -> None:
@@ -84,7 +118,7 @@ def test_torch_trace_is_the_emulator(preset: str, bits: float) -> None:
     assert np.array_equal(readout, run.logits)
     for name, n in counts.items():
         assert np.array_equal(n, run.counts[name]), name
-    events = {name: np.abs(n) for name, n in counts.items()}
+    events = {name: (n != 0) if network.streamed else np.abs(n) for name, n in counts.items()}
     assert count_operations(timeline(network), events, batch.lengths) == count_operations(
         timeline(network), run.events, batch.lengths
     )

@@ -33,7 +33,7 @@ def tiny_student(seed: int = 0, **changes: object) -> SpikingBertForSequenceClas
                 parameter.normal_(std=0.1)
     batch = random_batch(seed)
     ids, mask = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.mask).long()
-    if model.config.quantised:
+    if model.config.quantised and model.config.preset != "stock":
         with model.unclipped():
             seen = model.equilibrium(ids, mask)
         names = [name for name, gate in model.gates().items() if gate.channel_scale is not None]
@@ -64,6 +64,6 @@ def sentences_of(batch: TokenBatch) -> list[Encoded]:
     ]
 
 
-def timeline(network: Network, schedule: Schedule = "windowed") -> Timeline:
-    """The network's time axis in one of its schedules."""
+def timeline(network: Network, schedule: Schedule | None = None) -> Timeline:
+    """The network's time axis in one of its schedules, its default if none is named."""
     return Timeline(network, network.run_config(schedule))

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats, Integers, compiled
 from spk2loihi.network.network import Stage
 from spk2loihi.network.soma import (
@@ -26,6 +27,7 @@ from spk2loihi.network.soma import (
     exponential,
 )
 from spk2loihi.simulators.emulator.firing import affine
+from spk2loihi.simulators.emulator.payload_firing import PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import Doubles, Multipliers, fired
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -46,8 +48,12 @@ def spread_heads(m: Bytes, zero: int, starts: Integers, out: Floats) -> None:
             out[b, h, length:longest] = _ZERO
 
 
-def score_fire(stage: Stage, most: int, keys: int) -> SoftmaxFire | AffineScoreFire:
+def score_fire(
+    stage: Stage, most: int, keys: int, arithmetic: Arithmetic = "lava"
+) -> SoftmaxFire | AffineScoreFire | PayloadScoreFire:
     """The exact form of a score stage's soma function and threshold. ``keys`` is the most a row can have."""
+    if stage.requantise is not None:
+        return PayloadScoreFire(stage, arithmetic)
     if isinstance(stage.soma, Softmax):
         return SoftmaxFire(stage, most, keys)
     return AffineScoreFire(stage, most)

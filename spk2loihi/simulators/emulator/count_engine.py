@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
@@ -21,6 +22,7 @@ from spk2loihi.simulators.emulator.attention_firing import fire_context, score_f
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
 from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
 from spk2loihi.simulators.emulator.firing import AffineFire, fire
+from spk2loihi.simulators.emulator.payload_firing import PayloadFire
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
 from spk2loihi.threads import in_turns
 
@@ -49,13 +51,14 @@ class CountEngine:
 
     Args:
         graded: a neuron sends one message if n is not 0, else |n| spikes; matters to `Counted.sums` alone.
+        arithmetic: of a streamed network.
     """
 
-    def __init__(self, network: Network, graded: bool = False) -> None:
+    def __init__(self, network: Network, graded: bool = False, arithmetic: Arithmetic = "lava") -> None:
         self._network, self._graded = network, graded
         e = network.embedding
         self._tables = [t.astype(np.float32) for t in (e.word, e.position, e.token_type)]
-        self._plans = [_Plan(network, stage) for stage in network.stages]
+        self._plans = [_Plan(network, stage, arithmetic) for stage in network.stages]
         attentions = [stage.attention for stage in network.stages if stage.attention is not None]
         self._attended = {name for attention in attentions for name in (attention.left, attention.right)}
         self._first = {source for stage in network.stages if stage.tokens == "first" for source in stage.sources}
@@ -164,7 +167,7 @@ def _joined(counted: list[Counted]) -> Counted:
 class _Plan:
     """How one stage is computed."""
 
-    def __init__(self, network: Network, stage: Stage) -> None:
+    def __init__(self, network: Network, stage: Stage, arithmetic: Arithmetic) -> None:
         self.stage = stage
         self.most = network.timesteps
         self.zero = self.most if stage.signed else 0
@@ -172,11 +175,12 @@ class _Plan:
         self._dense: list[tuple[str, Product]] = []
         self._skips: list[tuple[str, Floats]] = []
         if stage.is_scores:
-            self._fire_scores = score_fire(stage, self.most, network.max_tokens)
+            self._fire_scores = score_fire(stage, self.most, network.max_tokens, arithmetic)
         else:
-            self.fire = fire(stage, self.zero, self.most)
-        if stage.bias is not None:
-            self._plan_synapses(stage.bias * float(self.most))
+            self.fire = fire(stage, self.zero, self.most, arithmetic)
+        if stage.synapses:
+            assert stage.bias is not None
+            self._plan_synapses(stage.bias * (1.0 if network.streamed else float(self.most)))
 
     def _plan_synapses(self, bias: NDArray[np.float64]) -> None:
         for group in self.stage.synapses:
@@ -192,7 +196,8 @@ class _Plan:
                 bias = np.zeros_like(bias)
         self._bias = bias.astype(np.float32)
         only = self._dense[0][1] if len(self._dense) == 1 and not self._skips and self.stage.soma is None else None
-        exact = self.stage.fires and fires_exactly(self.stage.threshold, self.most)
+        plain = self.stage.fires and self.stage.requantise is None
+        exact = plain and fires_exactly(self.stage.threshold, self.most)
         self._fused = only if isinstance(only, ByteProduct) and exact else None
 
     def linear(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
@@ -237,6 +242,9 @@ class _Plan:
         right = self._heads(stage.attention.right, alive, packing)
         u = torch.matmul(torch.from_numpy(alive[stage.attention.left]), torch.from_numpy(right)).numpy()
         out = np.empty((packing.rows_of(stage), stage.channels), np.uint8)
+        if isinstance(self.fire, PayloadFire):
+            self.fire.context(u, packing.count_of(stage), out)
+            return out
         assert isinstance(self.fire, AffineFire)
         fire_context(u, packing.count_of(stage), self.fire.scale, self.fire.offset, self.zero, self.most, out)
         return out

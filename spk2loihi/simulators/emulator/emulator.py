@@ -45,12 +45,13 @@ class Emulator(Backend):
         schedule = self.timeline.schedule
         if schedule == "settling":
             raise ValueError("settling runs are SettlingEmulator's")
-        self.engine: Engine = engine or ("count" if schedule == "windowed" else "stepped")
+        self.engine: Engine = engine or ("count" if schedule in ("windowed", "streamed") else "stepped")
         if self.engine == "stepped" and schedule == "windowed":
             self.name = "stepped"
-        if self.engine == "count" and schedule != "windowed":
+        if self.engine == "count" and schedule not in ("windowed", "streamed"):
             raise UserError(
-                f"counts determine a run in the windowed schedule only, but `schedule` is {schedule}: choose windowed"
+                f"counts determine a run in the windowed and streamed schedules only, but `schedule` is {schedule}: "
+                "choose one of them"
             )
 
     @cached_property
@@ -79,7 +80,8 @@ class Emulator(Backend):
 
     @cached_property
     def _counting(self) -> CountEngine:
-        return CountEngine(self.network, graded=self.timeline.encoding == "graded")
+        graded = self.timeline.encoding == "graded"
+        return CountEngine(self.network, graded, self.timeline.arithmetic)
 
     def equilibrium(self, batch: TokenBatch, resolution: int = 1) -> tuple[dict[str, Tensor], Tensor]:
         """Spike counts at equilibrium by stage, and the readout's U (B, 1, labels).

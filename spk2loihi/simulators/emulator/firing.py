@@ -14,9 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats
 from spk2loihi.network.network import Stage
 from spk2loihi.network.soma import GAMMA_BITS, X_BITS, Affine, Gelu, LayerNorm
+from spk2loihi.simulators.emulator.payload_firing import PayloadFire
 from spk2loihi.simulators.emulator.soma_kernels import (
     MEAN_MAX,
     fire_affine,
@@ -31,8 +33,10 @@ Fire = Callable[[Floats], Bytes]
 """Drives (rows, d) to bytes of counts."""
 
 
-def fire(stage: Stage, zero: int, most: int) -> Fire:
+def fire(stage: Stage, zero: int, most: int, arithmetic: Arithmetic = "lava") -> Fire:
     """The fastest exact form of a stage's soma function and threshold; integers, if it has none."""
+    if stage.requantise is not None:
+        return PayloadFire(stage, zero, arithmetic)
     if stage.soma is None or not stage.soma.on_host:
         return AffineFire(stage, zero, most)
     return _FIRES.get(stage.soma.kind, IntegerFire)(stage, zero, most)

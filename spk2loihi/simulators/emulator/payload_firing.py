@@ -1,0 +1,134 @@
+"""From drives to payloads of a streamed network, for the count-based engine: `spk2loihi.network.requantise`, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spk2loihi.choices import Arithmetic
+from spk2loihi.compiled import Bytes, Floats, Integers, compiled
+from spk2loihi.network.network import Stage
+
+
+class PayloadFire:
+    """Payloads as bytes ``n + zero``."""
+
+    def __init__(self, stage: Stage, zero: int, arithmetic: Arithmetic) -> None:
+        r = stage.requantise
+        assert r is not None
+        self._weight, self._shift, self._limit, self._relu = r.weight, r.shift, r.limit, r.relu
+        self._chip = arithmetic == "chip"
+        self._half = np.zeros_like(r.half) if self._chip else r.half
+        self._zero = zero
+
+    def __call__(self, u: Floats) -> Bytes:
+        """Drives (rows, d)."""
+        out = np.empty(u.shape, np.uint8)
+        _fire_rows(u, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out)
+        return out
+
+    def context(self, u: Floats, rows: Integers, out: Bytes) -> None:
+        """Drives (B, H, rows, d_h) to packed bytes (all rows that exist, d)."""
+        _fire_context(
+            u, rows, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out
+        )
+
+
+class PayloadScoreFire:
+    """Scores (B, H, rows, keys) to payloads, in place."""
+
+    def __init__(self, stage: Stage, arithmetic: Arithmetic) -> None:
+        assert stage.requantise is not None and stage.bias is not None
+        fire = PayloadFire(stage, 0, arithmetic)
+        self._start = stage.bias + fire._half
+        self._parameters = (fire._weight, fire._shift, fire._relu, fire._limit, fire._chip)
+
+    def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
+        """As `SoftmaxFire`."""
+        _fire_pairs(u, rows, keys, self._start, *self._parameters, sums)
+        return 0
+
+
+@compiled
+def _payload(u: int, weight: int, shift: int, relu: bool, limit: int, chip: bool) -> int:
+    """Payload of a drive that has its half unit."""
+    if relu and u < 0:
+        u = 0
+    product = u * weight
+    if chip:
+        half = (1 << shift) >> 1
+        v = (product + half) >> shift if product >= 0 else -((half - product) >> shift)
+    else:
+        v = product >> shift
+    return v if -limit <= v <= limit else 0
+
+
+@compiled
+def _fire_rows(
+    u: Floats,
+    half: Integers,
+    weight: Integers,
+    shift: int,
+    relu: bool,
+    limit: int,
+    chip: bool,
+    zero: int,
+    out: Bytes,
+) -> None:
+    for row in range(u.shape[0]):
+        for c in range(u.shape[1]):
+            v = _payload(np.int64(u[row, c]) + half[c], weight[c], shift, relu, limit, chip)
+            out[row, c] = np.uint8(v + zero)
+
+
+@compiled
+def _fire_context(
+    u: Floats,
+    rows: Integers,
+    half: Integers,
+    weight: Integers,
+    shift: int,
+    relu: bool,
+    limit: int,
+    chip: bool,
+    zero: int,
+    out: Bytes,
+) -> None:
+    sentences, heads, _, width = u.shape
+    at = 0
+    for b in range(sentences):
+        for h in range(heads):
+            for i in range(rows[b]):
+                for c in range(width):
+                    channel = h * width + c
+                    drive = np.int64(u[b, h, i, c]) + half[channel]
+                    v = _payload(drive, weight[channel], shift, relu, limit, chip)
+                    out[at + i, channel] = np.uint8(v + zero)
+        at += rows[b]
+
+
+@compiled
+def _fire_pairs(
+    u: Floats,
+    rows: Integers,
+    keys: Integers,
+    start: Integers,
+    weight: Integers,
+    shift: int,
+    relu: bool,
+    limit: int,
+    chip: bool,
+    sums: Integers,
+) -> None:
+    for b in range(u.shape[0]):
+        spikes, sent = np.int64(0), np.int64(0)
+        for h in range(u.shape[1]):
+            for i in range(rows[b]):
+                row = u[b, h, i]
+                for j in range(keys[b]):
+                    n = _payload(np.int64(row[j]) + start[h], weight[h], shift, relu, limit, chip)
+                    row[j] = np.float32(n)
+                    spikes += abs(n)
+                    sent += n != 0
+                row[keys[b] :] = np.float32(0)
+            u[b, h, rows[b] :] = np.float32(0)
+        sums[0, b], sums[1, b] = spikes, sent
