@@ -165,7 +165,8 @@ def simulate(
         backend: ``emulator`` counts spikes, ``stepped`` steps every neuron through time, ``cpu`` is Lava's CPU
             simulator, ``loihi2`` a board.
         samples: how many sentences; all, or 8 where Lava runs.
-        options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger),
+        options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger,
+            arithmetic),
             and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``).
     """
     from spk2loihi.simulators import simulate_examples, simulate_texts

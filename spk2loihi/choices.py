@@ -14,6 +14,8 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 PRESETS = ("spikingbert", "neurocore", "stock")
+#: Whose neurons fire spikes, so that they run in every schedule but the streamed one.
+SPIKING_PRESETS = ("spikingbert", "neurocore")
 #: Without LayerNorm, softmax and GELU after the embedding.
 AFFINE_PRESETS = ("neurocore", "stock")
 STAGES = ("joint", "general", "task", "prediction", "all")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.network import Network
@@ -19,7 +19,7 @@ def student() -> SpikingBertForSequenceClassification:
     return tiny_student()
 
 
-@pytest.fixture(scope="session", params=PRESETS)
+@pytest.fixture(scope="session", params=SPIKING_PRESETS)
 def network(request: pytest.FixtureRequest) -> Network:
     return tiny_network(preset=request.param)
 

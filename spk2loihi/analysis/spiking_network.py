@@ -59,7 +59,7 @@ class SpikingNetwork:
     ) -> list[Prediction]:
         """Labels and logits of sentences; a text longer than the network's limit is refused.
 
-        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger.
+        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger, arithmetic.
         """
         from spk2loihi.simulators import simulate_texts
 
@@ -71,7 +71,7 @@ class SpikingNetwork:
     ) -> SpikeRun:
         """Run sentences in one batch and keep every spike of every population.
 
-        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger.
+        ``how`` changes the network's own way to run: schedule, encoding, timesteps, stagger, arithmetic.
         """
         from spk2loihi.analysis.spike_run import record_spikes
         from spk2loihi.data import Examples

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spk2loihi.choices import BACKENDS, ENCODINGS, SCHEDULES
+from spk2loihi.choices import ARITHMETICS, BACKENDS, ENCODINGS, SCHEDULES
 from spk2loihi.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ encoding_option = click.option(
     type=click.Choice(ENCODINGS),
     help="How a count n travels: n spikes, or one message with payload n. [default: the file's]",
 )
+arithmetic_option = click.option(
+    "--arithmetic",
+    type=click.Choice(ARITHMETICS),
+    help="Streamed schedule: round as Lava's CPU models do, or as Loihi 2 does. [default: lava]",
+)
 timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
 )
@@ -82,7 +87,7 @@ def output_options(command: F) -> F:
 
 def run_options(command: F) -> F:
     """How a network runs. Without these options it runs as its file says."""
-    for option in (stagger_option, timesteps_option, encoding_option, schedule_option):
+    for option in (arithmetic_option, stagger_option, timesteps_option, encoding_option, schedule_option):
         command = option(command)
     return command
 

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
 from spk2loihi.models.torch_stage import Counts, TorchStage
 
@@ -39,6 +40,8 @@ def spiking_dynamics(
     Feedback takes one step.
     """
     config = model.config
+    if config.preset not in SPIKING_PRESETS:
+        raise ValueError(f"a student of the {config.preset} preset sends payloads, not spikes")
     steps = config.timesteps if steps is None else steps
     if schedule == "windowed" and (steps != config.timesteps or config.leak or config.feedback):
         raise ValueError(f"a windowed run has {config.timesteps} steps, not {steps}, no leak and no feedback")

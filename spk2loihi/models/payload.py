@@ -16,8 +16,8 @@ from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, MEMBRANE_MAX, SHIFT_MAX, WEI
 from spk2loihi.models.affine import ScoreAffine
 from spk2loihi.models.neuron import FireGate, Synapses, SynapticLinear, round_ste
 
-#: Of the worst-case drive; the rest of the membrane is for bias and residual.
-_DRIVE_SHARE = 0.75
+#: Of the membrane, for the worst-case drive before its parts are rounded.
+_DRIVE_SHARE = 0.96
 #: Largest |bias| in units of U: three digits of base 128 hold it (`spk2loihi.chip`), and the membrane has room for it.
 PAYLOAD_BIAS_MAX = 2**20
 
@@ -142,25 +142,31 @@ class PayloadLinear(SynapticLinear):
         if not self.quantised:
             skip = None if skip_value is None else skip_value * (1.0 if gain is None else gain) / in_value
             return Synapses(weight, bias / in_value, in_value.expand(len(weight)), skip)
-        scale = self._row_scale(weight.detach(), in_value.detach(), out_value)  # (d_out,)
+        skipped = torch.zeros_like(bias) if skip_value is None else skip_value * (1.0 if gain is None else gain)
+        others = (self.timesteps * skipped.abs() + bias.abs()).detach()
+        scale = self._row_scale(weight.detach(), others, in_value.detach(), out_value)  # (d_out,)
         unit = scale * in_value / 2
         bias = bias / unit
         skip = None
         if skip_value is not None:
-            skip = round_residual_ste(skip_value * (1.0 if gain is None else gain) / unit)
+            skip = round_residual_ste(skipped / unit)
         mantissas = 2 * self._integer_weight(weight, scale[:, None] if scale.ndim else scale)
         return Synapses(mantissas, 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2), unit, skip)
 
-    def _row_scale(self, weight: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
-        """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, and a whole requantising weight."""
+    def _row_scale(self, weight: Tensor, others: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
+        """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, and a whole requantising weight.
+
+        Args:
+            others: the most that residual and bias add to the drive, (d_out,) float values.
+        """
         magnitudes = weight.abs()
         if self.low_bits:
             scale = self.step_ratio * magnitudes.mean(1)
         else:
             scale = magnitudes.amax(1) / self.largest
         sums = magnitudes.sum(1) if not self.binary else scale * weight.shape[1]
-        room = _DRIVE_SHARE * MEMBRANE_MAX / (2 * self.timesteps)
-        scale = torch.maximum(scale, sums / room).clamp(min=1e-8)
+        most = self.timesteps * sums + others / in_value
+        scale = torch.maximum(scale, 2 * most / (_DRIVE_SHARE * MEMBRANE_MAX)).clamp(min=1e-8)
         if out_value is None:
             return scale.max()
         ratio = (scale * in_value / (2 * out_value.detach())).double()

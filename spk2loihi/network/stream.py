@@ -10,10 +10,15 @@ query, and sentences apart by that many silent steps do not see each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = TypeVar("Tokens", int, NDArray[np.int64])
 
 if TYPE_CHECKING:
-    from spk2loihi.network.network import Network
+    from spk2loihi.network.network import Network, Stage
 
 #: Steps from a source's payload to a stage's own: into the drive, requantised, through the range gate.
 STAGE_STEPS = 3
@@ -41,6 +46,28 @@ def stream_delays(network: Network, slots: int) -> dict[str, int]:
     return delays
 
 
-def stream_period(tokens: int, slots: int) -> int:
-    """Steps from the first token of a sentence of ``tokens`` tokens to that of the next."""
+def presence_places(network: Network, slots: int) -> int:
+    """Places of the line that says at every delay whether there is a token.
+
+    The last to ask are the bias of the readout and, for keys ``slots - 1`` tokens ahead of a query, the last scores.
+    """
+    delays = stream_delays(network, slots)
+    queries = [delays[stage.sources[0]] for stage in network.stages if stage.is_scores]
+    return max(delays[network.readout.name] - 1, *(delay + slots - 1 for delay in queries))
+
+
+def residual_places(network: Network, slots: int, stage: Stage, source: str) -> int:
+    """Places of the line in which a residual waits for the other drive of ``stage``.
+
+    The input of a layer has waited for the keys before.
+    """
+    delays = stream_delays(network, slots)
+    queries = {score.sources[0] for score in network.stages if score.is_scores}
+    waited = any(network[query].sources[0] == source for query in queries)
+    drive = delays[stage.name] - (STAGE_STEPS - 1)
+    return drive - 1 - delays[source] - (slots if waited else 0)
+
+
+def stream_period(tokens: Tokens, slots: int) -> Tokens:
+    """Steps from the first token of a sentence of ``tokens`` tokens to that of the next; or of several."""
     return tokens + slots - 1

@@ -14,7 +14,7 @@ the sentences, and the same counters come back. All figures are totals over the 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,25 @@ class Settled:
 
 
 @dataclass(frozen=True)
+class StreamMessages:
+    """Messages inside a streamed stage, which are not payloads.
+
+    Attributes:
+        drives: that are not 0.
+        outliers: values that the range gate stops.
+        products: of two payloads that are not 0, of an attention stage; the bias of scores not included.
+    """
+
+    drives: int = 0
+    outliers: int = 0
+    products: int = 0
+
+    def __add__(self, other: StreamMessages) -> StreamMessages:
+        both = zip(astuple(self), astuple(other), strict=True)
+        return StreamMessages(*(a + b for a, b in both))
+
+
+@dataclass(frozen=True)
 class EventSums:
     """What is counted of a stage's events, for engines that do not keep the events.
 
@@ -51,6 +70,7 @@ class EventSums:
         sentences: events of each sentence, (B,); engines may leave them out where no attention stage takes the events.
         first_channels, first: the same of first tokens alone; engines may leave them out where no stage of first tokens
             takes the events.
+        inside: of a streamed network.
     """
 
     spikes: int
@@ -59,6 +79,7 @@ class EventSums:
     first_channels: NDArray[np.int64] | None = None
     sentences: NDArray[np.int64] | None = None
     first: NDArray[np.int64] | None = None
+    inside: StreamMessages = StreamMessages()
 
     @classmethod
     def of(cls, counts: NDArray[Any], events: NDArray[Any]) -> EventSums:
@@ -79,6 +100,7 @@ class EventSums:
             sum(one.events for one in parts),
             *(None if arrays[0] is None else np.sum(arrays, axis=0) for arrays in per_channel),
             *(None if arrays[0] is None else np.concatenate(arrays) for arrays in per_sentence),
+            sum((one.inside for one in parts), StreamMessages()),
         )
 
 
@@ -134,6 +156,11 @@ def count_operations(
         settled: of a settling run, in which each sentence has its own number of steps.
     """
     sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    if timeline.schedule == "streamed":
+        from spk2loihi.simulators.stream_counters import StreamCounter
+
+        counter = StreamCounter(timeline, sums, lengths)
+        return [counter.count(stage, _shape(timeline, stage, lengths)) for stage in timeline.network.stages]
     return [_count_stage(timeline, stage, sums, lengths, settled) for stage in timeline.network.stages]
 
 
@@ -144,10 +171,9 @@ def _count_stage(
     lengths: NDArray[np.int64],
     settled: Settled | None,
 ) -> StageOps:
-    ops = StageOps(stage.name, _kind(stage))
-    rows = np.ones_like(lengths) if stage.tokens == "first" else lengths  # tokens at which the stage exists, (B,)
+    ops = _shape(timeline, stage, lengths)
+    rows = _rows(stage, lengths)
     neurons = stage.channels * (rows * lengths if stage.is_scores else rows)
-    ops.neurons = int(neurons.sum())
     if stage.fires:
         ops.messages = events[stage.name].events
     for group in stage.synapses:
@@ -155,11 +181,10 @@ def _count_stage(
         fired = source.first_channels if stage.tokens == "first" else source.channels  # [CLS] alone, or every token
         assert fired is not None
         ops.synops += int(fired @ group.fan_out)
-        if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
-            ops.dense += int(group.weight.size * rows.sum())
     if stage.attention is not None:
         _count_attention(timeline, stage, events, lengths, rows, ops)
-    _count_host(stage, ops, settled)
+    if settled is not None and stage.soma is not None and stage.soma.on_host:
+        ops.host[stage.soma.kind] = settled.elements[stage.name]
     if settled is not None:  # gates stay open until the sentence is silent
         early = timeline.start(stage) - 1
         ops.active_updates = int(neurons @ (settled.steps - early))
@@ -171,6 +196,27 @@ def _count_stage(
     busy = integrates + fires if timeline.schedule == "windowed" else steps
     ops.active_updates = ops.neurons * busy
     ops.inactive_updates = ops.neurons * (timeline.latency_steps - busy)
+    return ops
+
+
+def _rows(stage: Stage, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tokens at which the stage exists, (B,)."""
+    return np.ones_like(lengths) if stage.tokens == "first" else lengths
+
+
+def _shape(timeline: Timeline, stage: Stage, lengths: NDArray[np.int64]) -> StageOps:
+    """What does not depend on events: neurons, the operations of the same-shape ANN, and those of the host."""
+    ops, rows = StageOps(stage.name, _kind(stage)), _rows(stage, lengths)
+    ops.neurons = int((stage.channels * (rows * lengths if stage.is_scores else rows)).sum())
+    for group in stage.synapses:
+        if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
+            ops.dense += int(group.weight.size * rows.sum())
+    if stage.attention is not None:
+        ops.dense = int(timeline.network[stage.attention.right].channels * (rows * lengths).sum())
+    if not stage.synapses and stage.attention is None:
+        ops.host["embedding"] = ops.neurons
+    if stage.soma is not None and stage.soma.on_host:
+        ops.host[stage.soma.kind] = ops.neurons
     return ops
 
 
@@ -187,7 +233,6 @@ def _count_attention(
     per_left, per_right = left.sentences, right.sentences
     assert per_left is not None and per_right is not None
     right_channels = timeline.network[stage.attention.right].channels
-    ops.dense = int(right_channels * (rows * lengths).sum())
     if stage.attention.kind == "scores":
         if stage.tokens == "first":
             assert left.first is not None
@@ -198,9 +243,3 @@ def _count_attention(
         if timeline.schedule != "windowed":
             ops.attention_synops += int((per_right * rows).sum())
 
-
-def _count_host(stage: Stage, ops: StageOps, settled: Settled | None) -> None:
-    if not stage.synapses and stage.attention is None:
-        ops.host["embedding"] = ops.neurons
-    if stage.soma is not None and stage.soma.on_host:
-        ops.host[stage.soma.kind] = ops.neurons if settled is None else settled.elements[stage.name]

@@ -98,6 +98,11 @@ class TrainSettings:
         check_numbers({"rate_penalty": self.losses.rate, "temperature": self.losses.temperature})
         for name in ("embedding", "hidden", "score", "prediction", "label"):
             check_number(f"losses.{name}", getattr(self.losses, name), "loss_weight")
+        if self.preset == "stock" and self.losses.rate:
+            raise UserError(
+                f"`rate_penalty` is {self.losses.rate:g}, but it counts spikes, and the stock preset sends one message "
+                "a neuron whatever its payload: leave it out"
+            )
         if isinstance(self.bits, bool) or self.bits not in WEIGHT_BITS:
             raise UserError(
                 f"`bits` is {shown(self.bits)}, but a signed Loihi weight has at most 8 bits: choose one of "

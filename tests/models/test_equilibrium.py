@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
@@ -194,7 +194,7 @@ STEPS = [16, 32, 64, 128]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_rates_converge_as_one_over_t_at_every_depth(preset: str) -> None:
     errors = rate_errors(tiny_student(preset=preset, num_hidden_layers=3).double(), STEPS[-1], STEPS)
     for name, curve in errors.items():
@@ -205,7 +205,7 @@ def test_rates_converge_as_one_over_t_at_every_depth(preset: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_rates_with_feedback_converge_as_one_over_t(preset: str) -> None:
     model = tiny_student(preset=preset, feedback=0.8).double()
     errors = rate_errors(model, STEPS[-1], STEPS)

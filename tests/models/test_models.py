@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
@@ -124,7 +124,7 @@ def test_gelu_gradient() -> None:
 # -- equilibrium and dynamics ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 @pytest.mark.parametrize("signed", [True, False])
 def test_windowed_dynamics_emit_the_equilibrium(signed: bool, preset: str) -> None:
     model, data = tiny_student(signed=signed, preset=preset).double(), inputs()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage, SynapseGroup
 from spk2loihi.network.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Softmax
@@ -53,12 +53,12 @@ def assert_reference(network: Network, batch: TokenBatch, graded: bool = False) 
 
 
 @pytest.mark.parametrize("timesteps", [1, 16, 127])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_engine_is_the_reference(preset: str, timesteps: int) -> None:
     assert_reference(tiny_network(timesteps, preset=preset, timesteps=timesteps), random_batch(timesteps))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_engine_without_signed_spikes_with_graded_ones_and_without_bytes(
     preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -322,5 +322,5 @@ def test_overlong_pipelined_runs_are_refused(network: Network) -> None:
         Emulator(network, RunConfig("pipelined", steps=1_000_000))
     with pytest.raises(UserError, match="windows of 8 steps"):
         Emulator(network, RunConfig(steps=9))
-    with pytest.raises(UserError, match="in the windowed schedule only"):
+    with pytest.raises(UserError, match="in the windowed and streamed schedules only"):
         Emulator(network, RunConfig("pipelined"), engine="count")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.network import Network
@@ -39,7 +39,7 @@ def one_of(batch: TokenBatch, row: int) -> TokenBatch:
 
 
 @pytest.mark.parametrize("timesteps", [1, 5, 8])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_tracers_settle_on_the_windowed_counts(preset: str, timesteps: int) -> None:
     """Signed and unsigned stages, odd T, every stagger; neurons that overshoot take spikes back on the way."""
     network, batch = tiny_network(timesteps=timesteps, preset=preset), random_batch()
@@ -105,7 +105,7 @@ def wanted(network: Network, stage: Stage, u: NDArray[np.int64], n: NDArray[np.i
     return rise.astype(np.int64) - ((membrane < 0) & (n > low))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 @pytest.mark.parametrize("seed", range(3))
 def test_any_order_of_events_ends_at_the_same_tracers(preset: str, seed: int) -> None:
     """Stages in random order, of each a random part of the neurons that want to: no clock, no schedule."""
@@ -123,7 +123,7 @@ def test_any_order_of_events_ends_at_the_same_tracers(preset: str, seed: int) ->
         assert np.array_equal(n[stage.name], windowed.counts[stage.name][0]), stage.name
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_every_step_is_the_definition(preset: str) -> None:
     """All stages at once, one step after the other, in plain integers; spikes, steps to silence, soma elements."""
     network, batch = tiny_network(preset=preset, timesteps=5), random_batch(lengths=(6,))
@@ -179,7 +179,7 @@ def test_padding_batch_and_order_change_nothing() -> None:
     assert len(set(together.settled.steps)) > 1, "all sentences take as long: nothing is shown"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_operations_recounted_from_events(preset: str) -> None:
     """Every spike of either sign is followed to every synapse it has; every neuron is visited in every step."""
     network, batch = tiny_network(preset=preset), random_batch(lengths=(5, 3))
@@ -261,7 +261,7 @@ def test_limits_of_steps_and_options() -> None:
 
 
 @needs_lava
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_lava_agrees_in_every_step(preset: str) -> None:
     """Several sentences to a lane, several parts to a run, one run after another."""
     from spk2loihi.simulators.lava import LavaBackend

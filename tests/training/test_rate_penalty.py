@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from spk2loihi.choices import PRESETS
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.export.fold import fold
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
@@ -16,7 +16,7 @@ from spk2loihi.training.losses import t_times_density
 from support.networks import random_batch, timeline, tiny_student
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_it_is_what_the_simulator_counts(preset: str) -> None:
     """With every weight a synapse and skips left out, as the penalty has it."""
     model, batch = tiny_student(preset=preset), random_batch()

@@ -17,12 +17,12 @@ from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.simulators.counters import Counts, EventSums
+from spk2loihi.simulators.counters import Counts, EventSums, StreamMessages
 from spk2loihi.simulators.emulator.attention_firing import fire_context, score_fire, spread_heads
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
 from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
 from spk2loihi.simulators.emulator.firing import AffineFire, fire
-from spk2loihi.simulators.emulator.payload_firing import PayloadFire
+from spk2loihi.simulators.emulator.payload_firing import PayloadFire, PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
 from spk2loihi.threads import in_turns
 
@@ -87,13 +87,14 @@ class CountEngine:
             if stage.is_scores:
                 alive[stage.name], sums[stage.name] = plan.scores(alive, packing, self._graded)
             else:
+                inside = StreamMessages()
                 if stage.attention is not None:
-                    m = plan.context(alive, packing)
+                    m, inside = plan.context(alive, packing)
                 elif stage.depth:
-                    m = plan.linear(alive, packing)
+                    m, inside = plan.linear(alive, packing)
                 else:
                     m = plan.fire(self._embedding_drive(batch))
-                alive[stage.name], sums[stage.name] = m, self._sums(plan, m, packing)
+                alive[stage.name], sums[stage.name] = m, self._sums(plan, m, packing, inside)
             if keep:
                 counts[stage.name] = plan.padded(alive[stage.name], packing)
             for source in stage.sources:
@@ -110,7 +111,7 @@ class CountEngine:
         u += token_type[batch.token_type_ids[mask]]
         return u
 
-    def _sums(self, plan: _Plan, m: Bytes, packing: _Packing) -> EventSums:
+    def _sums(self, plan: _Plan, m: Bytes, packing: _Packing, inside: StreamMessages) -> EventSums:
         stage = plan.stage
         channels = _channels(m, plan, self._graded)
         total = int(channels.sum())
@@ -124,7 +125,7 @@ class CountEngine:
             firsts, first = m[starts[:-1]], np.empty(packing.sentences, np.int64)
             tally_rows(firsts, plan.zero, self._graded, packing.each, first)
             first_channels = _channels(firsts, plan, self._graded)
-        return EventSums(spikes, total, channels, first_channels, sentences, first)
+        return EventSums(spikes, total, channels, first_channels, sentences, first, inside)
 
 
 def _channels(m: Bytes, plan: _Plan, graded: bool) -> Integers:
@@ -200,12 +201,16 @@ class _Plan:
         exact = plain and fires_exactly(self.stage.threshold, self.most)
         self._fused = only if isinstance(only, ByteProduct) and exact else None
 
-    def linear(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
+    def linear(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> tuple[Bytes, StreamMessages]:
         """Bytes of the counts."""
         if self._fused is not None:
             m = self._source(self._dense[0][0], alive, packing)
-            return self._fused.fire(m, self.stage.threshold, self.zero, self.most)
-        return self.fire(self.readout(alive, packing))
+            return self._fused.fire(m, self.stage.threshold, self.zero, self.most), StreamMessages()
+        u = self.readout(alive, packing)
+        if isinstance(self.fire, PayloadFire):
+            m, messages = self.fire.counted(u)
+            return m, StreamMessages(*messages.tolist())
+        return self.fire(u), StreamMessages()
 
     def readout(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Floats:
         """U, (rows, d)."""
@@ -231,11 +236,16 @@ class _Plan:
         left, right = (self._heads(n, alive, packing) for n in (self.stage.attention.left, self.stage.attention.right))
         u = torch.matmul(torch.from_numpy(left), torch.from_numpy(right).transpose(2, 3)).numpy()
         sums = np.empty((2, packing.sentences), np.int64)  # spikes, messages
-        self._fire_scores(u, packing.count_of(self.stage), packing.lengths, sums)
+        rows, inside = packing.count_of(self.stage), StreamMessages()
+        if isinstance(self._fire_scores, PayloadScoreFire):
+            products = int((np.count_nonzero(left, axis=2) * np.count_nonzero(right, axis=2)).sum())  # (B, H, d_h)
+            inside = StreamMessages(*self._fire_scores.counted(u, rows, packing.lengths, sums).tolist(), products)
+        else:
+            self._fire_scores(u, rows, packing.lengths, sums)
         spikes, sent = sums[0], sums[1 if graded else 0]
-        return u, EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent)
+        return u, EventSums(int(spikes.sum()), int(sent.sum()), sentences=sent, inside=inside)
 
-    def context(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> Bytes:
+    def context(self, alive: dict[str, Bytes | Floats], packing: _Packing) -> tuple[Bytes, StreamMessages]:
         """Bytes of the counts."""
         stage = self.stage
         assert stage.attention is not None
@@ -243,11 +253,13 @@ class _Plan:
         u = torch.matmul(torch.from_numpy(alive[stage.attention.left]), torch.from_numpy(right)).numpy()
         out = np.empty((packing.rows_of(stage), stage.channels), np.uint8)
         if isinstance(self.fire, PayloadFire):
-            self.fire.context(u, packing.count_of(stage), out)
-            return out
+            scores = alive[stage.attention.left]  # (B, H, rows, L)
+            products = int((np.count_nonzero(scores, axis=2) * np.count_nonzero(right, axis=3)).sum())  # (B, H, L)
+            messages = self.fire.context(u, packing.count_of(stage), out)
+            return out, StreamMessages(*messages.tolist(), products)
         assert isinstance(self.fire, AffineFire)
         fire_context(u, packing.count_of(stage), self.fire.scale, self.fire.offset, self.zero, self.most, out)
-        return out
+        return out, StreamMessages()
 
     def _heads(self, name: str, alive: dict[str, Bytes | Floats], packing: _Packing) -> Floats:
         """Counts of a source, (B, H, rows, d_h); of a score stage's left side, those of the stage's own rows."""

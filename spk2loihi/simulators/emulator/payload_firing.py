@@ -22,15 +22,24 @@ class PayloadFire:
 
     def __call__(self, u: Floats) -> Bytes:
         """Drives (rows, d)."""
-        out = np.empty(u.shape, np.uint8)
-        _fire_rows(u, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out)
-        return out
+        return self.counted(u)[0]
 
-    def context(self, u: Floats, rows: Integers, out: Bytes) -> None:
-        """Drives (B, H, rows, d_h) to packed bytes (all rows that exist, d)."""
-        _fire_context(
-            u, rows, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out
+    def counted(self, u: Floats) -> tuple[Bytes, Integers]:
+        """Payloads of drives (rows, d); and how many drives are not 0, how many values the range gate stops."""
+        out, messages = np.empty(u.shape, np.uint8), np.zeros(2, np.int64)
+        _fire_rows(
+            u, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out, messages
         )
+        return out, messages
+
+    def context(self, u: Floats, rows: Integers, out: Bytes) -> Integers:
+        """Drives (B, H, rows, d_h) to packed bytes (all rows that exist, d); messages as of `counted`."""
+        messages = np.zeros(2, np.int64)
+        _fire_context(
+            u, rows, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out,
+            messages,
+        )  # fmt: skip
+        return messages
 
 
 class PayloadScoreFire:
@@ -44,22 +53,32 @@ class PayloadScoreFire:
 
     def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
         """As `SoftmaxFire`."""
-        _fire_pairs(u, rows, keys, self._start, *self._parameters, sums)
+        self.counted(u, rows, keys, sums)
         return 0
+
+    def counted(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> Integers:
+        """The same; messages as of `PayloadFire.counted`."""
+        messages = np.zeros(2, np.int64)
+        _fire_pairs(u, rows, keys, self._start, *self._parameters, sums, messages)
+        return messages
 
 
 @compiled
-def _payload(u: int, weight: int, shift: int, relu: bool, limit: int, chip: bool) -> int:
+def _payload(u: int, weight: int, shift: int, relu: bool, limit: int, chip: bool, messages: Integers) -> int:
     """Payload of a drive that has its half unit."""
     if relu and u < 0:
         u = 0
+    messages[0] += u != 0
     product = u * weight
     if chip:
         half = (1 << shift) >> 1
         v = (product + half) >> shift if product >= 0 else -((half - product) >> shift)
     else:
         v = product >> shift
-    return v if -limit <= v <= limit else 0
+    if -limit <= v <= limit:
+        return v
+    messages[1] += 1
+    return 0
 
 
 @compiled
@@ -73,10 +92,11 @@ def _fire_rows(
     chip: bool,
     zero: int,
     out: Bytes,
+    messages: Integers,
 ) -> None:
     for row in range(u.shape[0]):
         for c in range(u.shape[1]):
-            v = _payload(np.int64(u[row, c]) + half[c], weight[c], shift, relu, limit, chip)
+            v = _payload(np.int64(u[row, c]) + half[c], weight[c], shift, relu, limit, chip, messages)
             out[row, c] = np.uint8(v + zero)
 
 
@@ -92,6 +112,7 @@ def _fire_context(
     chip: bool,
     zero: int,
     out: Bytes,
+    messages: Integers,
 ) -> None:
     sentences, heads, _, width = u.shape
     at = 0
@@ -101,7 +122,7 @@ def _fire_context(
                 for c in range(width):
                     channel = h * width + c
                     drive = np.int64(u[b, h, i, c]) + half[channel]
-                    v = _payload(drive, weight[channel], shift, relu, limit, chip)
+                    v = _payload(drive, weight[channel], shift, relu, limit, chip, messages)
                     out[at + i, channel] = np.uint8(v + zero)
         at += rows[b]
 
@@ -118,6 +139,7 @@ def _fire_pairs(
     limit: int,
     chip: bool,
     sums: Integers,
+    messages: Integers,
 ) -> None:
     for b in range(u.shape[0]):
         spikes, sent = np.int64(0), np.int64(0)
@@ -125,7 +147,7 @@ def _fire_pairs(
             for i in range(rows[b]):
                 row = u[b, h, i]
                 for j in range(keys[b]):
-                    n = _payload(np.int64(row[j]) + start[h], weight[h], shift, relu, limit, chip)
+                    n = _payload(np.int64(row[j]) + start[h], weight[h], shift, relu, limit, chip, messages)
                     row[j] = np.float32(n)
                     spikes += abs(n)
                     sent += n != 0
