@@ -24,7 +24,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.limits import STREAM_BIAS_MAX
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import largest
-from spk2loihi.network.stream import stream_delays
+from spk2loihi.network.stream import presence_places, stream_delays
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ class GraphBuilder:
         self.delays = stream_delays(network, slots)
         self.late: dict[str, str] = {}
         self.queries = {stage.sources[0] for stage in network.stages if stage.is_scores}
-        # The last to ask are the readout's bias and, of keys slots - 1 tokens ahead of a query, the last scores.
-        asked = [self.delays[query] + slots - 1 for query in self.queries]
-        self.presence = Presence(max(self.delays[network.readout.name] - 1, *asked))
+        self.presence = Presence(presence_places(network, slots))
         self._populations: dict[str, Population] = {}
         self._connections: list[Connection] = []
 

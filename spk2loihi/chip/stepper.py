@@ -64,26 +64,45 @@ class Stepper:
             given: as of `steps`.
             record: names of populations.
         """
-        tape = Tape(record)
+        return self.play(given, Tape(record)).recording
+
+    def play(self, given: Mapping[str, NDArray[Any]], tape: Tape) -> Tape:
+        """The tape, with what was sent."""
         for sent in self.steps(given):
-            tape.add({name: sent[name][None] for name in record})
-        return tape.recording()
+            tape.add({name: sent[name][None] for name in tape.names})
+        return tape
 
 
 class Tape:
-    """Messages of some populations, joined in the narrowest type: a graph has hundreds of thousands of neurons."""
+    """What some populations sent.
 
-    def __init__(self, names: Collection[str]) -> None:
-        self._parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    Args:
+        kept: populations whose messages are kept, in the narrowest type: a graph has hundreds of thousands of neurons.
+        counted: populations whose messages that are not 0 are counted.
+
+    Attributes:
+        counts: of these, by population, (neurons,).
+    """
+
+    def __init__(self, kept: Collection[str], counted: Collection[str] = ()) -> None:
+        self.counts: dict[str, IntArray] = dict.fromkeys(counted, np.zeros((), np.int64))
+        self._parts: dict[str, list[NDArray[Any]]] = {name: [] for name in kept}
+
+    @property
+    def names(self) -> set[str]:
+        return {*self._parts, *self.counts}
 
     def add(self, part: Mapping[str, NDArray[Any]]) -> None:
-        """Some steps more, (steps, neurons) each."""
+        """Some steps more of every population in `names`, (steps, neurons) each."""
         for name, parts in self._parts.items():
             parts.append(_narrow(part[name]))
+        for name in self.counts:
+            self.counts[name] = self.counts[name] + np.count_nonzero(part[name], axis=0)
 
-    def recording(self, steps: int | None = None) -> Recording:
-        """All, or the first ``steps``."""
-        return {name: np.concatenate(parts)[:steps] for name, parts in self._parts.items()}
+    @property
+    def recording(self) -> Recording:
+        """All that is kept."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
 
 
 class _Delayed:

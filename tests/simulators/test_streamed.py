@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from spk2loihi.chip import Connection, Graph, Population, SentenceStream, Stepper, Tape, host_payloads
+from spk2loihi.chip.process_graph import PRESENCE, TOKENS, SparseWeight
+from spk2loihi.chip.synapse_patterns import one_to_one
 from spk2loihi.choices import ARITHMETICS, Arithmetic
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.simulators import create_backend, verify
+from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.stepped_stream import SteppedStream
+from spk2loihi.simulators.lava import LavaStream
 from support.lava_networks import assert_same, needs_lava, sentences
 from support.networks import random_batch, sentences_of, tiny_network
 from support.streamed_networks import streamed_network
@@ -33,9 +36,34 @@ def test_stepping_the_graph_is_counting(seed: int, arithmetic: Arithmetic) -> No
     assert stepping.name == "stepped"
     assert_same(stepping.run(batch, record=True), counting.run(batch, record=True))
     a, b = counting.totals(batch), stepping.totals(batch)
-    assert {name: (n.spikes, n.events) for name, n in a.sums.items()} == {
-        name: (n.spikes, n.events) for name, n in b.sums.items()
-    }
+    for name, n in a.sums.items():
+        m = b.sums[name]
+        assert (n.spikes, n.events, n.inside) == (m.spikes, m.events, m.inside), name
+    sums = [count_operations(counting.timeline, totals.sums, batch.lengths) for totals in (a, b)]
+    assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_operations_are_those_of_the_processes(arithmetic: Arithmetic) -> None:
+    """Every message that is not 0, and at how many synapses it arrives."""
+    network, batch = tiny_network(preset="stock", timesteps=127), random_batch()
+    config = network.run_config(arithmetic=arithmetic)
+    totals = create_backend("emulator", network, config).totals(batch)
+    stepping = SteppedStream(network, config)
+    counted = count_operations(stepping.timeline, totals.sums, batch.lengths)
+    stream = SentenceStream.of(stepping.graph, host_payloads(network, batch))
+    names = [population.name for population in stepping.graph.populations]
+    sent = Stepper(stepping.graph).play(stream.sources, Tape((), names)).counts
+    synops = sum(int(sent[c.source] @ fan_out(c)) for c in stepping.graph.connections)
+    assert sum(ops.synops + ops.attention_synops for ops in counted) == synops
+    del sent[network.readout.name]  # which the host reads
+    assert sum(ops.messages for ops in counted) == sum(int(n.sum()) for n in sent.values())
+
+
+def fan_out(connection: Connection) -> np.ndarray:
+    weight = connection.weight
+    matrix = weight.dense() if isinstance(weight, SparseWeight) else weight
+    return np.count_nonzero(matrix, axis=0)
 
 
 def test_populations_are_recorded_where_asked(network: Network) -> None:
@@ -79,22 +107,24 @@ def test_every_population_of_the_graph_is_compared(network: Network) -> None:
 
 
 @needs_lava
-def test_every_process_and_step_of_stock_lava_is_the_steppers(network: Network) -> None:
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_every_process_and_step_of_stock_lava_is_the_steppers(layers: int) -> None:
     """Twice, in other batches: the compiled network is as it was after each."""
+    network = streamed_network(layers, gain=2.0)
     batches = sentences(8, 1, 5, 3), sentences(2, 6)
-    with create_backend("cpu", network) as lava:  # type: ignore[attr-defined]
+    with LavaStream(network) as lava:
         for batch in batches:
             ours, theirs = SteppedStream(network).run(batch, record=True), lava.run(batch, record=True)
             assert_same(theirs, ours)
+            assert ours.populations is not None and theirs.populations is not None
             assert list(theirs.populations) == list(ours.populations)
             for name, n in ours.populations.items():
                 assert np.array_equal(theirs.populations[name], n), name
             outliers = [n for name, n in ours.populations.items() if name.endswith(".outlier")]
             assert sum(np.count_nonzero(n) for n in outliers) > 20
-        assert lava.run(batches[0]).populations is None
+        assert lava.run(batches[1]).populations is None
         models = lava.models
-    graph = lava.graph
-    assert len(models) == len(graph.populations) + len(graph.connections) + 1  # and the sink of the readout
+    assert len(models) == len(lava.graph.populations) + len(lava.graph.connections) + 1  # and the readout's sink
     for process, model in models.items():
         assert type(process).__module__.startswith("lava."), process.name
         assert model.__module__.startswith("lava."), process.name
@@ -105,23 +135,37 @@ def test_every_process_and_step_of_stock_lava_is_the_steppers(network: Network) 
 def test_a_folded_student_in_stock_lava() -> None:
     network = tiny_network(preset="stock", timesteps=127)
     encoded = sentences_of(random_batch(1, lengths=(10, 6, 3, 16, 2, 9, 12, 5)))
-    with create_backend("cpu", network) as lava:  # type: ignore[attr-defined]
+    with LavaStream(network) as lava:
         found = verify(create_backend("stepped", network), lava, encoded)
     assert found.equal and found.samples == 8 and found.populations == len(lava.graph.processes)
 
 
 @needs_lava
-def test_a_process_that_is_not_lavas_own_is_refused(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lava.proc.graded.process import GradedVec
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_process_that_is_not_lavas_own_is_refused(
+    network: Network, foreign: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the smallest graph that a sentence can be given to."""
+    from spk2loihi.simulators.lava import stock_processes
 
-    from spk2loihi.simulators.lava import LavaStream, stock_processes
-    from support.foreign import foreign_process
+    channels = network.input.channels
+    populations = (
+        Population(TOKENS, "RingBuffer", channels, 0),
+        Population(PRESENCE, "RingBuffer", 6, 0),
+        Population("vector", "GradedVec", channels, 1),
+    )
+    tokens = Connection("tokens", "Sparse", TOKENS, "vector", one_to_one(np.ones(channels)), "EXCITATORY")
+    presence = Connection("presence", "Dense", PRESENCE, "vector", np.ones((channels, 6), np.int16), "EXCITATORY")
+    if foreign:
+        from support.foreign.foreign_process import ForeignVec
 
-    one_layer = replace(streamed_network(1), max_tokens=3)
-    monkeypatch.setitem(stock_processes.NEURONS, "GradedVec", foreign_process.ForeignVec)
-    with LavaStream(one_layer) as lava, pytest.raises(RuntimeError, match=r"foreign_process\.\w+"):
-        lava.run(sentences(3))
-    assert issubclass(foreign_process.ForeignVec, GradedVec)
+        monkeypatch.setitem(stock_processes.NEURONS, "GradedVec", ForeignVec)
+    with LavaStream(network) as lava:
+        lava.graph = Graph(populations, (tokens, presence), lava.graph.slots, "lava", "vector")
+        # A graph without stages has nothing to read.
+        error, says = (RuntimeError, r"vector: .*foreign_process\.ForeignVec") if foreign else (KeyError, "layer")
+        with pytest.raises(error, match=says):
+            lava.run(sentences(3))
 
 
 @needs_lava

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.chip import Graph, Recording, SentenceStream, Tape, build_graph, host_payloads
-from spk2loihi.data import TokenBatch
+from spk2loihi.chip import Graph, SentenceStream, Tape, build_graph
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
-from spk2loihi.simulators.backend import Backend, Run
 from spk2loihi.simulators.lava.importing import import_lava
 from spk2loihi.simulators.lava.lava_backend import check_loihi, quiet_root_logger
 from spk2loihi.simulators.lava.shared_memory import available_memory
-from spk2loihi.simulators.stream_results import stream_run
+from spk2loihi.simulators.stream_results import StreamBackend
 
 if TYPE_CHECKING:
     from spk2loihi.simulators.lava.lava_processes import LavaProcesses
@@ -30,7 +28,7 @@ PART_STEPS = 32
 _PROCESS_BYTES = 11 << 20  # of a Lava process: what it does not share with the one it was forked from
 
 
-class LavaStream(Backend):
+class LavaStream(StreamBackend):
     """The graph of stock processes on Lava's CPU simulator, with the models that Lava chooses.
 
     Compiles on the first batch and keeps the compiled network, and its OS processes, until `close`. Use it as a context
@@ -74,33 +72,21 @@ class LavaStream(Backend):
         """The process model that Lava has chosen, by process, once a batch has been run."""
         return {} if self._running is None else self._running.processes.models
 
-    def run(self, batch: TokenBatch, record: bool = False) -> Run:
-        stream = SentenceStream.of(self.graph, host_payloads(self.network, batch))
-        every = record and self._reads_all
-        names = self.graph.processes if every else [stage.name for stage in self.network.stages]
+    def _play(self, stream: SentenceStream, tape: Tape) -> Tape:
         try:
-            sent = self._stream(stream, names)
+            for start in range(0, stream.steps, PART_STEPS):
+                given = {name: _part(messages, start) for name, messages in stream.sources.items()}
+                if self._running is None:
+                    self._running = self._compile(given)
+                else:
+                    self._running.give(given)
+                self._running.processes.run(PART_STEPS)
+                steps = min(PART_STEPS, stream.steps - start)
+                tape.add({name: self._read(self._running, name)[:steps] for name in tape.names})
         except BaseException:
             self.close()
             raise
-        return stream_run(self.timeline, stream, sent, record, every)
-
-    @property
-    def _reads_all(self) -> bool:
-        """All populations can be recorded."""
-        return True
-
-    def _stream(self, stream: SentenceStream, names: Collection[str]) -> Recording:
-        tape = Tape(names)
-        for start in range(0, stream.steps, PART_STEPS):
-            given = {name: _part(messages, start) for name, messages in stream.sources.items()}
-            if self._running is None:
-                self._running = self._compile(given)
-            else:
-                self._running.give(given)
-            self._running.processes.run(PART_STEPS)
-            tape.add({name: self._read(self._running, name) for name in names})
-        return tape.recording(stream.steps)
+        return tape
 
     def _compile(self, given: Mapping[str, NDArray[Any]]) -> _Running:
         from lava.magma.core.run_configs import Loihi2SimCfg
@@ -132,6 +118,7 @@ class Loihi2Stream(LavaStream):
     """
 
     name = "loihi2"
+    reads_all = False
 
     def __init__(self, network: Network, config: RunConfig | None = None, *, slots: int | None = None) -> None:
         check_loihi()
@@ -139,10 +126,6 @@ class Loihi2Stream(LavaStream):
         super().__init__(network, replace(config, arithmetic="lava"), slots=slots)
         self.timeline.arithmetic = "chip"
         self.graph = build_graph(network, slots or network.max_tokens, "chip")
-
-    @property
-    def _reads_all(self) -> bool:
-        return False
 
     def _compile(self, given: Mapping[str, NDArray[Any]]) -> _Running:
         from lava.magma.core.run_configs import Loihi2HwCfg
