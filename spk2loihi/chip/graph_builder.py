@@ -21,7 +21,7 @@ from spk2loihi.chip.process_graph import (
 from spk2loihi.chip.synapse_patterns import DIGITS, DIGITS_MAX, digits, into_first, one_to_one, onwards, sparse
 from spk2loihi.choices import Arithmetic
 from spk2loihi.errors import UserError
-from spk2loihi.limits import PAYLOAD_MAX
+from spk2loihi.limits import STREAM_BIAS_MAX
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import largest
 from spk2loihi.network.stream import stream_delays
@@ -135,7 +135,7 @@ class GraphBuilder:
         assert stage.requantise is not None
         size, delay = self._populations[drive].size, self.delays[stage.name]
         weight = one_to_one(stage.requantise.weight, places)
-        for part, threshold in (("value", 0), ("outlier", PAYLOAD_MAX)):
+        for part, threshold in (("value", 0), ("outlier", stage.requantise.limit)):
             self.population(f"{stage.name}.{part}", "GradedVec", size, delay - 1, threshold)
             self.connect(drive, f"{stage.name}.{part}", weight, exponent=-stage.requantise.shift)
         self.population(stage.name, "GradedVec", size, delay)

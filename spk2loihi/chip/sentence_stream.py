@@ -27,7 +27,7 @@ def host_payloads(network: Network, batch: TokenBatch) -> list[NDArray[np.int64]
         u = tables.word[ids[:length]] + tables.position[:length] + tables.token_type[types[:length]]  # (length, d)
         z = u if stage.soma is None else stage.soma(u)
         n = (z + stage.threshold // 2) // stage.threshold
-        payloads.append(n.clip(-network.largest_count if stage.signed else 0, network.largest_count))
+        payloads.append(n.clip(-network.timesteps if stage.signed else 0, network.timesteps))
     return payloads
 
 

@@ -242,4 +242,3 @@ def _count_attention(
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
         if timeline.schedule != "windowed":
             ops.attention_synops += int((per_right * rows).sum())
-
