@@ -21,7 +21,6 @@ from spk2loihi.chip.process_graph import (
 from spk2loihi.chip.synapse_patterns import DIGITS, DIGITS_MAX, digits, into_first, one_to_one, onwards, sparse
 from spk2loihi.choices import Arithmetic
 from spk2loihi.errors import UserError
-from spk2loihi.limits import STREAM_BIAS_MAX
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import largest
 from spk2loihi.network.stream import stream_delays
