@@ -5,7 +5,7 @@ A stage whose payload has the delay D (`spk2loihi.network.stream`) is four popul
     sources' payloads   D - 3
     stage.drive         D - 2   GradedVec, or GradedReluVec where negative drives count as 0
     stage.value         D - 1   GradedVec: drive times weight, shifted
-    stage.outlier       D - 1   the same with a threshold of PAYLOAD_MAX: silent unless the value is beyond it
+    stage.outlier       D - 1   the same with the largest payload as threshold: silent unless the value is beyond it
     stage               D       GradedVec: value minus outlier
 
 Attention is in `spk2loihi.chip.build_attention`.

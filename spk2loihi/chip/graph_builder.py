@@ -18,9 +18,10 @@ from spk2loihi.chip.process_graph import (
     SynapseKind,
     Weight,
 )
-from spk2loihi.chip.synapse_patterns import DIGITS, DIGITS_MAX, digits, into_first, one_to_one, onwards, sparse
+from spk2loihi.chip.synapse_patterns import DIGITS, digits, into_first, one_to_one, onwards, sparse
 from spk2loihi.choices import Arithmetic
 from spk2loihi.errors import UserError
+from spk2loihi.limits import STREAM_BIAS_MAX
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import largest
 from spk2loihi.network.stream import stream_delays
@@ -158,10 +159,10 @@ class GraphBuilder:
         bias = np.zeros(stage.channels, np.int64) if stage.bias is None else stage.bias
         if self.arithmetic == "lava" and stage.requantise is not None:
             bias = bias + stage.requantise.half
-        if largest(bias) > DIGITS_MAX:
+        if largest(bias) > STREAM_BIAS_MAX:
             raise UserError(
-                f"stage {stage.name}: bias {largest(bias)}, half a unit included, exceeds {DIGITS_MAX}, the most that "
-                f"{len(DIGITS)} synapses carry: train with more `bits` or without this teacher's outlier bias"
+                f"stage {stage.name}: bias {largest(bias)}, half a unit included, exceeds {STREAM_BIAS_MAX}, the most "
+                f"that {len(DIGITS)} synapses carry: train with more `bits` or without this teacher's outlier bias"
             )
         if (bias % 2).any():
             raise ValueError(f"{stage.name}: a bias is odd, which synapses of both signs cannot carry")

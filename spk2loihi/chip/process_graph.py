@@ -129,6 +129,11 @@ class Graph:
         return tuple(population for population in self.populations if population.kind == "RingBuffer")
 
     @property
+    def processes(self) -> list[str]:
+        """Names of all neuron processes, sources left out."""
+        return [population.name for population in self.populations if population.kind != "RingBuffer"]
+
+    @property
     def neurons(self) -> int:
         return sum(population.size for population in self.populations if population.kind != "RingBuffer")
 

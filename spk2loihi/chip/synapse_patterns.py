@@ -13,8 +13,6 @@ DIGIT = 128
 """Base of the digits a bias is made of: a weight is one signed digit."""
 DIGITS = (1, DIGIT, DIGIT**2)
 """Payloads of the presence of a token: one for each digit."""
-DIGITS_MAX = 2 * ((DIGIT - 1) * sum(DIGITS))
-"""Largest |bias|: weights of both signs are even, so digits count twice."""
 
 
 def sparse(rows: ArrayLike, columns: ArrayLike, values: ArrayLike, shape: tuple[int, int]) -> SparseWeight:
@@ -59,7 +57,7 @@ def digits(values: IntArray) -> IntArray:
     """Even integers as weights of `DIGITS`: (channels, 3), each even, of the sign of its value and at most 2 * 127.
 
     Args:
-        values: (channels,), at most `DIGITS_MAX` in magnitude.
+        values: (channels,), at most `STREAM_BIAS_MAX` in magnitude.
     """
     half = np.abs(values) // 2
     places = [half // digit % DIGIT for digit in DIGITS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ Trains = dict[str, NDArray[np.int8]]
 """Recorded spikes of every firing stage: (steps, B, L, d), or (steps, B, H, L, L) for scores; L is 1 for first-token
 stages. Steps are the stage's local time: its window, or its part of a pipelined run. Padded neurons are 0."""
 
+Populations = dict[str, NDArray[Any]]
+"""Messages of every neuron process of a streamed run, by name: (steps, neurons) integers."""
+
 
 @dataclass
 class Run:
@@ -34,6 +38,8 @@ class Run:
             was silent.
         latency_steps: time steps of the whole run.
         settled: settling runs only.
+        populations: what every process of a streamed run sent, by name, (steps, neurons) each, if recorded by a backend
+            that has them.
     """
 
     logits: NDArray[np.int64]
@@ -43,6 +49,7 @@ class Run:
     steps: int
     latency_steps: int
     settled: Settled | None = None
+    populations: Populations | None = None
 
 
 @dataclass(frozen=True)

@@ -24,18 +24,26 @@ def _stepped(network: Network, config: RunConfig) -> Backend:
 
     if config.schedule == "settling":  # is always stepped
         return _emulator(network, config)
+    if config.schedule == "streamed":
+        from spk2loihi.simulators.emulator.stepped_stream import SteppedStream
+
+        return SteppedStream(network, config)
     return Emulator(network, config, engine="stepped")
 
 
 def _cpu(network: Network, config: RunConfig) -> Backend:
-    from spk2loihi.simulators.lava import LavaBackend
+    from spk2loihi.simulators.lava import LavaBackend, LavaStream
 
+    if config.schedule == "streamed":
+        return LavaStream(network, config)
     return LavaBackend(network, config)
 
 
 def _loihi2(network: Network, config: RunConfig) -> Backend:
-    from spk2loihi.simulators.lava import Loihi2Backend
+    from spk2loihi.simulators.lava import Loihi2Backend, Loihi2Stream
 
+    if config.schedule == "streamed":
+        return Loihi2Stream(network, config)
     return Loihi2Backend(network, config)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.data import Encoded, TokenBatch, collate
-from spk2loihi.simulators.backend import Backend
+from spk2loihi.simulators.backend import Backend, Populations
 from spk2loihi.simulators.simulate import pad_id
 
 
@@ -20,8 +20,10 @@ class Verification:
     """Two backends compared, neuron by neuron and step by step.
 
     Attributes:
-        spikes_compared: neuron-steps.
-        first_mismatch: sample, layer, step, neuron and both values; None where all are equal.
+        spikes_compared: neuron-steps; streamed on both sides process by process: of all populations.
+        first_mismatch: sample, layer, step, neuron and both values; None where all are equal. Of a population that is
+            no layer of its own: its name, the step of the run, neuron and both values.
+        populations: neuron processes compared in every step of a streamed run; 0 where a backend has none.
     """
 
     backends: list[str]
@@ -31,6 +33,7 @@ class Verification:
     spikes_compared: int
     mismatches: int
     first_mismatch: dict[str, Any] | None
+    populations: int = 0
 
     @property
     def equal(self) -> bool:
@@ -52,18 +55,20 @@ def verify(
 
     Stops at the first batch that differs.
     """
-    compared = samples = mismatches = 0
+    compared = samples = mismatches = populations = 0
     first_mismatch: dict[str, Any] | None = None
     for start in range(0, len(encoded), batch_size):
         chunk = encoded[start : start + batch_size]
         batch = collate(chunk, pad_id(first.network))
-        n_compared, n_different, where = _compare(first, second, batch)
+        n_compared, n_different, where, populations = _compare(first, second, batch)
         compared += n_compared
         mismatches += n_different
         samples += len(chunk)
         advance(len(chunk))
         if where is not None:
-            first_mismatch = {**where, "sample": start + where["sample"]}
+            first_mismatch = where
+            if "sample" in where:
+                first_mismatch["sample"] += start
             break
     return Verification(
         [first.name, second.name],
@@ -73,10 +78,12 @@ def verify(
         compared,
         mismatches,
         first_mismatch,
+        populations,
     )
 
 
-def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, int, dict[str, Any] | None]:
+def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, int, dict[str, Any] | None, int]:
+    """Neuron-steps, those that differ, the first of them, and populations compared."""
     a, b = first.run(batch, record=True), second.run(batch, record=True)
     assert a.trains is not None and b.trains is not None
     compared = different = 0
@@ -100,7 +107,31 @@ def _compare(first: Backend, second: Backend, batch: TokenBatch) -> tuple[int, i
                 first.name: int(x[at]),
                 second.name: int(y[at]),
             }
-    return compared, different, where
+    if a.populations is None or b.populations is None:
+        return compared, different, where, 0
+    compared, unequal_messages, elsewhere = _compare_populations(first, second, a.populations, b.populations)
+    return compared, max(different, unequal_messages), where or elsewhere, len(a.populations)
+
+
+def _compare_populations(
+    first: Backend, second: Backend, a: Populations, b: Populations
+) -> tuple[int, int, dict[str, Any] | None]:
+    """What every neuron process sent in every step of the run, stages included."""
+    if {name: x.shape for name, x in a.items()} != {name: y.shape for name, y in b.items()}:
+        raise ValueError("the backends have other populations: run both with as many slots")
+    different = 0
+    earliest: tuple[int, dict[str, Any] | None] = (0, None)
+    for name, x in a.items():
+        y = b[name]
+        unequal = x != y
+        count = int(np.count_nonzero(unequal))
+        different += count
+        if count:
+            step, neuron = (int(i) for i in np.argwhere(unequal)[0])
+            if earliest[1] is None or step < earliest[0]:
+                found = {"population": name, "step": step + 1, "neuron": neuron}
+                earliest = (step, {**found, first.name: int(x[step, neuron]), second.name: int(y[step, neuron])})
+    return sum(x.size for x in a.values()), different, earliest[1]
 
 
 def _padded(x: NDArray[Any], steps: int) -> NDArray[Any]:

@@ -10,9 +10,10 @@ import pytest
 from spk2loihi.chip import SentenceStream, Stepper, build_graph, host_payloads
 from spk2loihi.chip.arithmetic import stored_weights
 from spk2loihi.chip.process_graph import SparseWeight
-from spk2loihi.chip.synapse_patterns import DIGITS, DIGITS_MAX, digits
+from spk2loihi.chip.synapse_patterns import DIGITS, digits
 from spk2loihi.choices import ARITHMETICS
 from spk2loihi.errors import UserError
+from spk2loihi.limits import STREAM_BIAS_MAX
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.stream import stream_delays
 from support.lava_networks import sentences
@@ -82,7 +83,7 @@ def test_the_arithmetics_differ_in_biases_alone() -> None:
 
 
 def test_digits_are_even_and_add_up() -> None:
-    values = np.array([0, 2, -2, 254, 256, -300, 123_456, DIGITS_MAX, -DIGITS_MAX])
+    values = np.array([0, 2, -2, 254, 256, -300, 123_456, STREAM_BIAS_MAX, -STREAM_BIAS_MAX])
     made = digits(values)
     assert np.array_equal(made @ DIGITS, values)
     assert np.abs(made).max() == 254 and not (made % 2).any()
@@ -97,7 +98,7 @@ def edited(network: Network, name: str, **changes: object) -> Network:
 
 def test_a_bias_beyond_its_synapses_is_refused_with_its_stage() -> None:
     network = streamed_network()
-    bias = np.full(8, DIGITS_MAX)
+    bias = np.full(8, STREAM_BIAS_MAX)
     with pytest.raises(UserError, match=r"stage layer.0.key: bias .* exceeds 4194302"):
         build_graph(edited(network, "layer.0.key", bias=bias), SLOTS, "lava")
     build_graph(edited(network, "layer.0.key", bias=bias), SLOTS, "chip")

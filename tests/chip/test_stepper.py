@@ -8,7 +8,6 @@ import pytest
 from spk2loihi.chip import Connection, Graph, Population, SentenceStream, Stepper, build_graph, host_payloads
 from spk2loihi.choices import ARITHMETICS, Arithmetic
 from spk2loihi.data import TokenBatch
-from spk2loihi.limits import PAYLOAD_MAX
 from spk2loihi.network.network import Network
 from support.lava_networks import sentences
 from support.streamed_networks import SLOTS, reference, streamed_network
@@ -81,7 +80,7 @@ def test_scores_without_relu_and_payloads_beyond_the_range_gate(arithmetic: Arit
     stream = SentenceStream.of(graph, host_payloads(network, batch))
     sent = Stepper(graph).run(stream.sources, outliers)
     for name, n in sent.items():
-        assert np.abs(n[n != 0]).min() > PAYLOAD_MAX, name
+        assert np.abs(n[n != 0]).min() > network.timesteps, name
         assert np.count_nonzero(n) == beyond[name.removesuffix(".outlier")], name
 
 

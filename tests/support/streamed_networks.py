@@ -18,6 +18,7 @@ from spk2loihi.network.soma import Scale
 VOCABULARY = 50
 CHANNELS = 8
 SLOTS = 8
+LIMIT = 127
 
 IntArray = NDArray[np.int64]
 
@@ -37,7 +38,7 @@ def streamed_network(
     tables = (rng.integers(-60, 61, (rows, CHANNELS)) for rows in (VOCABULARY, 16, 2))
     task = {"labels": ["no", "yes"], "metric": "accuracy", "name": "tiny"}
     defaults = RunConfig("streamed", "graded")
-    return Network(8, slots, tuple(stages), Embedding(*tables), "{}", task, {}, defaults=defaults)
+    return Network(LIMIT, slots, tuple(stages), Embedding(*tables), "{}", task, {}, defaults=defaults)
 
 
 def _stage(spec: StageSpec, heads: int, gain: float, relu_scores: bool, rng: np.random.Generator) -> Stage:
@@ -51,7 +52,7 @@ def _stage(spec: StageSpec, heads: int, gain: float, relu_scores: bool, rng: np.
     size = {"scores": 1500.0, "context": 3000.0}.get(spec.kind, 12000.0)
     weight = rng.integers(60, 256, channels)
     shift = int(np.log2(weight.mean() * size / (40 * gain)))
-    requantise = Requantise(weight, shift, relu)
+    requantise = Requantise(weight, shift, relu, LIMIT)
     if spec.kind in ("scores", "context"):
         attention = Attention("scores" if spec.kind == "scores" else "context", *spec.sources)
         bias = 2 * rng.integers(-200, 400, channels) if spec.kind == "scores" else None
@@ -86,7 +87,7 @@ def reference(
     u: IntArray = e.word[batch.input_ids] + e.position[:length] + e.token_type[batch.token_type_ids]
     first = network.stages[0]
     z = u if first.soma is None else first.soma(u)
-    n = ((z + first.threshold // 2) // first.threshold).clip(-127, 127)
+    n = ((z + first.threshold // 2) // first.threshold).clip(-LIMIT, LIMIT)
     payloads[first.name] = n * mask[..., None]
     for stage in network.stages[1:]:
         rows = 1 if stage.tokens == "first" else length
@@ -112,7 +113,7 @@ def reference(
         assert stage.requantise is not None
         n = stage.requantise.payload(u, arithmetic, exists) * exists
         open_gate = _ungated(stage.requantise, u, arithmetic, exists)
-        beyond[stage.name] = int((np.abs(open_gate * exists) > 127).sum())
+        beyond[stage.name] = int((np.abs(open_gate * exists) > LIMIT).sum())
         payloads[stage.name] = n.transpose(0, 3, 1, 2) if stage.is_scores else n
     raise AssertionError("no readout")
 

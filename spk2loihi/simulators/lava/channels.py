@@ -31,7 +31,7 @@ class DirectSendPort(CspSendPort):
     _size: int
 
     def start(self) -> None:
-        self._array = _places(self)
+        self._array = messages(self)
         self._free = self._size
 
     def send(self, data: NDArray[Any]) -> None:
@@ -57,7 +57,7 @@ class DirectRecvPort(CspRecvPort):
     _size: int
 
     def start(self) -> None:
-        self._array = _places(self)
+        self._array = messages(self)
         self._taken = False
 
     def probe(self) -> bool:
@@ -151,7 +151,7 @@ class DirectInPort(PyInPortVectorDense):
         return total
 
 
-def _places(port: Any) -> list[NDArray[Any]]:
+def messages(port: Any) -> list[NDArray[Any]]:
     """The messages a channel holds, as arrays on its shared memory."""
     size = port._nbytes
     return [np.ndarray(port._shape, port._dtype, port._shm.buf[size * i : size * (i + 1)]) for i in range(port._size)]

@@ -158,7 +158,7 @@ class LavaBackend(Backend):
         from spk2loihi.simulators.lava.running import Running
 
         timing = Timing.of(self.timeline)
-        with _quiet_root_logger():
+        with quiet_root_logger():
             graph = build(self.network, grid, timing)
             _check_memory(graph)
             return Running(graph, self._run_config(), direct=not self._stock, orderly=self._orderly)
@@ -211,11 +211,7 @@ class Loihi2Backend(LavaBackend):
         *,
         slots: int | None = None,
     ) -> None:
-        if not _loihi_extension():
-            raise UserError(
-                "the loihi2 backend needs Intel's lava-loihi extension and a Loihi 2 board, and the extension is not "
-                "installed here: use the `backend` cpu or emulator"
-            )
+        check_loihi()
         super().__init__(network, config, slots=slots, stock_synapses=True)
 
     def _run_config(self) -> Any:
@@ -246,7 +242,7 @@ def _check_memory(graph: Graph) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_root_logger() -> Iterator[None]:
+def quiet_root_logger() -> Iterator[None]:
     """Every Lava process adds a handler to the root logger, so that each message would be printed once a process."""
     root = logging.getLogger()
     handlers = list(root.handlers)
@@ -254,6 +250,18 @@ def _quiet_root_logger() -> Iterator[None]:
         yield
     finally:
         root.handlers[:] = handlers
+
+
+def check_loihi() -> None:
+    """
+    Raises:
+        UserError: what drives a board is not there.
+    """
+    if not _loihi_extension():
+        raise UserError(
+            "the loihi2 backend needs Intel's lava-loihi extension and a Loihi 2 board, and the extension is not "
+            "installed here: use the `backend` cpu or emulator"
+        )
 
 
 def _loihi_extension() -> bool:

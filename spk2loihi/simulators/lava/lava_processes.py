@@ -21,11 +21,12 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing, SystemProcess
 from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime, target_fn
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from spk2loihi.child_processes import ENDING, deferred_signals, end_with_parent, kernel_ends_children
 from spk2loihi.errors import UserError
-from spk2loihi.simulators.lava.channels import AnonymousChannel
+from spk2loihi.simulators.lava.channels import AnonymousChannel, messages
 
 CHANNEL_SIZE = 2
 """Messages a Lava channel holds. Lava's default of 64 would take 64 copies of every array that is sent."""
@@ -46,13 +47,21 @@ class LavaProcesses:
         processes: those, with their parts; Lava forgets them in the end.
         direct: channels without threads, several times as fast, for process models without Lava RefPorts.
         orderly: ask the processes to end before they are killed, as a board needs.
+        channel_size: messages that every channel holds.
 
     Raises:
         UserError: the system cannot start so many processes.
     """
 
     def __init__(
-        self, root: Any, run_config: Any, processes: Sequence[Any], *, direct: bool, orderly: bool = False
+        self,
+        root: Any,
+        run_config: Any,
+        processes: Sequence[Any],
+        *,
+        direct: bool,
+        orderly: bool = False,
+        channel_size: int = CHANNEL_SIZE,
     ) -> None:
         self._pid = os.getpid()
         self._stopped = False
@@ -62,7 +71,7 @@ class LavaProcesses:
         self.executed = 0  # time steps since the start
         gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
         try:
-            executable = root.compile(run_config, {"pypy_channel_size": CHANNEL_SIZE})
+            executable = root.compile(run_config, {"pypy_channel_size": channel_size})
             self._runtime = _Runtime(executable, direct)
             executable.assign_runtime_to_all_processes(self._runtime)
             with threadpool_limits(1):  # which the processes inherit
@@ -97,6 +106,20 @@ class LavaProcesses:
         """Lava's OS processes: one a process model, in the order of the executable, then the runtime service."""
         infrastructure = None if self._runtime is None else self._runtime._messaging_infrastructure
         return [] if infrastructure is None else infrastructure.actors
+
+    @property
+    def models(self) -> dict[Any, type]:
+        """The process model that the run configuration has chosen, by process."""
+        assert self._runtime is not None
+        return {process: builder.proc_model for process, builder in self._runtime._executable.proc_builders.items()}
+
+    def sent(self, process: Any, port: str = "s_out") -> list[NDArray[Any]]:
+        """The last messages from a port to the first process that it is connected to, where they lie in their channel.
+
+        Of ``n`` places, that of time step t, counted from 1, is ``(t - 1) % n``. The next step overwrites the oldest.
+        """
+        assert self._runtime is not None
+        return messages(self._runtime._executable.proc_builders[process].csp_ports[port][0])
 
     def run(self, steps: int) -> None:
         """Time steps of the network; blocks.
