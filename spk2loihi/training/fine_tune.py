@@ -192,7 +192,7 @@ def _kept(home: Path, record: Path, parts: dict[str, str], spec: TaskSpec) -> Te
         made_with, digest = dict(known["fingerprint"]), known["sha256"]
     except (UserError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"folder {home} is in the way of the fine-tuned teacher, because its record {record} is missing or damaged: "
+            f"folder {home} is in the way of the fine-tuned teacher, and its record {record} is missing or damaged: "
             "choose another folder with -o, or name it with `teacher`"
         ) from None
     changed = [name for name in parts if made_with.get(name) != parts[name]]
