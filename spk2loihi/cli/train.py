@@ -135,7 +135,8 @@ def command(
 ) -> None:
     """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
     checkpoint = out.with_name(f".{out.stem}.resume")
-    with claimed(json_file, student, options=options, force=force):
+    results = [out, out.with_name("metrics.json")]
+    with claimed(json_file, student, options=options, results=results, force=force):
         to_go_on(
             lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None
         )
@@ -147,8 +148,8 @@ def command(
         if not is_main_process():
             return
         metrics = result.metrics
+        save_numbers(json_file, metrics)
         best, metric = metrics["best"], metrics["metric"]
         scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
         say(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
-        save_numbers(json_file, metrics)
