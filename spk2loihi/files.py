@@ -11,17 +11,21 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO
 
+from spk2loihi.child_processes import deferred_signals
 from spk2loihi.errors import UserError, first_line
 
 Write = Callable[["Sink"], object]
 """Puts the contents of a file into a `Sink`."""
 
 _NAME_MAX = 200  # bytes of a name that a temporary name still has room for
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)  # of a file system without second names
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -62,23 +66,29 @@ class Sink:
         """Nothing is held back."""
 
 
+def _nothing() -> None:
+    pass
+
+
 def write_atomically(path: Path, write: Write, parameter: str = "out") -> None:
     """`write_together` of one file."""
     write_together({path: write}, parameter)
 
 
-def write_together(files: Mapping[Path, Write], parameter: str = "out") -> None:
+def write_together(files: Mapping[Path, Write], parameter: str = "out", then: Callable[[], object] = _nothing) -> None:
     """Write files that belong together: under temporary names beside their places first, all renamed after the last.
 
-    A link is followed: what it leads to is replaced, and the link stays.
+    A link is followed: what it leads to is replaced, and the link stays. Where the places wait for others (`together`),
+    the files are renamed with those.
 
     Args:
         parameter: decides where they go, for the error.
+        then: called when all have their names.
 
     Raises:
         UserError: one of the places is a folder, a pipe or a device, or cannot be written; all are as they were.
     """
-    staged: list[tuple[Path, Path]] = []
+    made = Batch({real(path) for path in files})
     path = Path()
     try:
         for path, write in files.items():
@@ -89,17 +99,123 @@ def write_together(files: Mapping[Path, Write], parameter: str = "out") -> None:
             place = real(path)
             place.parent.mkdir(parents=True, exist_ok=True)
             remove_dead_leftovers(place)
-            staged.append((temporary_name(place), place))
-            _write(staged[-1][0], write)
-        for temporary, place in staged:
-            path = place
-            os.replace(temporary, place)
+            made.staged[place] = temporary_name(place), parameter
+            _write(temporary_name(place), write)
+        made.then = [then]
+        waiting = _waiting.get()
+        if waiting is not None and waiting.places >= made.places:
+            waiting.take(made)
+        else:
+            made.rename()
     except OSError as error:
         raise _unwritable(path, error, parameter) from None
     finally:
-        for temporary, _ in staged:
+        made.discard()
+
+
+class Batch:
+    """Files that are written, but have temporary names until the last of them is.
+
+    Attributes:
+        staged: by place, the temporary name and the parameter that decides the place.
+        then: called when all have their names.
+    """
+
+    def __init__(self, places: Iterable[Path]) -> None:
+        self.places = set(places)
+        self.staged: dict[Path, tuple[Path, str]] = {}
+        self.then: list[Callable[[], object]] = []
+
+    def take(self, other: Batch) -> None:
+        self.staged |= other.staged
+        self.then += other.then
+        other.staged = {}
+
+    def rename(self) -> None:
+        """Give the files their names, all or none. A signal waits until all have theirs.
+
+        Raises:
+            UserError: a place cannot be written.
+        """
+        with deferred_signals():
+            done: list[tuple[Path, Path | None]] = []
+            try:
+                for place, (temporary, parameter) in self.staged.items():
+                    try:
+                        done.append((place, _second_name(place) if len(self.staged) > 1 else None))
+                        os.replace(temporary, place)
+                    except OSError as error:
+                        raise _unwritable(place, error, parameter) from None
+            except UserError:
+                for place, old in done[:-1]:
+                    _put_back(place, old)
+                raise
+            finally:
+                for _, old in done:
+                    if old is not None:
+                        _remove(old)
+            self.staged = {}
+            for call in self.then:
+                call()
+            self.then = []
+
+    def discard(self) -> None:
+        for temporary, _ in self.staged.values():
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _second_name(place: Path) -> Path | None:
+    """Under which the file at ``place`` outlives its replacement; None where there is no file yet."""
+    old = temporary_name(place).with_suffix(".old.tmp")
+    _remove(old)
+    try:
+        os.link(place, old)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(place, old)
+    return old
+
+
+def _put_back(place: Path, old: Path | None) -> None:
+    with suppress(OSError):
+        place.unlink() if old is None else os.replace(old, place)
+
+
+_waiting: ContextVar[Batch | None] = ContextVar("_waiting", default=None)
+
+
+@contextmanager
+def together(places: Iterable[Path]) -> Iterator[None]:
+    """Let files that are written to these places in this block, by whatever function, be renamed together at its end.
+
+    Where the block raises, none is. `rename_waiting` does it earlier.
+    """
+    batch = Batch(real(place) for place in places)
+    token = _waiting.set(batch)
+    try:
+        yield
+        batch.rename()
+    finally:
+        _waiting.reset(token)
+        batch.discard()
+
+
+def rename_waiting() -> None:
+    """Give files that wait (`together`) their names now."""
+    batch = _waiting.get()
+    if batch is not None:
+        batch.rename()
+
+
+def written(path: Path) -> Path:
+    """Where a file is that was written just now: at ``path``, or under a temporary name if that waits for others."""
+    batch = _waiting.get()
+    staged = None if batch is None else batch.staged.get(real(path))
+    return path if staged is None else staged[0]
 
 
 Errors = tuple[type[Exception], ...]
@@ -245,6 +361,69 @@ def _written_by(process: int, path: Path) -> bool:
         return path.stat().st_mtime >= started - 2  # btime is in whole seconds
     except (OSError, ValueError, IndexError, AssertionError):
         return True
+
+
+_FOLDER = re.compile(r"spk2loihi-(\d+)-\w+")
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder among the system's temporary files, removed at the end; those of killed processes are removed now.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    remove_dead_folders()
+    with ExitStack() as stack:
+        try:
+            made = TemporaryDirectory(prefix=f"spk2loihi-{os.getpid()}-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+            stack.enter_context(_lock_folder(folder))
+        except OSError as error:
+            raise UserError(
+                f"no temporary folder can be made ({error.strerror or error}): make room, or set TMPDIR to a folder "
+                "that can be written"
+            ) from None
+        yield folder
+
+
+def remove_dead_folders() -> None:
+    """Remove folders of `temporary_folder` whose process was killed.
+
+    Nobody holds the lock of such a folder, and no process of its number is old enough to have made it. One of the two
+    would not do: containers that share a folder number their processes anew, and not every file system has locks.
+    """
+    try:
+        shared = gettempdir()
+        names = os.listdir(shared)
+    except OSError:
+        return
+    for name in names:
+        match, path = _FOLDER.fullmatch(name), Path(shared, name)
+        if match is None or path.is_symlink() or _written_by(int(match[1]), path):
+            continue
+        with suppress(OSError), _lock_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _lock_folder(path: Path) -> Iterator[None]:
+    """Raises OSError where another process has locked it."""
+    try:
+        import fcntl
+    except ImportError:  # a system without it
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def open_regular(path: Path, what: str, remedy: str) -> BinaryIO:

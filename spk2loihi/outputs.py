@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import lock_name, real, remove_dead_leftovers
+from spk2loihi.files import lock_name, real, remove_dead_folders, remove_dead_leftovers
 from spk2loihi.results import replaceable
 
 Kind = Literal["model", "network", "arrays", "page", "numbers", "teacher", "state"]
@@ -81,6 +81,7 @@ def claim(
     Raises:
         UserError: as `check_outputs`; or another process, or an outer claim of this one, has an output.
     """
+    remove_dead_folders()
     check_outputs(outputs, inputs, force=force)
     with contextlib.ExitStack() as stack:
         if folder is not None:

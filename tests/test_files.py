@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.files import (
     fill_folder,
     remove_dead_leftovers,
+    temporary_folder,
     text_writer,
     write_atomically,
     write_folder,
@@ -25,6 +28,7 @@ from spk2loihi.files import (
     write_together,
 )
 from spk2loihi.hdf5 import hdf5_writer
+from spk2loihi.outputs import claim
 from spk2loihi.simulators.run_file import FileRun
 from support.full_disk import small_disk, small_files
 
@@ -148,3 +152,46 @@ def test_files_have_the_modes_of_others(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("")
     write_json(tmp_path / "mine", {})
     assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+
+
+def test_temporary_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next run, and not those of a process that lives, or that holds the lock in another container."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    hold = (
+        "from spk2loihi.files import temporary_folder\n"
+        "with temporary_folder() as folder: (folder / 'network.net').touch(); print(folder, flush=True); input()"
+    )
+    living, killed = (
+        subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    )
+    try:
+        mine, theirs = (Path(each.stdout.readline().strip()) for each in (living, killed))  # type: ignore[union-attr]
+        killed.kill()
+        killed.wait()
+        elsewhere = tmp_path / f"spk2loihi-{DEAD}-abc"  # no process of this number here, but the lock is held
+        users = [tmp_path / "spk2loihi-notes", tmp_path / f"spk2loihi-{DEAD}-abc.txt", tmp_path / "other"]
+        for folder in (elsewhere, *users):
+            folder.mkdir()
+        (tmp_path / f"spk2loihi-{DEAD}-link").symlink_to("other")
+        descriptor = os.open(elsewhere, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with temporary_folder() as folder:
+            assert not theirs.exists()
+            assert (mine / "network.net").exists() and elsewhere.exists() and all(each.exists() for each in users)
+        os.close(descriptor)
+        living.communicate("\n")
+        assert not mine.exists() and not folder.exists()
+        with claim([]):
+            assert not elsewhere.exists()
+        assert all(each.exists() for each in users)
+    finally:
+        living.kill()
+        living.wait()
+
+
+def test_no_place_for_a_temporary_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(UserError, match=r"no temporary folder can be made .*set TMPDIR"), temporary_folder():
+        pass

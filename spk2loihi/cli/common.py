@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,32 +110,44 @@ def data_options(command: F) -> F:
     return command
 
 
+@contextmanager
 def claimed(
     json_file: Path | None,
     *inputs: Path | None,
     options: Mapping[str, Any] | None = None,
     outputs: Sequence[Output] = (),
+    results: Sequence[Path] = (),
     force: bool = False,
     folder: Path | None = None,
-) -> AbstractContextManager[Claim]:
+) -> Iterator[Claim]:
     """Refuse an unusable output path before the work starts, and lock it (`spk2loihi.outputs.claim`).
+
+    ``json_file``, ``outputs`` and ``results`` appear together, when `save_numbers` is called; or none of them does.
 
     Args:
         inputs, options: files that are read, and options that may name more.
         outputs: beside ``json_file``.
+        results: outputs that a function of the library locks.
     """
+    from spk2loihi.files import together
     from spk2loihi.outputs import claim, named_inputs, numbers_output
 
-    numbers = [] if json_file is None else [numbers_output(json_file)]
+    made = [*outputs, *([] if json_file is None else [numbers_output(json_file)])]
     reads = [*(path for path in inputs if path is not None), *named_inputs(options or {})]
-    return claim([*outputs, *numbers], reads, force=force, folder=folder)
+    with (
+        claim(made, reads, force=force, folder=folder) as claim_,
+        together([*results, *(output.path for output in made)]),
+    ):
+        yield claim_
 
 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any] | list[dict[str, Any]]) -> None:
-    from spk2loihi.files import write_json
+    """Write ``json_file`` if that is asked for; it and the results that belong to it get their names."""
+    from spk2loihi.files import rename_waiting, write_json
 
     if json_file is not None:
         write_json(json_file, numbers, "json_file")
+    rename_waiting()
 
 
 def command_line() -> str:

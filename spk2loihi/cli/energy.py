@@ -65,9 +65,9 @@ def command(network_file: Path, out: Path, json_file: Path | None, force: bool, 
         places.reads(named_inputs(net.network.task))
         report = api.energy(net, command=command_line(), **options)
         path_json = report.save(out, force)
+        save_numbers(json_file, report.to_dict())
         for headline in report.data["headline"]:
             say(f"{headline['label']}: {headline['text']}")
         for sentence in report.verdict:
             say(sentence)
         say(f"{out} and {path_json}")
-        save_numbers(json_file, report.to_dict())

@@ -39,7 +39,8 @@ def command(
     MODEL_FILE is a model.pt, or a folder written by save_pretrained. The schedule, encoding and stagger given here
     become the network's defaults. Later commands can override them.
     """
-    with claimed(json_file, model_file, force=force):
+    with claimed(json_file, model_file, results=[out], force=force):
+        from spk2loihi.files import sha256, written
         from spk2loihi.versions import versions
 
         net = api.export(model_file, out, schedule=schedule, encoding=encoding, stagger=stagger, force=force)
@@ -47,8 +48,8 @@ def command(
         worst = max(network.stages, key=lambda stage: stage.max_drive)
         numbers = {
             "network": str(out),
-            "bytes": out.stat().st_size,
-            "sha256": net.sha256,
+            "bytes": written(out).stat().st_size,
+            "sha256": sha256(written(out)),
             "stages": len(network.stages),
             "timesteps": network.timesteps,
             "weight_bits": network.weight_bits,
@@ -56,8 +57,8 @@ def command(
             "largest_drive": {"stage": worst.name, "bound": worst.max_drive},
             "versions": versions(),
         }
+        save_numbers(json_file, numbers)
         say(
             f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
             f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"
         )
-        save_numbers(json_file, numbers)

@@ -37,6 +37,7 @@ class _State:
         lost: it was raised where Python drops exceptions, as in a destructor.
         code: exit code if no signal comes.
         remedy: what to do to go on, if there is something.
+        saving: seconds that the clean-up may take beyond `_GRACE_SECONDS`.
     """
 
     installed = False
@@ -45,6 +46,7 @@ class _State:
     told = False
     code = 1
     remedy: Callable[[], str | None] | None = None
+    saving = 0.0
 
 
 _state = _State()
@@ -77,9 +79,13 @@ def ends_with(code: Any) -> None:
     _state.code = code if isinstance(code, int) else int(code is not None)
 
 
-def to_go_on(remedy: Callable[[], str | None]) -> None:
-    """What a user can do to go on after an interruption, if there is something by then."""
-    _state.remedy = remedy
+def to_go_on(remedy: Callable[[], str | None], saving: float = 0.0) -> None:
+    """What a user can do to go on after an interruption, if there is something by then.
+
+    Args:
+        saving: seconds that it may take to save what makes that possible.
+    """
+    _state.remedy, _state.saving = remedy, saving
 
 
 def interrupted() -> bool:
@@ -112,7 +118,7 @@ def _end_anyway(pipe: int) -> None:
     """
     while (number := os.read(pipe, 1)[0]) not in _ENDING:
         pass
-    deadline = time.monotonic() + _GRACE_SECONDS
+    deadline = time.monotonic() + _GRACE_SECONDS + _state.saving
     while time.monotonic() < deadline:
         time.sleep(_AGAIN_SECONDS)
         if _state.lost:

@@ -44,8 +44,8 @@ def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None,
         result = api.run(network_file, inputs, **options)
         result.save(out, force)
         numbers = result.to_dict()
+        save_numbers(json_file, numbers)
         say(
             f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
             f"{result.wall_s:.2f} s ({result.backend}): {out}"
         )
-        save_numbers(json_file, numbers)

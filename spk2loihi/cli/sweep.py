@@ -95,7 +95,8 @@ def command(
         "bits": _numbers(bits, float, "bits"),
         "rate_penalties": _numbers(rate_penalty, float, "rate_penalty"),
     }
-    with claimed(json_file, *networks, options=options, force=force):
+    results = [out / "sweep.html", out / "sweep.json"]
+    with claimed(json_file, *networks, options=options, results=results, force=force):
         to_go_on(lambda: "the same command goes on where it was")
         from spk2loihi.training.layer_map import parse_layers
 
@@ -114,9 +115,9 @@ def command(
             command=command_line(),
             **options,
         )
-        _print(report.to_dict())
-        say(f"{out / 'sweep.html'} and {out / 'sweep.json'}")
         save_numbers(json_file, report.points)
+        _print(report.to_dict())
+        say(" and ".join(map(str, results)))
 
 
 command.params[-6:-6] = [p for p in train.command.params if p.name in TRAINING_OPTIONS]

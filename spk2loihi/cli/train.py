@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from spk2loihi import api
 from spk2loihi.choices import METRICS, PRECISIONS, STAGES
 from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers, say
 from spk2loihi.cli.interrupts import to_go_on
+
+_SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 
 
 @click.command("train")
@@ -135,9 +138,11 @@ def command(
 ) -> None:
     """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
     checkpoint = out.with_name(f".{out.stem}.resume")
-    with claimed(json_file, student, options=options, force=force):
+    results = [out, out.with_name("metrics.json")]
+    with claimed(json_file, student, options=options, results=results, force=force):
         to_go_on(
-            lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None
+            lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None,
+            _SAVING_SECONDS if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 0.0,
         )
         from spk2loihi.data import formatted
         from spk2loihi.training.layer_map import parse_layers
@@ -147,8 +152,8 @@ def command(
         if not is_main_process():
             return
         metrics = result.metrics
+        save_numbers(json_file, metrics)
         best, metric = metrics["best"], metrics["metric"]
         scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
         say(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
-        save_numbers(json_file, metrics)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spk2loihi.errors import UserError
 from spk2loihi.choices import AFFINE_PRESETS
+from spk2loihi.errors import UserError
 from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.neuron import Synapses, SynapticLinear, skip_parts

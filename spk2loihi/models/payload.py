@@ -154,16 +154,13 @@ class PayloadLinear(SynapticLinear):
         return Synapses(mantissas, 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2), unit, skip)
 
     def _row_scale(self, weight: Tensor, others: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
-        """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, and a whole requantising weight.
+        """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, a whole requantising weight.
 
         Args:
             others: the most that residual and bias add to the drive, (d_out,) float values.
         """
         magnitudes = weight.abs()
-        if self.low_bits:
-            scale = self.step_ratio * magnitudes.mean(1)
-        else:
-            scale = magnitudes.amax(1) / self.largest
+        scale = self.step_ratio * magnitudes.mean(1) if self.low_bits else magnitudes.amax(1) / self.largest
         sums = magnitudes.sum(1) if not self.binary else scale * weight.shape[1]
         most = self.timesteps * sums + others / in_value
         scale = torch.maximum(scale, 2 * most / (_DRIVE_SHARE * MEMBRANE_MAX)).clamp(min=1e-8)

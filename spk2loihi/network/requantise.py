@@ -1,14 +1,14 @@
 """What a stage of the `stock` preset has in place of a threshold: one synapse, then a range gate.
 
 A soft-reset neuron divides by its threshold. No process that Intel ships does, so a stage of a `stock` network sends
-its drive through one synapse a neuron instead, whose weight and exponent stand for a threshold of ``2**shift / weight``::
+its drive through one synapse a neuron instead. Its weight and exponent stand for a threshold of ``2**shift / weight``::
 
     v = round(weight * max(U, 0) / 2**shift)        max only where ``relu``
     n = v if |v| <= limit else 0
 
-``round`` differs between Lava's CPU models and the chip, so there are two arithmetics. ``lava``: half a unit is added to
-``U`` before (with the bias, so only where a token exists), and the shift rounds down. ``chip``: the product is rounded
-half away from zero.
+``round`` differs between Lava's CPU models and the chip, so there are two arithmetics. ``lava``: half a unit is added
+to ``U`` before (with the bias, so only where a token exists), and the shift rounds down. ``chip``: the product is
+rounded half away from zero.
 
 The range gate is what bounds a network without clips: a payload beyond it is not sent. It is made of two stock
 populations that differ in their thresholds (`spk2loihi.chip`).

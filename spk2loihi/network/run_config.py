@@ -70,8 +70,8 @@ class RunConfig:
             raise UserError("`encoding` is rate, but a streamed network sends graded messages only: leave it out")
         if self.arithmetic != "lava" and self.schedule != "streamed":
             raise UserError(
-                f"`arithmetic` is {self.arithmetic}, but with the {self.schedule} schedule nothing is rounded and there "
-                "is only one: leave it out"
+                f"`arithmetic` is {self.arithmetic}, but with the {self.schedule} schedule nothing is rounded: "
+                "leave it out"
             )
         if isinstance(self.steps, int) and self.steps < 1:
             raise UserError(
@@ -93,8 +93,7 @@ class RunConfig:
             )
         if streamed and self.steps is not None:
             raise UserError(
-                f"`timesteps` is {self.steps}, but a streamed run has as many steps as its sentences have tokens: leave "
-                "it out"
+                f"`timesteps` is {self.steps}, but a streamed run takes as long as its sentences: leave it out"
             )
         if isinstance(self.stagger, bool) or not isinstance(self.stagger, int) or not 0 <= self.stagger <= timesteps:
             raise UserError(

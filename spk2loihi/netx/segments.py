@@ -90,7 +90,7 @@ def _segment(group: Group, number: int) -> Segment:
     if EXTENSION in group:
         try:
             name = str(json.loads(group.value(f"{EXTENSION}/meta").tobytes())["name"])
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise refusal(group, number, f"its {EXTENSION}/meta is damaged", "export it again") from None
     if kind == "dense":
         neurons, inputs = dense_matrix(group, number).shape

@@ -17,7 +17,6 @@ alternate. Spikes travel as bytes of 0 and 1, payloads as 32-bit integers, alway
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
+from spk2loihi.files import temporary_folder
 from spk2loihi.hdf5 import Group
 from spk2loihi.netx.arrays import INT32_MAX, Array, allocate, largest_magnitude
 from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
@@ -124,9 +124,9 @@ class StockNetwork:
         Raises:
             UserError: a node has no exact integer meaning.
         """
-        with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
-            check_number("dt", dt)
-            netx = Path(folder) / "network.net"
+        check_number("dt", dt)
+        with temporary_folder() as folder:
+            netx = folder / "network.net"
             nir_to_netx(path, netx, dt)
             return cls.from_file(netx, **options)
 

@@ -93,13 +93,21 @@ class EventSums:
     @classmethod
     def joined(cls, parts: list[EventSums]) -> EventSums:
         """Of the sentences of all parts, one after another."""
-        per_channel = [[getattr(one, name) for one in parts] for name in ("channels", "first_channels")]
-        per_sentence = [[getattr(one, name) for one in parts] for name in ("sentences", "first")]
+        def summed(name: str) -> NDArray[np.int64] | None:
+            arrays = [getattr(one, name) for one in parts]
+            return None if arrays[0] is None else np.sum(arrays, axis=0)
+
+        def in_turn(name: str) -> NDArray[np.int64] | None:
+            arrays = [getattr(one, name) for one in parts]
+            return None if arrays[0] is None else np.concatenate(arrays)
+
         return cls(
             sum(one.spikes for one in parts),
             sum(one.events for one in parts),
-            *(None if arrays[0] is None else np.sum(arrays, axis=0) for arrays in per_channel),
-            *(None if arrays[0] is None else np.concatenate(arrays) for arrays in per_sentence),
+            summed("channels"),
+            summed("first_channels"),
+            in_turn("sentences"),
+            in_turn("first"),
             sum((one.inside for one in parts), StreamMessages()),
         )
 
@@ -242,4 +250,3 @@ def _count_attention(
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
         if timeline.schedule != "windowed":
             ops.attention_synops += int((per_right * rows).sum())
-

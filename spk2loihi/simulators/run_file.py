@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import Sink, open_regular, write_atomically
+from spk2loihi.files import Sink, open_regular, temporary_folder, write_atomically
 from spk2loihi.hdf5 import Group, hdf5_writer
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.arrays import INT32_MAX
@@ -205,8 +204,8 @@ def _netx_file(path: Path) -> Iterator[tuple[Path, Group]]:
         return
     from spk2loihi.netx.nir_reader import nir_to_netx
 
-    with tempfile.TemporaryDirectory(prefix="spk2loihi-") as folder:
-        netx = Path(folder) / "network.net"
+    with temporary_folder() as folder:
+        netx = folder / "network.net"
         nir_to_netx(tree, netx)
         yield netx, open_netx(netx)
 

@@ -128,9 +128,7 @@ class StreamCounter:
     def _register(self, stage: Stage, ops: StageOps, population: Population, places: int) -> None:
         self._move(ops, population, self._events[stage.name].events, places, stage.channels, self._tokens)
 
-    def _move(
-        self, ops: StageOps, population: Population, sent: int, places: int, width: int, rows: int
-    ) -> None:
+    def _move(self, ops: StageOps, population: Population, sent: int, places: int, width: int, rows: int) -> None:
         ops.synops += sent * places
         ops.messages += sent * places
         population(places * width, rows)

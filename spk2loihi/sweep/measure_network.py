@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,14 @@ import numpy as np
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
+from spk2loihi.json_file import read_json
 from spk2loihi.network import Network, read_network
 from spk2loihi.simulators import create_backend, encode, simulate
 from spk2loihi.sweep.axes import Way
 from spk2loihi.versions import versions
+
+_DIGEST = "digest"  # of all else in a record
+_RECORD_MAX = 8 << 20  # bytes
 
 _NUMBERS = ("score", "samples", "latency_steps", "mean_latency_steps", "mean_rate")
 
@@ -80,7 +85,7 @@ def measure(
                 "teacher_score": training.get("teacher_score") if spec is None and samples is None else None,
                 "wall_s": result.wall_s,
             }
-            write_json(kept, record)
+            write_json(kept, {**record, _DIGEST: _digest(record)})
         else:
             advance(len(encoded))
         records.append({**record, "file": str(network_file)})
@@ -94,11 +99,19 @@ def _way_key(way: Way, network: Network) -> dict[str, Any]:
 
 
 def _kept(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The record that ``path`` holds; None where there is none of ``key``, or it is not as it was written."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(path, "record of a sweep", "remove it", _RECORD_MAX, _RECORD_MAX)
+    except UserError:
         return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
+    if not isinstance(record, dict) or record.get("key") != key:
+        return None
+    digest = record.pop(_DIGEST, None)
+    return record if digest == _digest(record) else None
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _facts(network: Network) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted, predictions, score
 from spk2loihi.errors import UserError
 from spk2loihi.files import remove_leftovers, write_folder, write_json
+from spk2loihi.json_file import SIZE_MAX, read_json
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.results import FOLDER_MARK, teacher_mark
 from spk2loihi.training.evaluation import LabelledData, evaluate, predict
@@ -187,12 +188,12 @@ def tuned_teacher(
 
 def _kept(home: Path, record: Path, parts: dict[str, str], spec: TaskSpec) -> Teacher:
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record, "record of a teacher", "remove it", text_max=SIZE_MAX)
         made_with, digest = dict(known["fingerprint"]), known["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"folder {home} is in the way of the fine-tuned teacher: choose another folder with -o, or name it with "
-            "`teacher`"
+            f"folder {home} is in the way of the fine-tuned teacher, and its record {record} is missing or damaged: "
+            "choose another folder with -o, or name it with `teacher`"
         ) from None
     changed = [name for name in parts if made_with.get(name) != parts[name]]
     kept, _ = load_teacher(str(home), spec.labels)

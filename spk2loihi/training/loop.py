@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from spk2loihi.child_processes import deferred_signals
 from spk2loihi.data import collate, length_sorted_batches
 from spk2loihi.errors import UserError
 from spk2loihi.progress import progress_bar
@@ -38,7 +40,7 @@ class LoopSettings:
         affine_learning_rate: of affines that stand for the functions of a teacher.
         evaluate_every: steps between held-out evaluations within an epoch; None: at the end of an epoch only.
         early_stop: evaluations in a row without a better score after which training ends; None: never.
-        checkpoint: how often the state is written within an epoch; it is at the end of each.
+        checkpoint: how often the state is written within an epoch; it is at the end of each, and at a signal.
         steps: how many, in place of whole epochs.
         progress: shares of the whole training at which this loop starts and ends, for models that change as it goes on.
     """
@@ -149,6 +151,7 @@ class Loop:
         self.worse = 0  # evaluations since the best one
         self.best: dict[str, Tensor] = {}
         self.rng: dict[str, Tensor] | None = None
+        self.resumable = False  # between two steps of an epoch, nothing else to be done
 
     def run(self) -> Result:
         saved = self.state.of(self.what)
@@ -174,22 +177,28 @@ class Loop:
         if self.rng is not None:
             _set_rng(self.rng)
             self.rng = None
-        for inputs, labels in self._batches(epoch, done):
-            self.model.train()
-            self._set_progress(self.step)
-            self.losses.append(self._optimise(inputs, labels))
-            self.step += 1
-            advance()
-            within = self.step % self.steps_an_epoch != 0 and self.step < self.total
-            if within and self.settings.evaluate_every and self.step % self.settings.evaluate_every == 0:
-                self._evaluate(epoch)
-                if self._stopped():
+        with self._saved_at_a_signal(started):
+            for inputs, labels in self._batches(epoch, done):
+                self.model.train()
+                self._set_progress(self.step)
+                with deferred_signals():  # a step is taken whole, or not at all
+                    self.losses.append(self._optimise(inputs, labels))
+                    self.step += 1
+                    within = self.step % self.steps_an_epoch != 0 and self.step < self.total
+                    evaluate = self.settings.evaluate_every and self.step % self.settings.evaluate_every == 0
+                    self.resumable = within and not evaluate
+                advance()
+                if within and evaluate:
+                    self._evaluate(epoch)
+                    self.resumable = True
+                    if self._stopped():
+                        break
+                if within and self._due():
+                    self.seconds = time.perf_counter() - started
+                    self._save()
+                if self.step == self.total:
                     break
-            if within and self._due():
-                self.seconds = time.perf_counter() - started
-                self._save()
-            if self.step == self.total:
-                break
+            self.resumable = False
         if self.step % self.steps_an_epoch == 0 or self.step == self.total:
             self._evaluate(epoch)
         seconds = time.perf_counter() - started
@@ -203,6 +212,19 @@ class Loop:
         self._save()
         if self._stopped() and self.step < self.total:
             self.report(f"{self.what}: stopped early, {self.worse} evaluations without a better score")
+
+    @contextmanager
+    def _saved_at_a_signal(self, started: float) -> Iterator[None]:
+        """Save the state where a signal ends a run of one process; several would have to agree on the step."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            if self.resumable and self.accelerator.num_processes == 1:
+                self.seconds = time.perf_counter() - started
+                self._save()
+            raise
 
     def _optimise(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
         loss = self.objective(inputs, labels)

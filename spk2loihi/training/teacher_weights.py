@@ -122,7 +122,7 @@ def check_precision(folder: Path) -> None:
                 (size,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(size)) if size <= _HEADER_LIMIT else {}
             kinds = {name: record["dtype"] for name, record in header.items() if name != "__metadata__"}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
             continue
         _check_kinds(kinds, {name for name, kind in kinds.items() if kind not in _FLOATS}, folder)
     if any(folder.glob("*.safetensors")):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from accelerate import Accelerator
 
 from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import json_writer, remove_leftovers, sha256, write_together
+from spk2loihi.files import json_writer, remove_leftovers, sha256, temporary_folder, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
@@ -99,8 +98,8 @@ def train(
         force: replace a folder ``teacher`` beside ``out`` that no earlier run made.
     """
     if out is None:
-        with TemporaryDirectory(prefix="spk2loihi-") as folder:
-            result = train(spec, settings, Path(folder) / "model.pt", teacher=teacher, report=report)
+        with temporary_folder() as folder:
+            result = train(spec, settings, folder / "model.pt", teacher=teacher, report=report)
         return replace(result, path=None)
     started = time.perf_counter()
     settings.check()
@@ -192,8 +191,10 @@ def train(
         }
         checkpoint = Checkpoint(student, teacher.tokenizer, spec.to_dict(), metrics)
         if accelerator.is_main_process:
-            write_together({out: checkpoint_writer(checkpoint), out.parent / "metrics.json": json_writer(metrics)})
-            state.path.unlink(missing_ok=True)
+            write_together(
+                {out: checkpoint_writer(checkpoint), out.parent / "metrics.json": json_writer(metrics)},
+                then=lambda: state.path.unlink(missing_ok=True),
+            )
         accelerator.wait_for_everyone()
     return TrainingResult(checkpoint, metrics, out)
 

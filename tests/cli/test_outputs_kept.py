@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import spk2loihi as s2l
+from spk2loihi import files
 from spk2loihi.errors import UserError
 from support.command_chain import SMALL, contents, refused
 from support.full_disk import small_disk, small_files
@@ -307,6 +309,53 @@ def test_a_full_disk(user: Path) -> None:
             ("train", "--train-file", "t.csv", "--teacher", "bert", *SMALL, "-o", "disk/o.pt"),
         ):
             refused(user, *arguments, words="cannot be written .*No space left on device.*make room there, or choose")
+
+
+@pytest.mark.parametrize("where", ["is written", "is renamed"])
+def test_results_appear_together_with_their_numbers_or_not_at_all(
+    where: str, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where --json finds no room, the results of -o are as they were."""
+    commands = [
+        ("export", "-o", "o.net"),
+        ("energy", "--samples", "2", "-o", "o.html"),
+        ("run", "n.net", "--input", "in.npy", "-o", "o.npz"),
+        ("run", "n.net", "--input", "in.npy", "-o", "o.h5"),
+        ("sweep", "model.net", "--samples", "2", "--encoding", "rate", "-o", "s"),
+        (*TRAIN, "-o", "o/o.pt"),
+    ]
+    for arguments in commands:
+        outcome = spk2loihi(*arguments, "--json", "good.json")
+        assert outcome.code == 0, outcome.err
+    before = contents(user)
+    real_write, real_replace = files._write, os.replace
+
+    def write(path: Path, write: files.Write) -> None:
+        if "n.json" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real_write(path, write)
+
+    def replace(source: Path, place: Path) -> None:
+        if Path(place).name != "n.json":
+            real_replace(source, place)
+        elif where == "is renamed":
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    if where == "is written":
+        monkeypatch.setattr(files, "_write", write)
+    monkeypatch.setattr(os, "replace", replace)
+    for arguments in commands:
+        outcome = spk2loihi(*arguments, "--json", "n.json")
+        assert outcome.code == 2 and "n.json cannot be written" in outcome.err, outcome
+        assert len(outcome.err.splitlines()) == 1 and not outcome.out.count("n.net: "), outcome
+        after = contents(user)
+        state = after.pop("o/.o.resume", None)  # from which the same training ends at once
+        assert (state is not None) == ("o/o.pt" in arguments)
+        assert after == before
+    monkeypatch.undo()
+    monkeypatch.chdir(user)
+    assert spk2loihi(*TRAIN, "-o", "o/o.pt", "--resume", "--json", "n.json").code == 0
+    assert sorted(os.listdir("o")) == ["metrics.json", "o.pt"]
 
 
 def test_a_killed_command_leaves_nothing_for_the_next(user: Path) -> None:

@@ -19,7 +19,7 @@ from support.fuzzing import Ending, Worker
 from support.netx_files import FLATTEN, conv, dense, dense_rec, inputs, resonator, sdnn, write_netx
 from support.tiny_task import TinyTask
 
-MUTATIONS = int(os.environ.get("SPK2LOIHI_FUZZ", "160"))
+MUTATIONS = int(os.environ.get("SPK2LOIHI_FUZZ", "2200"))
 SHARES = {
     "net-bytes": 16, "net-structure": 24, "netx-bytes": 8, "netx-structure": 14, "nir-bytes": 4, "nir-structure": 8,
     "model-bytes": 4, "model-structure": 12, "table": 8, "price": 8, "board": 8, "npy": 8, "options": 14,
@@ -64,9 +64,24 @@ def good(network_file: Path, model_file: Path, tiny_task: TinyTask, tmp_path_fac
     return folder
 
 
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    with Worker(tmp_path) as made:
+@pytest.fixture(scope="module")
+def worker(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker that has run every good file once, so that what is compiled then does not count."""
+    folder = tmp_path_factory.mktemp("worker")
+    data = ["--dev-file", good / "dev.csv", "--samples", 2]
+    with Worker(folder) as made:
+        for arguments in (
+            ["export", good / "model.pt", "-o", folder / "made.net"],
+            ["simulate", good / "model.net", "--backend", "stepped", *data],
+            ["energy", good / "model.net", *data, "-o", folder / "energy.html"],
+            ["run", good / "chain.net", "--input", good / "chain.npy", "-o", folder / "out.npz"],
+            *(
+                ["run", good / name, "--input", good / "row.npy", "-o", folder / "out.npz"]
+                for name in ("sdnn.net", "rf.net", "good.nir")
+            ),
+        ):
+            ending = made.run(arguments)
+            assert ending.code == 0, (arguments, ending)
         yield made
 
 
@@ -151,12 +166,13 @@ def options(good: Path, rng: np.random.Generator, out: Path) -> list[object]:
 @pytest.mark.parametrize("kind", SHARES)
 def test_damage_is_refused_in_a_sentence(kind: str, good: Path, tmp_path: Path, worker: Worker) -> None:
     count = max(1, MUTATIONS * SHARES[kind] // sum(SHARES.values()))
-    refused, problems = 0, list[str]()
+    refused, problems, endings = 0, list[str](), list[Ending]()
     for seed in range(count):
         folder = tmp_path / "one"
         folder.mkdir()
         try:
             ending = once(worker, commands(kind, good, np.random.default_rng([seed, list(SHARES).index(kind)]), folder))
+            endings.append(ending)
             refused += ending.refused
             if ending.problem:
                 problems.append(f"{kind} {seed}: {ending.problem[-1500:]}")
@@ -164,6 +180,10 @@ def test_damage_is_refused_in_a_sentence(kind: str, good: Path, tmp_path: Path, 
             for file in sorted(folder.rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() else file.unlink()
             folder.rmdir()
+    print(
+        f"{kind}: {count} mutations, {refused} refused, slowest {max(e.seconds for e in endings):.1f} s, "
+        f"most memory {max(e.mib for e in endings)} MiB, {len(problems)} problems"
+    )
     assert not problems, f"{len(problems)} of {count}\n" + "\n".join(problems[:20])
     assert refused > count // 5, f"only {refused} of {count} were refused: the damage is too mild to tell"
 

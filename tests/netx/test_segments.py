@@ -124,5 +124,10 @@ def test_a_whole_student_is_not_a_chain(model_net: Path, tmp_path: Path) -> None
         damaged["layer/3/spk2loihi/meta"][0] = 0
     with pytest.raises(UserError, match=r"layer 3 \(conv\): its spk2loihi/meta is damaged"):
         segments(tmp_path / "damaged.net")
+    with h5py.File(tmp_path / "damaged.net", "a") as damaged:
+        del damaged["layer/3/spk2loihi/meta"]
+        damaged["layer/3/spk2loihi/meta"] = np.frombuffer(b"[" * 100_000, np.uint8)
+    with pytest.raises(UserError, match=r"layer 3 \(conv\): its spk2loihi/meta is damaged"):
+        segments(tmp_path / "damaged.net")
     with pytest.raises(UserError, match=r"layer 6 \(concat\): stock netx cannot load it: it runs a chain"):
         StockNetwork.from_file(model_net, first_layer=6)

@@ -256,7 +256,7 @@ def test_limits_of_steps_and_options() -> None:
         create_backend("emulator", network, network.run_config("settling", timesteps=needed - 1)).run(batch)
     with pytest.raises(UserError, match="at least 1 step"):
         create_backend("emulator", network, network.run_config("settling", timesteps=0))
-    with pytest.raises(UserError, match="graded spikes exist in the windowed schedule only"):
+    with pytest.raises(UserError, match="graded spikes exist in the windowed and streamed schedules only"):
         create_backend("stepped", network, network.run_config("settling", "graded"))
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
+import pkgutil
 import resource
 import sys
+import time
 import traceback
+from pathlib import Path
+
+from support.hdf5_forks import Reader
 
 
 def main() -> None:
@@ -17,10 +23,18 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    import spk2loihi
+    from spk2loihi import hdf5
     from spk2loihi.cli.main import main as command
 
+    for module in pkgutil.walk_packages(spk2loihi.__path__, "spk2loihi."):  # imports are not what is measured
+        if ".lava" not in module.name and not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+    hdf5._ask_child = reader = Reader(Path.cwd())
     for line in sys.stdin:
         caught, code, error = "", 0, io.StringIO()
+        began = time.process_time() + reader.seconds
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
             try:
                 command(json.loads(line))
@@ -28,9 +42,11 @@ def main() -> None:
                 code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             except BaseException:
                 caught = traceback.format_exc()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-        child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
-        answer = {"code": code, "error": error.getvalue(), "traceback": caught, "mib": max(peak, child)}
+        answer = {
+            "code": code, "error": error.getvalue(), "traceback": caught,
+            "mib": max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, reader.mib),
+            "seconds": time.process_time() + reader.seconds - began,
+        }  # fmt: skip
         out.write(json.dumps(answer) + "\n")
         out.flush()
 

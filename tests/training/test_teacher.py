@@ -290,6 +290,13 @@ def test_weights_that_would_be_random_or_nonsense_are_refused(kind: str, tiny_ta
     refusal(edited(tiny_task, tmp_path / "t", change), words)
 
 
+def test_a_file_of_weights_that_is_nested_too_deep_is_refused(tiny_task: TinyTask, tmp_path: Path) -> None:
+    header = b"[" * 100_000 + b"]" * 100_000
+    place = edited(tiny_task, tmp_path / "t")
+    (place / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    refusal(place, "cannot be loaded")
+
+
 def test_weights_of_the_bare_encoder_without_prefix_are_read(tiny_task: TinyTask, tmp_path: Path) -> None:
     teacher, _ = load_teacher(str(edited(tiny_task, tmp_path / "t", renamed(""))), LABELS)
     assert accuracy(teacher, tiny_task) > 0.9

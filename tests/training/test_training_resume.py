@@ -21,6 +21,7 @@ from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.run_state import Interval, RunState
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.train import train
+from support.signals import assert_interrupted, script
 from support.tiny_task import TinyTask
 
 SETTINGS = TrainSettings(
@@ -133,6 +134,51 @@ def test_a_killed_process(whole: tuple[TrainSettings, Path, dict], tiny_task: Ti
     assert kills, "the run was too fast to be killed"
     assert weights(out) == weights(expected)
     assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "metrics.json", "teacher"}
+
+
+SLOW_STEP = """
+import sys, time
+from spk2loihi.training.loop import Loop
+optimise, done = Loop._optimise, []
+def slow(self, *batch):
+    done.append(1)
+    if len(done) == {step}:
+        open("ready", "w").close()
+        time.sleep(1)
+    return optimise(self, *batch)
+Loop._optimise = slow
+sys.argv[1:] = {arguments!r}
+from spk2loihi.__main__ import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 4), (signal.SIGINT, 2 * STEPS + 9)])
+def test_a_signal_saves_the_state(
+    number: int, step: int, whole: tuple[TrainSettings, Path, dict], tiny_task: TinyTask, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """In the middle of a step, of the teacher and of the student, long before the next checkpoint is due."""
+    settings, expected, _ = whole
+    out = tmp_path / "out" / "model.pt"
+    arguments = [
+        "train", *tiny_task.data_options, "--teacher", settings.teacher, "--timesteps", 8, "--max-tokens", 16,
+        "--batch-size", 10, "--lr", 1e-3, "--teacher-epochs", 2, "--epochs", 2, "--checkpoint-every", 10**6,
+        "--evaluate-every", 7, "--seed", 5, "-o", out,
+    ]  # fmt: skip
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    text = SLOW_STEP.format(step=step, arguments=[str(part) for part in arguments])
+    command = script(tmp_path, f"from spk2loihi.cli import interrupts; interrupts.install()\n{text}")
+    command.wait_until(lambda _: (tmp_path / "ready").exists())
+    assert_interrupted(command.hit(number), "interrupted: the same options and --resume go on from the last checkpoint")
+    assert {path.name for path in out.parent.iterdir()} - {"teacher"} == {".model.resume"}
+    lines: list[str] = []
+    again = replace(settings, checkpoint_every="1000000")
+    train(spec_of(tiny_task), again, out, resume=True, report=lines.append)
+    assert any(f"and {step % STEPS} of {STEPS} steps" in line for line in lines), lines
+    assert weights(out) == weights(expected)
+    assert {path.name for path in out.parent.iterdir()} == {"model.pt", "metrics.json", "teacher"}
 
 
 def test_another_teacher_is_noticed(

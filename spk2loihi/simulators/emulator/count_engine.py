@@ -239,7 +239,8 @@ class _Plan:
         rows, inside = packing.count_of(self.stage), StreamMessages()
         if isinstance(self._fire_scores, PayloadScoreFire):
             products = int((np.count_nonzero(left, axis=2) * np.count_nonzero(right, axis=2)).sum())  # (B, H, d_h)
-            inside = StreamMessages(*self._fire_scores.counted(u, rows, packing.lengths, sums).tolist(), products)
+            drives, outliers = self._fire_scores.counted(u, rows, packing.lengths, sums).tolist()
+            inside = StreamMessages(drives, outliers, products)
         else:
             self._fire_scores(u, rows, packing.lengths, sums)
         spikes, sent = sums[0], sums[1 if graded else 0]
@@ -255,8 +256,8 @@ class _Plan:
         if isinstance(self.fire, PayloadFire):
             scores = alive[stage.attention.left]  # (B, H, rows, L)
             products = int((np.count_nonzero(scores, axis=2) * np.count_nonzero(right, axis=3)).sum())  # (B, H, L)
-            messages = self.fire.context(u, packing.count_of(stage), out)
-            return out, StreamMessages(*messages.tolist(), products)
+            drives, outliers = self.fire.context(u, packing.count_of(stage), out).tolist()
+            return out, StreamMessages(drives, outliers, products)
         assert isinstance(self.fire, AffineFire)
         fire_context(u, packing.count_of(stage), self.fire.scale, self.fire.offset, self.zero, self.most, out)
         return out, StreamMessages()

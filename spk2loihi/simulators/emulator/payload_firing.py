@@ -1,4 +1,4 @@
-"""From drives to payloads of a streamed network, for the count-based engine: `spk2loihi.network.requantise`, compiled."""
+"""From drives to payloads of a streamed network: `spk2loihi.network.requantise`, compiled."""
 
 from __future__ import annotations
 
