@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from spk2loihi.errors import UserError
 from spk2loihi.files import lock_name, real, remove_dead_folders, remove_dead_leftovers
-from spk2loihi.results import replaceable
+from spk2loihi.results import FOLDERS, replaceable
 
-Kind = Literal["model", "network", "arrays", "page", "numbers", "teacher", "state"]
+Kind = Literal["model", "network", "arrays", "page", "numbers", "teacher", "bundle", "state"]
 
 _FOLDER_LOCK = "made"  # the file .made.lock, in a folder that a sweep or a demo fills
 _INPUTS = ("train_file", "dev_file", "data_dir", "dataset", "corpus", "teacher", "student", "coefficients", "board")
@@ -129,9 +129,9 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path] = (), *, for
 
 def _check_writable(output: Output) -> None:
     path = output.path
-    if path.exists() and not (path.is_dir() if output.kind == "teacher" else path.is_file()):
-        wanted = "a folder" if output.kind == "teacher" else "a file"
-        there = "a folder or a device" if output.kind != "teacher" else "something else"
+    if path.exists() and not (path.is_dir() if output.kind in FOLDERS else path.is_file()):
+        wanted = "a folder" if output.kind in FOLDERS else "a file"
+        there = "a folder or a device" if output.kind not in FOLDERS else "something else"
         raise UserError(
             f"{path} cannot be written, because it is {there}, not {wanted}: choose another `{output.parameter}`"
         )
@@ -166,7 +166,7 @@ def _same(a: Path, b: Path) -> bool:
 
 def _replaces(output: Output, path: Path) -> bool:
     """``output`` is a folder that is replaced, and ``path`` lies in it."""
-    return output.kind == "teacher" and real(path).is_relative_to(real(output.path))
+    return output.kind in FOLDERS and real(path).is_relative_to(real(output.path))
 
 
 def _belongs(output: Output, given: Path) -> bool:

@@ -5,6 +5,7 @@ Recognised by what is in them, never by their names. Nothing is executed or unpa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
@@ -18,6 +19,9 @@ MARK = "spk2loihi run"
 
 FOLDER_MARK = "spk2loihi.json"
 """File in the folder of a fine-tuned teacher."""
+
+BUNDLE_FORMAT = "spk2loihi-bundle 1"
+"""Field ``format`` of the file `graph.json` of a bundle."""
 
 GENERATOR = b'<meta name="generator" content="spk2loihi'
 
@@ -48,6 +52,7 @@ _EXACT = ("teacher record", "doctor", "demo")
 _POINT = {"name", "network_sha256", "t_times_density", "energy_per_sample_nJ", "on_front", "is_default"}
 
 #: What transformers and tokenizers write, with our mark.
+_BUNDLE = {"graph.json", "weights.npz", "sentences.npz", "run.py"}
 _TEACHER = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", FOLDER_MARK}
 
 
@@ -105,6 +110,19 @@ def is_teacher(folder: Path) -> bool:
     return not names or (FOLDER_MARK in names and names <= _TEACHER)
 
 
+def is_bundle(folder: Path) -> bool:
+    """A folder with what a board needs, and nothing in it that we do not write, or somebody has edited since."""
+    names = set(os.listdir(folder))
+    if not names:
+        return True
+    try:
+        record = json.loads((folder / "graph.json").read_bytes()) if names == _BUNDLE else {}
+        program = hashlib.sha256((folder / "run.py").read_bytes()).hexdigest()
+        return bool(record["format"] == BUNDLE_FORMAT and record["program"] == program)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def is_student(folder: Path) -> bool:
     """A folder of `TrainingResult.save_pretrained`."""
     try:
@@ -121,7 +139,11 @@ _KINDS: dict[str, Callable[[Path], bool]] = {
     "page": is_page,
     "numbers": is_numbers,
     "teacher": is_teacher,
+    "bundle": is_bundle,
 }
+
+#: Kinds that are folders, which are replaced as a whole.
+FOLDERS = ("teacher", "bundle")
 
 
 def replaceable(path: Path, kind: str) -> bool:
@@ -134,8 +156,8 @@ def replaceable(path: Path, kind: str) -> bool:
         about = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    if kind == "teacher":
-        return stat.S_ISDIR(about.st_mode) and is_teacher(path)
+    if kind in FOLDERS:
+        return stat.S_ISDIR(about.st_mode) and _KINDS[kind](path)
     return stat.S_ISREG(about.st_mode) and (about.st_size == 0 or _KINDS[kind](path))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spk2loihi.chip import Connection, Graph, Population, SentenceStream, Stepper, build_graph, host_payloads
+from spk2loihi.chip.synapse_patterns import one_to_one
 from spk2loihi.choices import ARITHMETICS, Arithmetic
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network
@@ -44,6 +45,33 @@ def fixed_point_dot_product(arithmetic: Arithmetic) -> np.ndarray:
 
 def test_all_integers_that_a_loihi_2_computed() -> None:
     assert np.array_equal(fixed_point_dot_product("chip"), OUTPUTS)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_products_that_a_loihi_2_computed(arithmetic: Arithmetic) -> None:
+    """lava-nc/lava, tutorials/lava_va/Tutorial02-Fixed_point_elementwise_product.ipynb, run on Loihi 2: both networks.
+
+    ProductVec of two GradedDense of one input; and of two GradedVec through one-to-one GradedSparse.
+    """
+    weights = np.array([[2, 6, 10, -2, -6], [4, 8, 12, -4, 8]])[:, :, None] / 16 * 2**7
+    inputs = np.zeros((10, 1), np.int64)
+    inputs[[2, 6]] = [[16], [32]]
+    ones = one_to_one(np.full(5, 2**7))
+    populations = [Population("input", "RingBuffer", 1, 0), Population("product", "ProdNeuron", 5, 1, threshold=1)]
+    connections = []
+    for i, weight in enumerate(weights, start=1):
+        first, second = f"vector {i}", f"again {i}"
+        populations.append(Population(first, "GradedVec", 5, 1, threshold=1))
+        for target, port in (("product", f"a_in{i}"), (first, "a_in")):
+            connections.append(Connection(target, "Dense", "input", target, weight, "MIXED", -7, port))
+        connections.append(Connection(second, "Sparse", first, "other", ones, "EXCITATORY", -7, f"a_in{i}"))
+    populations.append(Population("other", "ProdNeuron", 5, 2, threshold=1))
+    populations.append(Population("out", "GradedVec", 5, 3, threshold=1))
+    connections.append(Connection("out", "Sparse", "other", "out", ones, "EXCITATORY", -7))
+    stepper = Stepper(Graph(tuple(populations), tuple(connections), 1, arithmetic, "out"))
+    sent = stepper.run({"input": inputs}, ["product", "out"])
+    assert np.array_equal(sent["product"][[3, 7]], [[8, 48, 120, 8, -48], [32, 192, 480, 32, -192]])
+    assert np.array_equal(sent["out"][5], [8, 48, 120, 8, -48])
 
 
 def test_lavas_arithmetic_is_another() -> None:
