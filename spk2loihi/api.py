@@ -293,9 +293,11 @@ def fit(
         board: oheo-gulch, kapoho-point, hala-point, a JSON file, or a `Board`.
         shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``.
     """
-    from spk2loihi.fit import Board, FitReport, check_fit, find_board, populations
+    from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
 
     place = board if isinstance(board, Board) else find_board(board)
+    if network is not None and set(shape) == {"tokens"} and (net := _network(network)).network.streamed:
+        return _stream_fit(net, place, shape["tokens"])
     if network is not None and shape:
         raise UserError(
             f"{', '.join(f'`{name}`' for name in shape)} size a student before training, but {network} has sizes: "
@@ -306,8 +308,9 @@ def fit(
 
         return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
     net = _network(network)
-    path = None if net.path is None else str(net.path)
-    return FitReport({"network": path, **check_fit(populations(net.network), place)})
+    if net.network.streamed:
+        return _stream_fit(net, place, None)
+    return FitReport({"network": _path(net), **check_fit(populations(net.network), place)})
 
 
 def sweep(
@@ -381,6 +384,21 @@ def _inputs_of(network: SpikingNetwork, data: Mapping[str, Any]) -> list[Path]:
 
     own = [] if network.path is None else [network.path]
     return [*own, *named_inputs(data), *named_inputs(network.network.task)]
+
+
+def _stream_fit(net: SpikingNetwork, board: Board, tokens: int | None) -> FitReport:
+    from spk2loihi.fit import FitReport, check_stream_fit
+
+    check_numbers({"max_tokens": tokens})
+    if tokens is not None and tokens > net.network.max_tokens:
+        raise UserError(
+            f"`tokens` is {tokens}, but the network takes at most {net.network.max_tokens}: choose at most that many"
+        )
+    return FitReport({"network": _path(net), **check_stream_fit(net.network, board, tokens)})
+
+
+def _path(net: SpikingNetwork) -> str | None:
+    return None if net.path is None else str(net.path)
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:
