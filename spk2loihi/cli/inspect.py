@@ -43,10 +43,17 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
     for r in n["layers"]:
         table.add_row(
             printable(r["name"]), str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
-            str(r["threshold"]) if r["fires"] else "readout", f"{r['unit']:.5g}", f"{r['max_drive']:,}",
+            (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout", f"{r['unit']:.5g}", f"{r['max_drive']:,}",
         )  # fmt: skip
     screen.print(table)
     screen.print(
         "neurons: for one token (L tokens); synapses: weights other than 0 for one token, shared by all tokens; "
         "one spike is: float value of one spike (for a readout, of one membrane unit)"
     )
+    if n["processes"] is not None:
+        from spk2loihi.chip.evidence import graded_processes
+
+        screen.print(
+            "streamed: threshold is the weight of the synapses that requantise. Evidence that the processes run on a "
+            f"Loihi 2: {graded_processes()}"
+        )
