@@ -41,9 +41,10 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading in ("stage", "weights", "soma") else "right", no_wrap=True)
     for r in n["layers"]:
+        threshold = (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout"
         table.add_row(
             printable(r["name"]), str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
-            (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout", f"{r['unit']:.5g}", f"{r['max_drive']:,}",
+            threshold, f"{r['unit']:.5g}", f"{r['max_drive']:,}",
         )  # fmt: skip
     screen.print(table)
     screen.print(
