@@ -108,7 +108,7 @@ def write_together(files: Mapping[Path, Write], parameter: str = "out", then: Ca
         else:
             made.rename()
     except OSError as error:
-        raise _unwritable(path, error, parameter) from None
+        raise unwritable(path, error, parameter) from None
     finally:
         made.discard()
 
@@ -145,7 +145,7 @@ class Batch:
                         done.append((place, _second_name(place) if len(self.staged) > 1 else None))
                         os.replace(temporary, place)
                     except OSError as error:
-                        raise _unwritable(place, error, parameter) from None
+                        raise unwritable(place, error, parameter) from None
             except UserError:
                 for place, old in done[:-1]:
                     _put_back(place, old)
@@ -261,7 +261,7 @@ def _made_beside(
         write(new)
         yield new, place
     except OSError as error:
-        raise _unwritable(folder, error, parameter) from None
+        raise unwritable(folder, error, parameter) from None
     except errors as error:
         raise UserError(
             f"{folder} cannot be written ({first_line(error)}): make room there, or choose another `{parameter}`"
@@ -289,7 +289,8 @@ def _write(path: Path, write: Write) -> None:
         os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError, parameter: str) -> UserError:
+def unwritable(path: Path, error: OSError, parameter: str) -> UserError:
+    """The sentence for a place that the system does not let this program write."""
     remedy = "make room there, or choose" if error.errno in _ROOM else "choose"
     return UserError(f"{path} cannot be written ({error.strerror or error}): {remedy} another `{parameter}`")
 

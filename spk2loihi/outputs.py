@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import lock_name, real, remove_dead_folders, remove_dead_leftovers
+from spk2loihi.files import lock_name, real, remove_dead_folders, remove_dead_leftovers, unwritable
 from spk2loihi.results import FOLDERS, replaceable
 
 Kind = Literal["model", "network", "arrays", "page", "numbers", "teacher", "bundle", "state"]
@@ -106,7 +106,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path] = (), *, for
         try:
             _check_writable(output)
         except OSError as error:
-            raise _unwritable(output, error) from None
+            raise unwritable(output.path, error, output.parameter) from None
     for i, output in enumerate(outputs):
         for other in outputs[:i]:
             if _same(output.path, other.path) or _replaces(output, other.path) or _replaces(other, output.path):
@@ -119,7 +119,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path] = (), *, for
         try:
             foreign = not force and output.kind is not None and not replaceable(output.path, output.kind)
         except OSError as error:
-            raise _unwritable(output, error) from None
+            raise unwritable(output.path, error, output.parameter) from None
         if foreign:
             raise UserError(
                 f"{output.path} exists, and is no {output.what} that spk2loihi wrote: choose another "
@@ -186,12 +186,6 @@ def _twice(output: Output, other: Output) -> UserError:
     )
 
 
-def _unwritable(output: Output, error: OSError) -> UserError:
-    return UserError(
-        f"{output.path} cannot be written ({error.strerror or error}): choose another `{output.parameter}`"
-    )
-
-
 # --- locks
 
 _held: dict[Path, tuple[int, Output]] = {}  # by this process: its own POSIX locks do not stop it
@@ -229,7 +223,7 @@ def _lock_file(output: Output, path: Path) -> Iterator[None]:
             made = _make_folders(path.parent)
             descriptor = _lock(output, path)
         except OSError as error:
-            raise _unwritable(output, error) from None
+            raise unwritable(output.path, error, output.parameter) from None
         yield
     finally:
         if descriptor is not None:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spk2loihi.hdf5 import SIGNATURE
+
 MARK = "spk2loihi run"
 """Comment of the .npz files and attribute `generator` of the HDF5 files that `run` writes."""
 
@@ -27,7 +29,6 @@ GENERATOR = b'<meta name="generator" content="spk2loihi'
 
 _HEAD = 1 << 16  # bytes in which a mark stands
 _JSON_MOST = 64 << 20
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _MODEL = (b"/data.pkl", b"spk2loihi-model")
 _NETWORK = (b"\0spk2loihi\0", b"\0tokenizer\0", b"\0embedding\0", b"\0layer\0", b"sha256\0")
@@ -64,7 +65,7 @@ def is_model(path: Path) -> bool:
 
 def is_network(path: Path) -> bool:
     """A `model.net`: HDF5 with the names of our extension and checksums."""
-    if _head(path, 8) != _HDF5:
+    if _head(path, 8) != SIGNATURE:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
         return all(raw.find(mark) >= 0 for mark in _NETWORK)
@@ -73,7 +74,7 @@ def is_network(path: Path) -> bool:
 def is_arrays(path: Path) -> bool:
     """What `run` wrote, .npz or HDF5."""
     head, mark = _head(path), MARK.encode()
-    if head.startswith(_HDF5):
+    if head.startswith(SIGNATURE):
         return mark in head
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(mark)))

@@ -215,7 +215,7 @@ def _load(path: Path) -> NDArray[Any]:
     empty = _check_header(path)
     try:
         values = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # numpy raises what it meets
         raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
@@ -232,7 +232,8 @@ def _check_header(path: Path) -> bool:
             raise UserError(f"input {path} is no .npy file of numbers ({first_line(error)}): use numpy.save") from None
         if dtype.kind not in "biuf" or dtype.itemsize > _ITEM_MAX:
             raise UserError(f"input {path} is no .npy file of numbers, but of {dtype!s:.60}: use numpy.save")
-        if len(shape) > _AXES_MAX or any(not 0 <= size < 2**63 for size in shape):
+        # numpy takes True for a length here, and stops at it later
+        if len(shape) > _AXES_MAX or any(isinstance(size, bool) or not 0 <= size < 2**63 for size in shape):
             raise UserError(f"input {path} declares a shape of {len(shape)} axes that no array has: use numpy.save")
         declared, held = math.prod(shape) * dtype.itemsize, os.fstat(file.fileno()).st_size - file.tell()
         if declared > held:

@@ -185,7 +185,7 @@ def test_damage_is_refused_in_a_sentence(kind: str, good: Path, tmp_path: Path, 
         f"most memory {max(e.mib for e in endings)} MiB, {len(problems)} problems"
     )
     assert not problems, f"{len(problems)} of {count}\n" + "\n".join(problems[:20])
-    assert refused > count // 5, f"only {refused} of {count} were refused: the damage is too mild to tell"
+    assert refused >= count // 5, f"only {refused} of {count} were refused: the damage is too mild to tell"
 
 
 def once(worker: Worker, todo: list[list[Any]]) -> Ending:

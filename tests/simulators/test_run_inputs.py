@@ -35,6 +35,8 @@ def npy(path: Path, header: str, data: bytes = b"", version: int = 1) -> Path:
         ("(" + "1, " * 40 + ")", "<i4", "declares a shape of 40 axes"),
         ("(" + "1, " * 50_000 + ")", "<i4", "no .npy file"),
         ("(4, 1" + "0" * 400 + ")", "<i4", "declares a shape"),
+        ("(True, 4)", "<i4", "declares a shape"),
+        ("(4, False)", "<i4", "declares a shape"),
         ("__import__('os').mkdir('executed')", "<i4", "no .npy file"),
         ("(4, 2)", "|O", "of object"),
         ("(4, 2)", "<c16", "of complex128"),

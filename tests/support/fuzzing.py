@@ -63,6 +63,8 @@ class Worker:
             )  # fmt: skip
             self._idle_mib = int(self._ask(["--version"], 10 * _WALL_SECONDS)["mib"])  # and time for its imports
         answer = self._ask([str(each) for each in arguments])
+        if answer.get("seconds", 0) > SECONDS:  # perhaps it compiled, which it does once
+            answer = self._ask([str(each) for each in arguments])
         if "problem" in answer:
             self.stop()
             return Ending(-1, "", answer["problem"])

@@ -136,6 +136,7 @@ def damage_hdf5(good: Path, out: Path, rng: Rng) -> None:
             names = _names(file)
             name = names[rng.integers(len(names))]
             value: Any = file[name][()]
+            value = np.zeros(0) if isinstance(value, h5py.Empty) else value
             group = name.rpartition("/")[0]
             if name.endswith(f"{EXTENSION}/meta") or name.endswith("tokenizer"):
                 value = np.frombuffer(json_text(damage_json(json.loads(value.tobytes()), rng), rng), np.uint8)

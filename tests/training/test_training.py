@@ -15,23 +15,9 @@ from spk2loihi.data import task_spec
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.train import train
+from support.small_training import SMALL, spec_of
 from support.tiny_task import TinyTask, write_csv
-
-SMALL = TrainSettings(
-    timesteps=8,
-    max_tokens=16,
-    batch_size=10,
-    learning_rate=1e-3,
-    teacher_learning_rate=1e-3,
-    epochs=1,
-    teacher_epochs=1,
-)
-
-
-def spec_of(task: TinyTask):
-    return task_spec(train_file=task.train_file, dev_file=task.dev_file)
 
 
 def weights(path: Path) -> dict[str, bytes]:

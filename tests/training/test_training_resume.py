@@ -22,6 +22,7 @@ from spk2loihi.training.run_state import Interval, RunState
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.train import train
 from support.signals import assert_interrupted, script
+from support.small_training import spec_of
 from support.tiny_task import TinyTask
 
 SETTINGS = TrainSettings(
@@ -73,10 +74,6 @@ def whole(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> tupl
     folder = tmp_path_factory.mktemp("whole")
     settings = replace(SETTINGS, teacher=str(dropout(folder, tiny_task)))
     return settings, folder / "model.pt", train(spec_of(tiny_task), settings, folder / "model.pt").metrics
-
-
-def spec_of(task: TinyTask):
-    return task_spec(train_file=task.train_file, dev_file=task.dev_file)
 
 
 @pytest.mark.slow

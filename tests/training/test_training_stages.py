@@ -16,23 +16,10 @@ from spk2loihi.errors import UserError
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.distillation_stages import stages
 from spk2loihi.training.layer_map import layer_map
-from spk2loihi.training.settings import LossWeights, TrainSettings
+from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.train import train
+from support.small_training import SMALL, spec_of
 from support.tiny_task import NEGATIVE, NEUTRAL, POSITIVE, TinyTask, sentences, spk2loihi, write_csv
-
-SMALL = TrainSettings(
-    timesteps=8,
-    max_tokens=16,
-    batch_size=10,
-    learning_rate=1e-3,
-    teacher_learning_rate=1e-3,
-    epochs=1,
-    teacher_epochs=1,
-)
-
-
-def spec_of(task: TinyTask):
-    return task_spec(train_file=task.train_file, dev_file=task.dev_file)
 
 
 @pytest.fixture(scope="module")

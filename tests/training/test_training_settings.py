@@ -1,0 +1,27 @@
+"""How many epochs a training takes unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spk2loihi.data import TaskSpec
+from spk2loihi.training.settings import TrainSettings, default_epochs
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentences", "epochs"),
+    [("reviews", 7677, 1), ("glue", 67349, 1), ("files", 60000, 1), ("files", 59999, 2), ("glue", 8551, 8),
+     ("glue", 5749, 10), ("glue", 2490, 10), ("files", 200, 10), ("files", 1, 10)],
+)  # fmt: skip
+def test_default_epochs(kind: Any, sentences: int, epochs: int) -> None:
+    where = {"glue": {"data_dir": "/d"}, "files": {"train_file": "/t.csv"}}.get(kind, {})
+    name, labels = ("SST-2", ["negative", "positive"]) if kind == "glue" else ("reviews", ["negative", "positive"])
+    spec = TaskSpec(kind=kind, name=name, labels=labels, **where)
+    assert default_epochs(spec, sentences) == epochs
+    made = TrainSettings().for_task(spec, sentences)
+    assert (made.epochs, made.teacher_epochs) == (epochs, epochs)
+    assert TrainSettings().for_task(spec, sentences, on_corpus=True).epochs == 1
+    given = TrainSettings(epochs=2, teacher_epochs=7).for_task(spec, sentences)
+    assert (given.epochs, given.teacher_epochs) == (2, 7)
