@@ -209,17 +209,20 @@ def verify(
     """Run sentences on two backends and compare every neuron of every layer at every step.
 
     Args:
-        backends: two of them; emulator and cpu by default, stepped and cpu for a pipelined run.
+        backends: two of them; emulator and cpu by default, stepped and cpu for a pipelined or streamed run. Of a
+            streamed one these two compare every population of the graph, registers and all.
         options: those of `simulate`.
     """
     from spk2loihi.simulators import verify_examples
 
     net, (how, data) = _network(network), _parted(options)
-    pipelined = (how.get("schedule") or net.network.defaults.schedule) == "pipelined"
-    names = tuple(backends) or ("stepped" if pipelined else "emulator", "cpu")
+    steps = (how.get("schedule") or net.network.defaults.schedule) in ("pipelined", "streamed")
+    names = tuple(backends) or ("stepped" if steps else "emulator", "cpu")
     if len(names) != 2:
         raise UserError(f"verify compares 2 backends, but {len(names)} were given: give two `backends`")
     _, examples = _held_out(net, data, samples)
+    if net.network.streamed:  # which gives the same results with less room, and takes fewer steps
+        net = _shortened(net, examples)
     with net.backend(names[0], **how) as first, net.backend(names[1], **how) as second:
         return replace(verify_examples(first, second, examples), backends=list(names))
 
@@ -230,7 +233,7 @@ def energy(
     coefficients: Sequence[str | Path | CoefficientSet] = (),
     text: str | None = None,
     samples: int | None = None,
-    schedule: Literal["windowed", "settling"] = "windowed",
+    schedule: Literal["windowed", "settling", "streamed"] | None = None,
     encoding: Encoding | None = None,
     stagger: int | None = None,
     command: str | None = None,
@@ -240,7 +243,8 @@ def energy(
 
     Args:
         coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
-        text: the sentence to record spike by spike; None: a held-out one.
+        text: the sentence to record spike by spike; None: a held-out one. Streamed networks send no spikes.
+        schedule: streamed for a network of the `stock` preset, and windowed for any other, if not given.
         command: for the report's provenance.
     """
     from datetime import datetime, timezone
@@ -252,7 +256,8 @@ def energy(
 
     sets = [c if isinstance(c, CoefficientSet) else load_coefficients(c) for c in coefficients]
     net = _network(network)
-    config = net.network.run_config(schedule, encoding, stagger=stagger)
+    usual: Schedule = "streamed" if net.network.streamed else "windowed"
+    config = net.network.run_config(schedule or usual, encoding, stagger=stagger)
     spec, examples = _held_out(net, data, samples)
     training = net.network.provenance.get("training", {})
     # the teacher was scored on the whole held-out set of training, and is comparable on that only
@@ -293,7 +298,7 @@ def fit(
         board: oheo-gulch, kapoho-point, hala-point, a JSON file, or a `Board`.
         shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``.
     """
-    from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
+    from spk2loihi.fit import Board, FitReport, check_fit, find_board, populations
 
     place = board if isinstance(board, Board) else find_board(board)
     if network is not None and set(shape) == {"tokens"} and (net := _network(network)).network.streamed:
@@ -399,6 +404,15 @@ def _stream_fit(net: SpikingNetwork, board: Board, tokens: int | None) -> FitRep
 
 def _path(net: SpikingNetwork) -> str | None:
     return None if net.path is None else str(net.path)
+
+
+def _shortened(net: SpikingNetwork, examples: Examples) -> SpikingNetwork:
+    """With room for no more tokens than the longest of ``examples`` has."""
+    from spk2loihi.simulators import encode
+
+    encoded, _ = encode(net.network, examples)
+    longest = max((len(sentence) for sentence in encoded), default=net.network.max_tokens)
+    return type(net)(replace(net.network, max_tokens=longest), net.path)
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:

@@ -39,10 +39,8 @@ from spk2loihi.errors import UserError
 @samples_option("all")
 @click.option(
     "--schedule",
-    type=click.Choice(["windowed", "settling"]),
-    default="windowed",
-    show_default=True,
-    help="When populations fire.",
+    type=click.Choice(["windowed", "settling", "streamed"]),
+    help="When populations fire. [default: windowed; of the stock preset: streamed]",
 )
 @encoding_option
 @stagger_option

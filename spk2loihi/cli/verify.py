@@ -30,7 +30,7 @@ from spk2loihi.cli.common import (
     "backends",
     multiple=True,
     type=backend_choice,
-    help="Backend to compare; give two. [default: emulator and cpu; stepped and cpu when pipelined]",
+    help="Backend to compare; give two. [default: emulator and cpu; stepped and cpu when pipelined or streamed]",
 )
 @samples_option("8")
 @run_options
@@ -59,7 +59,9 @@ def command(
         save_numbers(json_file, {**result.to_dict(), "network": str(network_file), "wall_s": wall})
         say(
             f"{' and '.join(result.backends)}, {result.schedule}: {result.mismatches} mismatches in "
-            f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences, {wall:.1f} s"
+            f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences"
+            + (f" ({result.populations} populations)" if result.populations else "")
+            + f", {wall:.1f} s"
         )
         if result.first_mismatch is not None:
             say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)

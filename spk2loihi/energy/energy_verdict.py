@@ -208,6 +208,18 @@ def _settling(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _streamed(report: Mapping[str, Any]) -> list[str]:
+    if report["network"]["schedule"] != "streamed":
+        return []
+    return [
+        (
+            "Streamed: every message of every stock process is counted, those that only move a payload along included. "
+            "A sentence is charged neuron updates until the next may follow, not for its latency, since the chip works "
+            "on several sentences at once."
+        )
+    ]
+
+
 def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
     """What a reader must know before quoting a figure. Arguments as for `verdict_sentences`."""
     own = [s.name for s in sets if s.kind == "chip" and s.name != "loihi1-davies2018"]
@@ -236,6 +248,7 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
             "inactive otherwise. A mapping that keeps cores idle outside their windows would cost less."
         ),
         *_settling(report),
+        *_streamed(report),
         (
             "Additions of fast weights in attention are charged as ordinary synaptic operations, because no chip "
             "figure for them exists."
@@ -253,7 +266,7 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
         )
     if _graded(report):
         lines.append(
-            "Graded messages, one with a payload per window, exist on Loihi 2 only. A SynOp is one message at one "
+            "Graded messages, which carry a payload, exist on Loihi 2 only. A SynOp is one message at one "
             "synapse. No price for it has been published; the Loihi 1 price charged here is that of a binary spike."
         )
     host = report["totals"]["host"]

@@ -13,6 +13,7 @@ from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
 from spk2loihi.data import Encoded, Examples, TaskSpec
 from spk2loihi.energy.coefficients import CoefficientSet
 from spk2loihi.energy.energy_report import build_report
+from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig, Timeline
 from spk2loihi.progress import progress_bar
@@ -40,6 +41,8 @@ def measure_energy(
         coefficient_sets: prices of the user's own, before the built-in ones.
         teacher_score: of the teacher on the same examples.
     """
+    if text is not None and network.streamed:
+        raise UserError("`text` asks for a sentence spike by spike, but a streamed network sends none: leave it out")
     encoded, _ = encode(network, examples)
     shown = choose_sentence(encoded) if text is None else None
     sentence = Examples([text], None, [0]) if text is not None else examples.select([shown or 0])
@@ -50,8 +53,11 @@ def measure_energy(
     with progress_bar() as bar:
         counting = bar.add_task("count operations", total=len(encoded))
         result = simulate(backend, encoded, advance=lambda n: bar.advance(counting, n))
-        bar.add_task("convergence")
-        convergence = measure_convergence(network, encoded[:_CONVERGENCE_SENTENCES], labels[:_CONVERGENCE_SENTENCES])
+        convergence = None
+        if not network.streamed:  # which has no rates that converge
+            bar.add_task("convergence")
+            few = slice(_CONVERGENCE_SENTENCES)
+            convergence = measure_convergence(network, encoded[few], labels[few])
     result.labels, result.metrics = np.array(labels), (task.metric,)
     score = result.scores[task.metric]
     neurobench = None
@@ -68,7 +74,9 @@ def measure_energy(
         accuracy={"metric": task.metric, "student": score, "teacher": teacher_score, "samples": len(encoded)},
         spikes=result.spikes,
         neurobench=neurobench,
-        sentence=record_sentence(network, sentence, tokens, origin, labelled=shown is not None),
+        sentence=None
+        if network.streamed
+        else record_sentence(network, sentence, tokens, origin, labelled=shown is not None),
         provenance=provenance,
     )
 

@@ -5,4 +5,14 @@ from spk2loihi.fit.check_fit import FitReport, check_fit
 from spk2loihi.fit.population import Population, populations
 from spk2loihi.fit.stream_fit import check_stream_fit
 
-__all__ = ["BOARDS", "DEFAULT_BOARD", "Board", "FitReport", "Population", "check_fit", "check_stream_fit", "find_board", "populations"]
+__all__ = [
+    "BOARDS",
+    "DEFAULT_BOARD",
+    "Board",
+    "FitReport",
+    "Population",
+    "check_fit",
+    "check_stream_fit",
+    "find_board",
+    "populations",
+]

@@ -1,15 +1,15 @@
 """Does a streamed network fit a board: the graph of its processes, cut into cores population by population.
 
 Every population is cut into equal runs of neurons, as few as fit; no two populations share a core. Memory is counted
-from the synapses that exist, by the rules of `spk2loihi.fit.rules` for one neuron a row: a Dense keeps a list of all its
-targets on the core for each of its axons, a Sparse a list of those there are, with the index of each.
+from the synapses that exist, by the rules of `spk2loihi.fit.rules` for one neuron a row: a Dense keeps a list of all
+its targets on the core for each of its axons, a Sparse a list of those there are, with the index of each.
 
 The data has the layout of `spk2loihi.fit.check_fit`, and more:
 
     slots          tokens of the longest sentence there is room for
     latency_steps  from the entry of a sentence's first token to its logits
     period_steps   from one sentence of that length to the next
-    processes      [{kind, count, grade, evidence, source}] of `spk2loihi.chip.processes`
+    processes      [{process, count, grade, shown, source, arithmetic}] of `spk2loihi.chip.evidence`
     layers         one a stage, and in each ``populations``: [{name, kind, neurons, synapses, cores, binding_limit}]
 """
 
@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.chip.build_graph import build_graph
+from spk2loihi.chip.evidence import evidence_of
 from spk2loihi.chip.process_graph import Connection, Graph, Population, SparseWeight
-from spk2loihi.chip.processes import evidence
 from spk2loihi.fit.boards import Board
-from spk2loihi.fit.chip_limits import WORD_BITS
 from spk2loihi.fit.check_fit import EMBEDDING, REASONS
+from spk2loihi.fit.chip_limits import WORD_BITS
 from spk2loihi.fit.partition import Breach
 from spk2loihi.fit.population import weight_width
 from spk2loihi.fit.rules import list_words
@@ -80,7 +80,7 @@ def check_stream_fit(network: Network, board: Board, slots: int | None = None) -
         "slots": slots,
         "latency_steps": stream_delays(network, slots)[network.readout.name] + 1,
         "period_steps": stream_period(slots, slots),
-        "processes": evidence(graph),
+        "processes": [{**each.to_dict(), "count": count} for each, count in evidence_of(graph)],
         "layers": [_stage(stage.name, cut, graph, network, board) for stage in network.stages],
         "host": [
             {"layer": network.input.name, "operation": operation, "neurons": network.input.channels * slots,
@@ -141,9 +141,7 @@ def _cut(population: Population, into: list[Connection], routes: NDArray[np.int6
     return CutPopulation(population, synapses, cores, binding, _used(population, into, routes, tile))
 
 
-def _used(
-    population: Population, into: list[Connection], routes: NDArray[np.int64], tile: int
-) -> dict[str, int]:
+def _used(population: Population, into: list[Connection], routes: NDArray[np.int64], tile: int) -> dict[str, int]:
     """Of each limit, the most a core of ``tile`` neurons uses."""
     cores = math.ceil(population.size / tile)
     words, axons = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
@@ -193,9 +191,7 @@ def _existing(connection: Connection) -> int:
     return weight.size if isinstance(weight, SparseWeight) else int(np.count_nonzero(weight))
 
 
-def _stage(
-    name: str, cut: list[CutPopulation], graph: Graph, network: Network, board: Board
-) -> dict[str, Any]:
+def _stage(name: str, cut: list[CutPopulation], graph: Graph, network: Network, board: Board) -> dict[str, Any]:
     """All populations of a stage; those of no stage are the first one's."""
     own = [one for one in cut if _owner(one.population.name, network) == name]
     bound = [one for one in own if one.breach is not None]

@@ -93,6 +93,7 @@ class EventSums:
     @classmethod
     def joined(cls, parts: list[EventSums]) -> EventSums:
         """Of the sentences of all parts, one after another."""
+
         def summed(name: str) -> NDArray[np.int64] | None:
             arrays = [getattr(one, name) for one in parts]
             return None if arrays[0] is None else np.sum(arrays, axis=0)
