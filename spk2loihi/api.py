@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 _LAVA_SAMPLES = 8  # Lava needs tens of milliseconds a step: a few sentences by default
+_BUNDLE_SAMPLES = 4
 VERIFIED_SAMPLES = 8
 
 
@@ -123,6 +124,7 @@ def export(
     schedule: Schedule | None = None,
     encoding: Encoding | None = None,
     stagger: int | None = None,
+    bundle: StrPath | None = None,
     force: bool = False,
 ) -> SpikingNetwork:
     """Fold a student into an integer network.
@@ -133,10 +135,13 @@ def export(
         schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
         encoding: of its runs: rate by default.
         stagger: of its runs in the settling schedule: T // 4 by default.
+        bundle: folder to write for a machine with a board and without this package: the arrays of a streamed
+            network, `run.py`, which needs Lava alone, and a few held-out sentences with their logits.
         force: replace a file that is no network of this program.
 
     Raises:
-        UserError: the source cannot be read, or the student exceeds a limit of the chip.
+        UserError: the source cannot be read, the student exceeds a limit of the chip, or a bundle is asked for of a
+            network that is not of the `stock` preset.
     """
     from spk2loihi.export.convert import export_model
     from spk2loihi.outputs import Output, claim
@@ -146,8 +151,16 @@ def export(
     if isinstance(student, str) or hasattr(student, "__fspath__"):
         student = Path(student)
     outputs = [] if place is None else [Output(place, "network file", "network")]
+    if bundle is not None:
+        from spk2loihi.chip.bundle import bundle_output
+
+        outputs.append(bundle_output(Path(bundle)))
     with claim(outputs, [student] if isinstance(student, Path) else [], force=force):
-        return SpikingNetwork(export_model(student, place, schedule, encoding, stagger), place)
+        if bundle is None:
+            return SpikingNetwork(export_model(student, place, schedule, encoding, stagger), place)
+        net = SpikingNetwork(export_model(student, None, schedule, encoding, stagger))
+        _write_bundle(net, Path(bundle), force)
+        return net if place is None else net.save(place)
 
 
 def simulate(
@@ -389,6 +402,22 @@ def _inputs_of(network: SpikingNetwork, data: Mapping[str, Any]) -> list[Path]:
 
     own = [] if network.path is None else [network.path]
     return [*own, *named_inputs(data), *named_inputs(network.network.task)]
+
+
+def _write_bundle(net: SpikingNetwork, folder: Path, force: bool) -> None:
+    from spk2loihi.chip.bundle import write_bundle
+    from spk2loihi.data import collate
+    from spk2loihi.simulators import encode
+    from spk2loihi.simulators.simulate import pad_id
+
+    if not net.network.streamed:
+        raise UserError(
+            f"`bundle` {folder} is for networks of the stock preset, but this one is of "
+            f"{net.network.config.get('preset')}: train with the `preset` stock, or leave `bundle` out"
+        )
+    _, examples = _held_out(net, {}, _BUNDLE_SAMPLES)
+    encoded, _ = encode(net.network, examples)
+    write_bundle(net.network, folder, collate(encoded, pad_id(net.network)), examples.text_a, force=force)
 
 
 def _stream_fit(net: SpikingNetwork, board: Board, tokens: int | None) -> FitReport:

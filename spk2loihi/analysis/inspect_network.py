@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from spk2loihi.chip.evidence import EVIDENCE
 from spk2loihi.network.network import Network, Stage
+from spk2loihi.network.requantise import Requantise
 
 
 def inspect_network(network: Network) -> dict[str, Any]:
     """The numbers of ``inspect --json``, but the file's name.
 
     In ``layers``, ``neurons`` are a token's, ``synapses`` non-zero weights a token, and ``unit`` the float value of one
-    spike (of one unit of the membrane for a readout).
+    spike (of one unit of the membrane for a readout). A stage of a streamed network has ``requantise``, the weights and
+    the shift of the synapses in place of a threshold; ``processes`` are the kinds it is made of, and what is known of
+    them on a chip.
     """
     return {
         "timesteps": network.timesteps,
@@ -22,8 +26,14 @@ def inspect_network(network: Network) -> dict[str, Any]:
         "stagger": network.defaults.stagger,
         "task": network.task,
         "layers": [_row(network, stage) for stage in network.stages],
+        "processes": [each.to_dict() for each in EVIDENCE.values()] if network.streamed else None,
         "provenance": network.provenance,
     }
+
+
+def _requantise(requantise: Requantise) -> str:
+    low, high = int(requantise.weight.min()), int(requantise.weight.max())
+    return f"{low if low == high else f'{low}..{high}'} / 2^{requantise.shift}"
 
 
 def _row(network: Network, stage: Stage) -> dict[str, Any]:
@@ -44,6 +54,7 @@ def _row(network: Network, stage: Stage) -> dict[str, Any]:
         "weights": ", ".join(weights),
         "soma": None if stage.soma is None else stage.soma.kind,
         "threshold": stage.threshold,
+        "requantise": None if stage.requantise is None else _requantise(stage.requantise),
         "signed": stage.signed,
         "fires": stage.fires,
         "unit": stage.unit,

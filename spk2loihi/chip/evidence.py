@@ -121,3 +121,13 @@ def evidence_of(graph: Graph) -> list[tuple[Evidence, int]]:
     worst = list(GRADES)[::-1]
     found = [(EVIDENCE[kind], count) for kind, count in counts.items()]
     return sorted(found, key=lambda each: (worst.index(each[0].grade), each[0].process))
+
+
+def graded_processes() -> str:
+    """One line: the processes of a streamed network by grade."""
+    parts = []
+    for grade, meaning in GRADES.items():
+        named = [each.process.rsplit(".", 1)[-1] for each in EVIDENCE.values() if each.grade == grade]
+        if named:
+            parts.append(f"{grade} ({meaning}): {', '.join(named)}")
+    return "; ".join(parts)

@@ -60,4 +60,5 @@ def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool
     context.invoke(energy.command, network_file=network, out=out / "energy.html", force=force)
     wall = time.perf_counter() - started
     say(f"done in {wall:.0f} s: open {out / 'energy.html'}")
+    say("for a Loihi 2 board: spk2loihi train --preset stock, made of processes that Intel ships (docs/chip.md)")
     save_numbers(json_file, {"folder": str(out), "wall_s": wall})

@@ -25,7 +25,20 @@ def command(json_file: Path | None, force: bool) -> None:
         click.echo(f"{'emulator':<14} {_emulator()}")
         for check in checks:
             click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
-        save_numbers(json_file, {"versions": versions(), "platform": platform.platform(), "checks": checks})
+        from spk2loihi.chip.evidence import EVIDENCE, graded_processes
+
+        click.echo(
+            f"{'on a chip':<14} preset stock; its processes, by evidence that they run there: {graded_processes()}"
+        )
+        save_numbers(
+            json_file,
+            {
+                "versions": versions(),
+                "platform": platform.platform(),
+                "checks": checks,
+                "processes": [each.to_dict() for each in EVIDENCE.values()],
+            },
+        )
 
 
 def _lava() -> dict[str, Any]:

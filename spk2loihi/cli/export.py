@@ -30,9 +30,21 @@ from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, 
     type=int,
     help="Settling schedule: steps between the starts of successive depths, 0 to T. [default: T // 4]",
 )
+@click.option(
+    "--bundle",
+    type=PATH,
+    help="Stock preset: also write this folder, whose run.py runs the network on a machine that has Lava alone.",
+)
 @output_options
 def command(
-    model_file: Path, out: Path, schedule: Any, encoding: Any, stagger: int | None, json_file: Path | None, force: bool
+    model_file: Path,
+    out: Path,
+    schedule: Any,
+    encoding: Any,
+    stagger: int | None,
+    bundle: Path | None,
+    json_file: Path | None,
+    force: bool,
 ) -> None:
     """Fold MODEL_FILE into an integer network and write it as netx HDF5.
 
@@ -43,7 +55,9 @@ def command(
         from spk2loihi.files import sha256, written
         from spk2loihi.versions import versions
 
-        net = api.export(model_file, out, schedule=schedule, encoding=encoding, stagger=stagger, force=force)
+        net = api.export(
+            model_file, out, schedule=schedule, encoding=encoding, stagger=stagger, bundle=bundle, force=force
+        )
         network = net.network
         worst = max(network.stages, key=lambda stage: stage.max_drive)
         numbers = {
@@ -58,6 +72,8 @@ def command(
             "versions": versions(),
         }
         save_numbers(json_file, numbers)
+        if bundle is not None:
+            say(f"{bundle}: copy it to a machine with Lava, and there: python run.py")
         say(
             f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
             f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"

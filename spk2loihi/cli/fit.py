@@ -54,21 +54,27 @@ def _print(n: dict[str, Any]) -> None:
     from spk2loihi.formatting import printable
 
     table = Table(show_lines=False)
-    for heading in ("layer", "neurons", "synapses", "cores", "unrolled", "binding limit", "used", "host"):
+    unrolled = "slots" not in n  # a streamed network has one token a step, and nothing to share over tokens
+    for heading in ("layer", "neurons", "synapses", "cores", *["unrolled"] * unrolled, "binding limit", "used", "host"):
         left = heading in ("layer", "binding limit", "host")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for layer in n["layers"]:
         used = "" if layer["utilisation"] is None else f"{layer['utilisation']:.0%}"
         table.add_row(
             printable(layer["name"]), f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
-            _count(layer["cores_unrolled"]), layer["binding_limit"] or "", used, ", ".join(layer["host"]),
+            *[_count(layer["cores_unrolled"])] * unrolled, layer["binding_limit"] or "", used, ", ".join(layer["host"]),
         )  # fmt: skip
     console().print(table)
     verdict = "fits" if n["fits"] else "does not fit"
     say(
         f"{n['network'] or 'this student'} {verdict} on {n['board']}: "
         f"{n['cores']:,} of {n['cores_available']:,} cores, {n['chips']:,} of {n['chips_available']:,} chips; "
-        f"without weight sharing over tokens: {_count(n['cores_unrolled'])} cores"
+        + (
+            f"sentences of up to {n['slots']} tokens, {n['latency_steps']:,} steps to an answer, another every "
+            f"{n['period_steps']:,} steps"
+            if "slots" in n
+            else f"without weight sharing over tokens: {_count(n['cores_unrolled'])} cores"
+        )
     )
     for r in n["refused"]:
         say(f"{r['layer']}: one neuron exceeds {r['limit']}: {r['value']:,}, limit {r['allowed']:,}")
@@ -77,6 +83,10 @@ def _print(n: dict[str, Any]) -> None:
     for operation in dict.fromkeys(h["operation"] for h in n["host"]):
         reason = next(h["reason"] for h in n["host"] if h["operation"] == operation)
         say(f"on the host, {operation}: {reason}")
+    if "processes" in n:
+        from spk2loihi.chip.evidence import graded_processes
+
+        say(f"evidence that its processes run on a Loihi 2: {graded_processes()}")
     kinds = [limit["certainty"] for limit in n["limits"]]
     say(
         f"limits: {kinds.count('documented')} documented, {kinds.count('inferred')} inferred from published compiler "

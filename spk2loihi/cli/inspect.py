@@ -41,12 +41,20 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading in ("stage", "weights", "soma") else "right", no_wrap=True)
     for r in n["layers"]:
+        threshold = (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout"
         table.add_row(
             printable(r["name"]), str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
-            str(r["threshold"]) if r["fires"] else "readout", f"{r['unit']:.5g}", f"{r['max_drive']:,}",
+            threshold, f"{r['unit']:.5g}", f"{r['max_drive']:,}",
         )  # fmt: skip
     screen.print(table)
     screen.print(
         "neurons: for one token (L tokens); synapses: weights other than 0 for one token, shared by all tokens; "
         "one spike is: float value of one spike (for a readout, of one membrane unit)"
     )
+    if n["processes"] is not None:
+        from spk2loihi.chip.evidence import graded_processes
+
+        screen.print(
+            "streamed: threshold is the weight of the synapses that requantise. Evidence that the processes run on a "
+            f"Loihi 2: {graded_processes()}"
+        )

@@ -220,6 +220,17 @@ def _streamed(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _not_for_a_board(report: Mapping[str, Any]) -> list[str]:
+    if report["network"]["schedule"] == "streamed":
+        return []
+    return [
+        (
+            "No public software can put this network on a Loihi 2: its soft-reset neurons and attention are processes "
+            "of this project alone. A student of the preset stock is made of processes that Intel ships."
+        )
+    ]
+
+
 def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
     """What a reader must know before quoting a figure. Arguments as for `verdict_sentences`."""
     own = [s.name for s in sets if s.kind == "chip" and s.name != "loihi1-davies2018"]
@@ -249,6 +260,7 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
         ),
         *_settling(report),
         *_streamed(report),
+        *_not_for_a_board(report),
         (
             "Additions of fast weights in attention are charged as ordinary synaptic operations, because no chip "
             "figure for them exists."
