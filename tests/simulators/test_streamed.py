@@ -169,6 +169,18 @@ def test_a_process_that_is_not_lavas_own_is_refused(
 
 
 @needs_lava
+def test_a_network_with_more_processes_than_memory_is_refused(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spk2loihi.simulators.lava import stream_backend
+
+    monkeypatch.setattr(stream_backend, "available_memory", lambda: 1 << 30)
+    with LavaStream(network) as lava, pytest.raises(UserError, match=r"GiB of memory for the \d+ processes"):
+        lava.run(sentences(3))
+    assert not lava.models
+
+
+@needs_lava
 def test_lava_rounds_as_lava_does(network: Network) -> None:
     with pytest.raises(UserError, match="`arithmetic` is chip"):
         create_backend("cpu", network, network.run_config(arithmetic="chip"))

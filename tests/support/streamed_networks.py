@@ -35,7 +35,7 @@ def streamed_network(
     stages: list[Stage] = []
     for spec in topology(layers):
         stages.append(_stage(spec, heads, gain, relu_scores, rng))
-    tables = (rng.integers(-60, 61, (rows, CHANNELS)) for rows in (VOCABULARY, 16, 2))
+    tables = (rng.integers(-60, 61, (rows, CHANNELS)) for rows in (VOCABULARY, max(16, slots), 2))
     task = {"labels": ["no", "yes"], "metric": "accuracy", "name": "tiny"}
     defaults = RunConfig("streamed", "graded")
     return Network(LIMIT, slots, tuple(stages), Embedding(*tables), "{}", task, {}, defaults=defaults)
