@@ -311,7 +311,7 @@ def fit(
         board: oheo-gulch, kapoho-point, hala-point, a JSON file, or a `Board`.
         shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``.
     """
-    from spk2loihi.fit import Board, FitReport, check_fit, find_board, populations
+    from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
 
     place = board if isinstance(board, Board) else find_board(board)
     if network is not None and set(shape) == {"tokens"} and (net := _network(network)).network.streamed:
@@ -322,8 +322,10 @@ def fit(
             "leave one of them out"
         )
     if network is None:
-        from spk2loihi.fit.student_shape import StudentShape, shape_populations
+        from spk2loihi.fit.student_shape import StudentShape, shape_network, shape_populations
 
+        if shape.get("preset") == "stock":
+            return FitReport({"network": None, **check_stream_fit(shape_network(StudentShape(**shape)), place)})
         return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
     net = _network(network)
     if net.network.streamed:

@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 #: Files of compiled loops, and all they import from this package (a test in tests/ checks this).
-SOURCES = ("compiled.py", "limits.py", "network/*.py", "netx/*.py", "simulators/emulator/*.py")
+SOURCES = ("compiled.py", "choices.py", "limits.py", "network/*.py", "netx/*.py", "simulators/emulator/*.py")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

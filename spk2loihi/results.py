@@ -46,14 +46,14 @@ _NUMBERS: dict[str, set[str]] = {
     "sweep": {"format", "points", "front", "coefficients", "verdict", "caveats"},
     "sweep record": {"key", "network", "metric", "score", "truncated", "stages"},
     "teacher record": {"fingerprint", "sha256", "scores"},
-    "doctor": {"versions", "platform", "checks"},
+    "doctor": {"versions", "platform", "checks", "processes"},
     "demo": {"folder", "wall_s"},
 }
 _EXACT = ("teacher record", "doctor", "demo")
 _POINT = {"name", "network_sha256", "t_times_density", "energy_per_sample_nJ", "on_front", "is_default"}
 
-#: What transformers and tokenizers write, with our mark.
 _BUNDLE = {"graph.json", "weights.npz", "sentences.npz", "run.py"}
+#: What transformers and tokenizers write, with our mark.
 _TEACHER = {"config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json", FOLDER_MARK}
 
 

@@ -85,7 +85,7 @@ def check_stream_fit(network: Network, board: Board, slots: int | None = None) -
         "host": [
             {"layer": network.input.name, "operation": operation, "neurons": network.input.channels * slots,
              "reason": REASONS[operation]}
-            for operation in (EMBEDDING, network.input.soma.kind if network.input.soma else EMBEDDING)
+            for operation in _host(network)
         ],
         "refused": [{"layer": one.population.name, **asdict(one.breach)} for one in refused if one.breach],
         "remedies": [],
@@ -214,9 +214,7 @@ def _stage(name: str, cut: list[CutPopulation], graph: Graph, network: Network, 
         "fullest_core": {} if tightest is None else tightest.used,
         "weight_bits": max((one.used.get("weight_width", 0) for one in own), default=None),
         "fan_in": max(one.used.get("fan_in", 0) for one in own),
-        "host": [EMBEDDING, *([network.input.soma.kind] if network.input.soma else [])]
-        if name == network.input.name
-        else [],
+        "host": _host(network) if name == network.input.name else [],
         "refused": None,
         "populations": [
             {
@@ -230,6 +228,11 @@ def _stage(name: str, cut: list[CutPopulation], graph: Graph, network: Network, 
             for one in own
         ],
     }
+
+
+def _host(network: Network) -> list[str]:
+    """Operations of the embedding, which is all that the host computes."""
+    return [EMBEDDING, *([] if network.input.soma is None else [network.input.soma.kind])]
 
 
 def _owner(population: str, network: Network) -> str:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from spk2loihi.chip.synapse_patterns import DIGITS
 from spk2loihi.choices import SCHEDULES, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.fit.chip_limits import WEIGHT_WIDTH
 from spk2loihi.fit.population import Input, Kind, Population, count_bits, state_bits
+from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, TIMESTEPS_MAX
 from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
+from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
+from spk2loihi.network.requantise import Requantise
+from spk2loihi.network.run_config import RunConfig
 from spk2loihi.ranges import check_numbers, shown
 
 
@@ -41,6 +48,60 @@ def shape_populations(shape: StudentShape) -> list[Population]:
     check_sizes(shape.hidden, shape.heads, shape.timesteps, shape.bits, shape.tokens, shape.tokens, shape.preset)
     specs = {spec.name: spec for spec in topology(shape.layers)}
     return [_population(spec, specs, shape) for spec in specs.values()]
+
+
+def shape_network(shape: StudentShape) -> Network:
+    """A streamed network of that shape, for its graph alone: no weight and no digit of a bias is 0.
+
+    Raises:
+        UserError: a size no student can have.
+    """
+    shape_populations(shape)  # checks it
+    sizes = Sizes(shape.hidden, shape.intermediate or 4 * shape.hidden, shape.heads, shape.labels)
+    specs = {spec.name: spec for spec in topology(shape.layers)}
+    nothing = np.zeros((1, shape.hidden), np.int64)
+    return Network(
+        timesteps=TIMESTEPS_MAX,
+        max_tokens=shape.tokens,
+        stages=tuple(_stage(spec, specs, shape, sizes) for spec in specs.values()),
+        embedding=Embedding(nothing, nothing, nothing),
+        tokenizer="",
+        task={},
+        config={"preset": shape.preset},
+        weight_bits=shape.bits,
+        defaults=RunConfig("streamed", "graded"),
+    )
+
+
+def _stage(spec: StageSpec, specs: dict[str, StageSpec], shape: StudentShape, sizes: Sizes) -> Stage:
+    channels, fires = spec.channels(sizes), spec.kind != "readout"
+    most = 2 ** (shape.bits - 1) - 1 if shape.bits > 1 else 1
+    groups, attention = [], None
+    if spec.kind in ("linear", "readout"):
+        for i, source in enumerate(spec.sources):
+            width = specs[source].channels(sizes)
+            weight = np.full((channels,) if i else (channels, width), 2 * most)
+            weight[::2] *= -1  # synapses of mixed signs
+            groups.append(SynapseGroup(source, weight, np.zeros(width, np.int64)))
+    elif spec.kind in ("scores", "context"):
+        left, right = spec.sources
+        attention = Attention("scores" if spec.kind == "scores" else "context", left, right)
+    signed = spec.signed(shape.preset, True)
+    requantise = Requantise(np.full(channels, EXCITATORY_WEIGHT_MAX), 8, not signed, TIMESTEPS_MAX)
+    return Stage(
+        spec.name,
+        spec.depth,
+        channels,
+        1,
+        tuple(groups),
+        attention,
+        heads=shape.heads if attention else 1,
+        bias=np.full(channels, 2 * sum(DIGITS)) if groups or spec.kind == "scores" else None,
+        requantise=requantise if fires and spec.sources else None,
+        signed=signed,
+        tokens="first" if spec.first else "all",
+        fires=fires,
+    )
 
 
 def _population(spec: StageSpec, specs: dict[str, StageSpec], shape: StudentShape) -> Population:

@@ -168,6 +168,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         self.pooler_gate = _gate(self.specs[-2], config)
         self.classifier = _synapses(d, config.num_labels, config)
         self._fade = 1.0
+        self._trained = False
         self.post_init()
 
     @cached_property
@@ -207,7 +208,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     @property
     def mix(self) -> float:
         """Where the network is between the teacher's functions (0) and those of its preset: see `wiring`."""
-        if self.config.preset not in AFFINE_PRESETS or self.fitting:
+        if self.config.preset not in AFFINE_PRESETS or (self.fitting and not self._trained):
             return 0.0
         return self._fade if self.training else 1.0
 
@@ -324,15 +325,21 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
                 gate.passing = False
 
     @contextmanager
-    def calibration(self) -> Iterator[None]:
-        """Within this context every forward pass sets each threshold from the drives it sees."""
+    def calibration(self, trained: bool = False) -> Iterator[None]:
+        """Within this context every forward pass sets each threshold from the drives it sees.
+
+        Args:
+            trained: the functions of the preset have taken the place of the teacher's already.
+        """
         gates = list(self.gates().values())
+        self._trained = trained
         for gate in gates:
             gate.calibrating = True
         try:
             with torch.no_grad():
                 yield
         finally:
+            self._trained = False
             for gate in gates:
                 gate.calibrating = False
 

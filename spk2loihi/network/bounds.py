@@ -110,7 +110,9 @@ def _check(network: Network, stage: Stage) -> Stage:
 def _limits(network: Network, stage: Stage, drive: int) -> Iterator[Limit]:
     remedy = "use fewer `timesteps`, fewer `max_tokens` or a narrower layer"
     if network.streamed and stage.sources:  # the drive is a message, too
-        yield Limit("worst-case message", drive, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
+        yield Limit(
+            "worst-case message", _largest_message(stage, drive), limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS
+        )
     else:
         membrane = max(drive, _result_bound(stage, drive) + stage.threshold)  # before and after the soma function
         yield Limit("worst-case membrane", membrane, limits.MEMBRANE_MAX, remedy, limits.MEMBRANE_BITS)
@@ -129,6 +131,13 @@ def _limits(network: Network, stage: Stage, drive: int) -> Iterator[Limit]:
             f"weight exponent from {group.source}", int(group.exponent.max()), limits.WEIGHT_EXPONENT_MAX, remedy
         )
         yield Limit(f"delay from {group.source}", group.delay, limits.DELAY_MAX, "use a shallower layer")
+
+
+def _largest_message(stage: Stage, drive: int) -> int:
+    """Largest message inside a streamed stage: its drive, or the value before the range gate."""
+    if stage.requantise is None:
+        return drive
+    return max(drive, (drive * int(stage.requantise.weight.max()) >> stage.requantise.shift) + 1)
 
 
 def _result_bound(stage: Stage, drive: int) -> int:

@@ -142,6 +142,8 @@ def train_settings(
         config = load_checkpoint(Path(student)).model.config
         same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver")
         shape = {name: getattr(config, name) for name in same} | {"bits": config.weight_bits}
+        if given.get("preset", config.preset) != config.preset:  # whose T means something else
+            del shape["timesteps"]
         given = {**shape, **given, "student": os.fspath(student)}
     weights = {"temperature": temperature, "rate": rate_penalty}
     losses = LossWeights(**{name: value for name, value in weights.items() if value is not None})

@@ -32,12 +32,14 @@ class Start:
         weights: of an earlier checkpoint; None: the teacher's layers.
         outputs: the weights' pooler and classifier are those of this task.
         bits: of the checkpoint's weights.
+        gated: the weights' thresholds are those of the student's own gates.
     """
 
     config: SpikingBertConfig
     weights: dict[str, torch.Tensor] | None = None
     outputs: bool = False
     bits: float | None = None
+    gated: bool = True
 
 
 def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> Start:
@@ -82,7 +84,6 @@ def start_from_checkpoint(
     config, bert = checkpoint.model.config, teacher.model.config
     for what, theirs, ours in (
         ("hidden size", config.hidden_size, bert.hidden_size),
-        ("preset", config.preset, settings.preset),
         ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
         ("feedback", config.feedback, settings.feedback),
     ):
@@ -95,6 +96,11 @@ def start_from_checkpoint(
             f"student {path} has another vocabulary than teacher {teacher.source}: choose a teacher with the tokenizer "
             "the student was trained with"
         )
+    if config.preset != settings.preset and (config.preset, settings.preset) != ("neurocore", "stock"):
+        raise UserError(
+            f"student {path} has the preset {config.preset}, but {settings.preset} is wanted, and only a neurocore "
+            "student can become a stock one: choose a teacher and options that fit"
+        )
     outputs = checkpoint.training.get("stage") != "general"
     if outputs and checkpoint.task.get("labels") != spec.labels:
         raise UserError(
@@ -103,6 +109,7 @@ def start_from_checkpoint(
         )
     changed: dict[str, Any] = {
         **config.to_dict(),
+        "preset": settings.preset,
         "timesteps": settings.timesteps,
         "weight_bits": settings.bits,
         "max_tokens": settings.max_tokens,
@@ -115,7 +122,8 @@ def start_from_checkpoint(
         for name, tensor in checkpoint.model.state_dict().items()
         if outputs or not name.startswith("classifier.")
     }
-    return Start(SpikingBertConfig(**changed), weights, outputs, config.weight_bits)
+    gated = config.preset == settings.preset
+    return Start(SpikingBertConfig(**changed), weights, outputs, config.weight_bits, gated)
 
 
 def build_student(
@@ -135,6 +143,8 @@ def build_student(
             for module in student.modules():
                 if isinstance(module, SynapticLinear):
                     module.set_exponents()
+        if not start.gated:
+            _without_clips(student, calibration, pad_id)
     for parameter in student.embeddings.parameters():
         parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
     student.embeddings.gate.log_threshold.requires_grad_(True)
@@ -170,6 +180,17 @@ def _labels(spec: TaskSpec) -> dict[str, Any]:
         "id2label": dict(enumerate(spec.labels)),
         "label2id": {label: i for i, label in enumerate(spec.labels)},
     }
+
+
+def _without_clips(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:
+    """Make a `stock` student of a trained `neurocore` one: one exponent for all columns, and room above the clips."""
+    for module in student.modules():
+        if isinstance(module, SynapticLinear):
+            module.column_exponent.zero_()
+            module.set_exponents()
+    batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
+    with student.calibration(trained=True):
+        student(**model_inputs(batch, next(student.parameters()).device))
 
 
 def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:

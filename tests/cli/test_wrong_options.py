@@ -100,8 +100,24 @@ def test_wrong_steps(place: Path) -> None:
     refused(place, "simulate", "--schedule", "pipelined", "--timesteps", "0", words="at least 1 step")
     refused(place, "simulate", "--schedule", "pipelined", "--timesteps", "-3", words="at least 1 step")
     refused(place, "simulate", "--schedule", "pipelined", "--timesteps", "10000000", words=r"24 bits")
-    refused(place, "simulate", "--schedule", "pipelined", "--encoding", "graded", words="windowed schedule only")
-    refused(place, "simulate", "--schedule", "settling", "--encoding", "graded", words="windowed schedule only")
+    refused(
+        place,
+        "simulate",
+        "--schedule",
+        "pipelined",
+        "--encoding",
+        "graded",
+        words="windowed and streamed schedules only",
+    )
+    refused(
+        place,
+        "simulate",
+        "--schedule",
+        "settling",
+        "--encoding",
+        "graded",
+        words="windowed and streamed schedules only",
+    )
     refused(place, "simulate", "--schedule", "settling", "--timesteps", "3", words="not silent after 3 steps")
     refused(place, "simulate", "--schedule", "settling", "--stagger", "9", words="stagger is 9, .* 0 to T = 8")
     refused(place, "simulate", "--stagger", "1", words="the windowed schedule has none")
@@ -114,7 +130,15 @@ def test_wrong_steps(place: Path) -> None:
 def test_export_refuses_graded_spikes_in_a_pipeline(place: Path) -> None:
     """No backend could run the file."""
     refused(
-        place, "export", "--schedule", "pipelined", "--encoding", "graded", "-o", "new.net", words="windowed schedule"
+        place,
+        "export",
+        "--schedule",
+        "pipelined",
+        "--encoding",
+        "graded",
+        "-o",
+        "new.net",
+        words="windowed and streamed schedules",
     )
 
 
