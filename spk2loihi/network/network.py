@@ -22,10 +22,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.choices import Arithmetic, Encoding, Schedule
+from spk2loihi.choices import SCHEDULES, Arithmetic, Encoding, Schedule
 from spk2loihi.errors import UserError
 from spk2loihi.network.requantise import Requantise
-from spk2loihi.network.run_config import RunConfig
+from spk2loihi.network.run_config import RunConfig, check_schedule
 from spk2loihi.network.soma import Soma
 
 
@@ -198,6 +198,8 @@ class Network:
                 f"`stagger` is {stagger}, but the {schedule or default.schedule} schedule has none: use it with the "
                 "`schedule` settling"
             )
+        if schedule in SCHEDULES:
+            check_schedule(schedule, self.streamed)
         stagger = default.stagger if stagger is None else stagger
         changed = RunConfig(
             schedule or default.schedule,

@@ -85,12 +85,7 @@ class RunConfig:
         Args:
             streamed: it is one of the `stock` preset.
         """
-        if streamed != (self.schedule == "streamed"):
-            known = "streamed" if streamed else ", ".join(name for name in SCHEDULES if name != "streamed")
-            raise UserError(
-                f"`schedule` is {self.schedule}, but a network of {'the' if streamed else 'another than the'} stock "
-                f"preset runs {known}: choose {'that one' if streamed else 'one of them'}, or leave `schedule` out"
-            )
+        check_schedule(self.schedule, streamed)
         if streamed and self.steps is not None:
             raise UserError(
                 f"`timesteps` is {self.steps}, but a streamed run takes as long as its sentences: leave it out"
@@ -111,6 +106,16 @@ class RunConfig:
                 "`encoding` rate, or train with fewer `timesteps`"
             )
         return self
+
+
+def check_schedule(schedule: str, streamed: bool) -> None:
+    """UserError for a schedule that a network, streamed or not, does not have."""
+    if streamed != (schedule == "streamed"):
+        known = "streamed" if streamed else ", ".join(name for name in SCHEDULES if name != "streamed")
+        raise UserError(
+            f"`schedule` is {shown(schedule)}, but a network of {'the' if streamed else 'another than the'} stock "
+            f"preset runs {known}: choose {'that one' if streamed else 'one of them'}, or leave `schedule` out"
+        )
 
 
 class Timeline:
