@@ -26,7 +26,10 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     type=PATH,
     help="A model.pt to start from; what it was made with (preset, T, bits, ...) stays unless given. [default: none]",
 )
-@click.option("--preset", help="Architecture of the student. [default: spikingbert]")
+@click.option(
+    "--preset",
+    help="Architecture of the student: spikingbert, neurocore, or stock, for a board. [default: spikingbert]",
+)
 @click.option(
     "--layers",
     help="Teacher layers to start and learn from: 3 (the first three), 0,2,5, uniform:3 or last:3. [default: all]",
@@ -36,7 +39,9 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     type=int,
     help="Width; must be the teacher's, because the student starts from its layers. [default: the teacher's]",
 )
-@click.option("--timesteps", type=int, help="T, steps of a window. [default: 16]")
+@click.option(
+    "--timesteps", type=int, help="T, steps of a window; of stock the largest payload. [default: 16; stock: 127]"
+)
 @click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
 @click.option("--max-tokens", type=int, help="Longest sentence in tokens; longer ones are cut. [default: 64]")
 @click.option(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256
@@ -43,6 +44,11 @@ def plan_training(
     Raises:
         UserError: a setting is wrong, or ``out`` holds a network that other settings or data made.
     """
+    if base.preset not in SPIKING_PRESETS:
+        raise UserError(
+            f"`preset` is {base.preset}, but a sweep runs windowed and settling networks, and those of the {base.preset} "
+            f"preset are streamed: choose {' or '.join(SPIKING_PRESETS)}"
+        )
     Interval.parse(base.checkpoint_every)
     with accelerator(base.precision):
         pass  # refuses a precision the device has not
@@ -99,7 +105,17 @@ def plan_networks(
     samples: int | None,
     out: Path,
 ) -> list[Job]:
-    """A job for each network that exists already; their records go to ``out/networks``, by checksum."""
+    """A job for each network that exists already; their records go to ``out/networks``, by checksum.
+
+    Raises:
+        UserError: a network is streamed.
+    """
+    for network in networks:
+        if read_network(network).streamed:
+            raise UserError(
+                f"network file {network} is streamed, but a sweep runs windowed and settling networks: leave it out, and "
+                "see what it costs with spk2loihi energy"
+            )
     return [
         Job(str(network), network, out / "networks" / sha256(network)[:16], ways, samples, spec)
         for network, spec in zip(networks, specs, strict=True)

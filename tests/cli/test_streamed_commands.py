@@ -82,6 +82,8 @@ def test_other_ways_to_run_are_refused(folder: Path) -> None:
     refused(
         folder, "export", folder / "model.pt", "--schedule", "pipelined", "-o", folder / "new.net", words="streamed"
     )
+    refused(folder, "sweep", net, "-o", folder / "sweep", words="is streamed, but a sweep runs windowed and settling")
+    refused(folder, "sweep", "--preset", "stock", "-o", folder / "sweep", words="choose spikingbert or neurocore")
     refused(
         folder, "train", "--student", folder / "model.pt", "--rate-penalty", 1, "-o", folder / "new.pt",
         words="counts spikes",
