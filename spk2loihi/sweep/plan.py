@@ -44,10 +44,10 @@ def plan_training(
     Raises:
         UserError: a setting is wrong, or ``out`` holds a network that other settings or data made.
     """
-    if base.preset not in SPIKING_PRESETS:
+    if base.preset == "stock":
         raise UserError(
-            f"`preset` is {base.preset}, but a sweep runs windowed and settling networks, and those of the {base.preset} "
-            f"preset are streamed: choose {' or '.join(SPIKING_PRESETS)}"
+            "`preset` is stock, but a sweep runs windowed and settling networks, and those of the stock preset are "
+            f"streamed: choose {' or '.join(SPIKING_PRESETS)}"
         )
     Interval.parse(base.checkpoint_every)
     with accelerator(base.precision):
@@ -113,8 +113,8 @@ def plan_networks(
     for network in networks:
         if read_network(network).streamed:
             raise UserError(
-                f"network file {network} is streamed, but a sweep runs windowed and settling networks: leave it out, and "
-                "see what it costs with spk2loihi energy"
+                f"network file {network} is streamed, but a sweep runs windowed and settling networks: leave it out "
+                "(spk2loihi energy says what it costs)"
             )
     return [
         Job(str(network), network, out / "networks" / sha256(network)[:16], ways, samples, spec)
