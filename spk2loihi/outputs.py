@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import lock_name, real, remove_dead_folders, remove_dead_leftovers, unwritable
+from spk2loihi.files import real, unwritable
 from spk2loihi.results import FOLDERS, replaceable
+from spk2loihi.temporary_files import lock_name, remove_dead_folders, remove_dead_leftovers
 
 Kind = Literal["model", "network", "arrays", "page", "numbers", "teacher", "bundle", "state"]
 

@@ -17,19 +17,11 @@ import pytest
 import torch
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import (
-    fill_folder,
-    remove_dead_leftovers,
-    temporary_folder,
-    text_writer,
-    write_atomically,
-    write_folder,
-    write_json,
-    write_together,
-)
+from spk2loihi.files import fill_folder, text_writer, write_atomically, write_folder, write_json, write_together
 from spk2loihi.hdf5 import hdf5_writer
 from spk2loihi.outputs import claim
 from spk2loihi.simulators.run_file import FileRun
+from spk2loihi.temporary_files import remove_dead_leftovers, temporary_folder
 from support.full_disk import small_disk, small_files
 
 LARGE = np.arange(100_000)  # 800 kB, hardly compressible as they are
@@ -159,7 +151,7 @@ def test_temporary_folders_of_killed_processes_are_removed(tmp_path: Path, monke
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     hold = (
-        "from spk2loihi.files import temporary_folder\n"
+        "from spk2loihi.temporary_files import temporary_folder\n"
         "with temporary_folder() as folder: (folder / 'network.net').touch(); print(folder, flush=True); input()"
     )
     living, killed = (

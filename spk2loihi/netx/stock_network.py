@@ -26,7 +26,6 @@ import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.files import temporary_folder
 from spk2loihi.hdf5 import Group
 from spk2loihi.netx.arrays import INT32_MAX, Array, allocate, largest_magnitude
 from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
@@ -36,6 +35,7 @@ from spk2loihi.netx.neuron_model import Int32Array, Tape
 from spk2loihi.netx.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.netx.stock_run import StockRun
 from spk2loihi.ranges import check_number, check_numbers
+from spk2loihi.temporary_files import temporary_folder
 from spk2loihi.threads import in_turns
 
 _MEMORY_BUDGET = 2**24  # messages of all layers at a time, a byte each if they are spikes

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.files import Sink, open_regular, temporary_folder, write_atomically
+from spk2loihi.files import Sink, open_regular, write_atomically
 from spk2loihi.hdf5 import Group, hdf5_writer
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.arrays import INT32_MAX
@@ -25,6 +25,7 @@ from spk2loihi.netx.hdf5_access import layer_groups, open_netx, type_of
 from spk2loihi.outputs import Output, check_outputs
 from spk2loihi.ranges import check_numbers, shown
 from spk2loihi.results import MARK
+from spk2loihi.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
     from spk2loihi.netx import StockNetwork

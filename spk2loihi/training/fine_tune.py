@@ -16,10 +16,11 @@ from tokenizers import Tokenizer
 
 from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted, predictions, score
 from spk2loihi.errors import UserError
-from spk2loihi.files import remove_leftovers, write_folder, write_json
+from spk2loihi.files import write_folder, write_json
 from spk2loihi.json_file import SIZE_MAX, read_json
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.results import FOLDER_MARK, teacher_mark
+from spk2loihi.temporary_files import remove_leftovers
 from spk2loihi.training.evaluation import LabelledData, evaluate, predict
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings
 from spk2loihi.training.losses import FineTuning

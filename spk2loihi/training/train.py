@@ -14,9 +14,10 @@ from accelerate import Accelerator
 
 from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import json_writer, remove_leftovers, sha256, temporary_folder, write_together
+from spk2loihi.files import json_writer, sha256, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.outputs import Output, check_outputs, named_inputs
+from spk2loihi.temporary_files import remove_leftovers, temporary_folder
 from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss

@@ -16,7 +16,7 @@ import torch
 
 from spk2loihi.data import TaskSpec, task_spec
 from spk2loihi.errors import UserError
-from spk2loihi.files import remove_leftovers
+from spk2loihi.temporary_files import remove_leftovers
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.run_state import Interval, RunState
 from spk2loihi.training.settings import TrainSettings
