@@ -42,7 +42,7 @@ def command(json_file: Path | None, force: bool) -> None:
 
 
 #: What Lava's packages import.
-_OF_LAVA = ("scipy", "cv2", "torchvision")
+_OF_LAVA = ("scipy", "asteval", "cv2", "torchvision")
 
 
 def _lava() -> dict[str, Any]:
