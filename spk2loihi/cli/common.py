@@ -163,7 +163,8 @@ def say(line: object, err: bool = False) -> None:
     """Print a line that may hold text from outside."""
     from spk2loihi.formatting import printable
 
-    click.echo(printable(line), err=err)
+    # not click.echo, which would write through a progress bar
+    print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def console() -> Any:

@@ -67,7 +67,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_HELP.items()))
 
 
-@click.group(cls=_LazyGroup)
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="spk2loihi")
 def cli() -> None:
     """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and estimate what it would cost."""

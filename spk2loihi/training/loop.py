@@ -162,7 +162,7 @@ class Loop:
             bar.disable = bar.disable or not self.accelerator.is_main_process
             task = bar.add_task(self.what, total=self.total, completed=self.step)
             while self.step < self.total and not self._stopped():
-                self._epoch(lambda: bar.advance(task))
+                self._epoch(lambda: bar.update(task, advance=1, note=f"loss {np.mean(self.losses[-20:]):.4f}"))
         self.model.load_state_dict(self.best)
         self._set_progress(self.total)
         self.model.eval()
