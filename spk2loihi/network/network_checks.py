@@ -88,9 +88,19 @@ def check_values(network: Network) -> None:
     for stage in network.stages:
         _check_heads(network, stage)
         _check_streamed(network, stage)
+        _check_relative(network, stage)
         arrays = {} if stage.soma is None else stage.soma.arrays()
         if any(array.shape != (stage.channels,) for array in arrays.values()):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
+
+
+def _check_relative(network: Network, stage: Stage) -> None:
+    if stage.relative is None:
+        return
+    if not stage.is_scores or network.defaults.schedule == "streamed":
+        raise ValueError(f"{stage.name}: a drive by distance where none belongs")
+    if stage.relative.shape != (stage.heads, 2 * network.max_tokens - 1):
+        raise ValueError(f"{stage.name}: a drive by distance of shape {stage.relative.shape}")
 
 
 def _check_streamed(network: Network, stage: Stage) -> None:

@@ -59,7 +59,7 @@ def plan_training(
     teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
     for line in teacher.notes:
         report(line)
-    layers = layer_map(base.layers, teacher.model.config.num_hidden_layers)
+    layers = layer_map(base.layers, teacher.sizes.layers)
     for point in points:
         settings = point.settings(base)
         settings.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,12 @@ def model_inputs(batch: TokenBatch, on: torch.device) -> dict[str, Tensor]:
     }
 
 
+def accepted(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of ``inputs`` that a model has a use for: some have no token types."""
+    known = inspect.signature(model.forward).parameters
+    return {name: x for name, x in inputs.items() if name in known}
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module, data: list[Encoded], pad_id: int, batch_size: int = _BATCH, process: int = 0, processes: int = 1
@@ -48,7 +55,8 @@ def predict(
     shared = processes > 1 and len(batches) >= processes
     rows = np.empty((0, 0), dtype=np.float32)
     for index in batches[process::processes] if shared else batches:
-        logits = model(**model_inputs(collate([data[i] for i in index], pad_id), on)).logits.float().cpu().numpy()
+        inputs = model_inputs(collate([data[i] for i in index], pad_id), on)
+        logits = model(**accepted(model, inputs)).logits.float().cpu().numpy()
         if not rows.size:
             rows = np.zeros((len(data), logits.shape[1]), dtype=np.float32)
         rows[index] = logits

@@ -72,7 +72,7 @@ def fine_tune(
             state.path.unlink(missing_ok=True)
         raise
     if scale is not None:
-        classifier = teacher.model.classifier
+        classifier = teacher.parts.classifier
         with torch.no_grad():
             classifier.weight.mul_(scale[1])
             classifier.bias.mul_(scale[1]).add_(scale[0])
@@ -99,7 +99,7 @@ def checked_scores(
 def check_given(teacher: Teacher, spec: TaskSpec, held_out: Examples, max_tokens: int) -> None:
     """`checked_scores` of sentences that are not tokenised yet."""
     data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), held_out, max_tokens, spec.regression)
-    checked_scores(teacher, spec, data, teacher.model.config.pad_token_id or 0)
+    checked_scores(teacher, spec, data, teacher.sizes.padding)
 
 
 def _predictions(
@@ -165,7 +165,7 @@ def tuned_teacher(
         tokenizer = Tokenizer.from_str(teacher.tokenizer)
         data, _ = labelled(tokenizer, train, settings.max_tokens, spec.regression)
         scored, _ = labelled(tokenizer, held_out, settings.max_tokens, spec.regression)
-        pad_id = teacher.model.config.pad_token_id or 0
+        pad_id = teacher.sizes.padding
         scores = fine_tune(
             teacher,
             data,

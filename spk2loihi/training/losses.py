@@ -10,10 +10,11 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
 from spk2loihi.models.topology import hidden_states
+from spk2loihi.training.evaluation import accepted
 from spk2loihi.training.processes import process_mean
 from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherProbe, TeacherStates
@@ -21,6 +22,7 @@ from spk2loihi.training.teacher import TeacherProbe, TeacherStates
 
 def distillation_loss(
     student: Equilibrium,
+    states: list[str],
     teacher: TeacherStates,
     layers: list[int],
     mask: Tensor,
@@ -30,11 +32,12 @@ def distillation_loss(
     """Scalar loss of a batch.
 
     Args:
+        states: stages of the student whose activations are its hidden states, as `hidden_states` gives them.
         layers: teacher layer each student layer stands for.
         mask: 1 at tokens, 0 at padding, (B, L).
     """
     tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
-    embedding, *names = hidden_states(len(layers))
+    embedding, *names = states
     loss = weights.embedding * _masked_mse(student.hidden(embedding), teacher.hidden[0], tokens)
     for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
         hidden = student.hidden(name)  # (B, L, d), or (B, 1, d) for the last layer
@@ -93,14 +96,14 @@ class FineTuning(nn.Module):
         scale: mean and standard deviation of a regression's labels; None: classification.
     """
 
-    def __init__(self, model: BertForSequenceClassification, scale: tuple[float, float] | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, scale: tuple[float, float] | None = None) -> None:
         super().__init__()
         self.model = model
         self.scale = scale
 
     def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Scalar loss of inputs (B, L) and labels (B,)."""
-        logits = self.model(**inputs).logits  # (B, labels)
+        logits = self.model(**accepted(self.model, inputs)).logits  # (B, labels)
         if self.scale is None:
             return F.cross_entropy(logits, labels)
         mean, deviation = self.scale
@@ -127,6 +130,7 @@ class Distillation(nn.Module):
         self.model = model
         self.probe = probe
         self.layers = layers
+        self.states = hidden_states(model.specs)
         self.losses = losses
         self.variance = variance
 
@@ -142,9 +146,9 @@ class Distillation(nn.Module):
     def _distilled(self, result: Equilibrium, states: TeacherStates, mask: Tensor, labels: Tensor) -> Tensor:
         losses = self.losses
         if self.variance is None:
-            return distillation_loss(result, states, self.layers, mask, labels, losses)
+            return distillation_loss(result, self.states, states, self.layers, mask, labels, losses)
         internal = distillation_loss(
-            result, states, self.layers, mask, torch.zeros_like(labels, dtype=torch.long),
+            result, self.states, states, self.layers, mask, torch.zeros_like(labels, dtype=torch.long),
             replace(losses, prediction=0.0, label=0.0),
         )  # fmt: skip
         soft = F.mse_loss(result.logits, states.logits) / self.variance

@@ -68,7 +68,7 @@ class Sentences:
         train, cut = labelled(tokenizer, examples, limit, spec.regression)
         evaluated, _ = labelled(tokenizer, held_out, limit, spec.regression)
         _check_types(teacher, train, evaluated)
-        sentences = cls(train, evaluated, teacher.model.config.pad_token_id or 0)
+        sentences = cls(train, evaluated, teacher.sizes.padding)
         sentences.digests = {"train": examples_digest(examples), "held_out": examples_digest(held_out)}
         report(
             f"task {spec.name}: {len(train.labels)} training and {len(evaluated.labels)} held-out sentences"
@@ -87,7 +87,7 @@ class Sentences:
 
 
 def _check_types(teacher: Teacher, *parts: LabelledData) -> None:
-    known = teacher.model.config.type_vocab_size
+    known = teacher.sizes.types
     largest = max((int(e.token_type_ids.max()) for part in parts for e in part.encoded), default=0)
     if largest >= known:
         raise UserError(

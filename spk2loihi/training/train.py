@@ -118,7 +118,7 @@ def train(
         for line in teacher.notes:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
-        layers = layer_map(settings.layers, teacher.model.config.num_hidden_layers, depth)
+        layers = layer_map(settings.layers, teacher.sizes.layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
             start_from_teacher(teacher, layers, spec, settings)
             if earlier is None
@@ -182,10 +182,11 @@ def train(
             "teacher": teacher.source,
             "teacher_layers": layers,
             "teacher_shape": {
-                "layers": teacher.model.config.num_hidden_layers,
-                "hidden": teacher.model.config.hidden_size,
-                "intermediate": teacher.model.config.intermediate_size,
+                "layers": teacher.sizes.layers,
+                "hidden": teacher.sizes.hidden,
+                "intermediate": teacher.sizes.intermediate,
                 "labels": len(spec.labels),
+                **({} if teacher.sizes.embedding is None else {"embedding": teacher.sizes.embedding}),
             },
             "manifest": manifest,
             "versions": versions(),
@@ -254,7 +255,7 @@ class _Run:
                 raise UserError(
                     f"teacher {home} is not the one {self.state.path} was made with: leave `resume` out to start anew"
                 )
-            return Teacher(kept.model, kept.tokenizer, teacher.source), finished["scores"]
+            return replace(kept, source=teacher.source, notes=[]), finished["scores"]
         settings, train = self.settings, self.sentences.train
         assert settings.teacher_epochs is not None  # as `for_task` has it
         scores = fine_tune(
@@ -311,8 +312,9 @@ class _Run:
                 continue
             if i and todo[i - 1].on_corpus:
                 copy_outputs(student, teacher)
-            if probe is None or probe.teacher is not of.model:
-                probe = TeacherProbe(of.model.to(self.accelerator.device))
+            if probe is None or probe.teacher is not of:
+                of.model.to(self.accelerator.device)
+                probe = TeacherProbe(of)
             train_outputs(student, stage.outputs)
             results.append(
                 self._stage(student, stage, probe, (i / len(todo), (i + 1) / len(todo)) if fresh else (1, 1))

@@ -235,6 +235,8 @@ class _Plan:
         assert self.stage.attention is not None
         left, right = (self._heads(n, alive, packing) for n in (self.stage.attention.left, self.stage.attention.right))
         u = torch.matmul(torch.from_numpy(left), torch.from_numpy(right).transpose(2, 3)).numpy()
+        if self.stage.relative is not None:
+            u += self.stage.constant(*u.shape[2:]).astype(np.float32)
         sums = np.empty((2, packing.sentences), np.int64)  # spikes, messages
         rows, inside = packing.count_of(self.stage), StreamMessages()
         if isinstance(self._fire_scores, PayloadScoreFire):

@@ -98,7 +98,8 @@ class Emulator(Backend):
             if not stage.fires:
                 break
             if stage.soma is not None:  # a soma function expects the U of T steps
-                u = self._soma(stage, torch.floor(u / resolution ** _order(stage)), masks) * resolution
+                u = torch.floor(u / resolution ** _order(stage)) + _constant(stage, u)
+                u = self._soma(stage, u, masks) * resolution
             n = torch.floor((u + stage.threshold // 2) / stage.threshold)
             counts[stage.name] = n.clamp_(-most if stage.signed else 0, most).mul_(masks.of(stage))
         return counts, u
@@ -163,7 +164,7 @@ class Emulator(Backend):
     def _step_windowed(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
         u = _floats(self._integrate(stage, trains, masks)) if stage.depth else self._embedding_drive(batch)
-        u = self._soma(stage, u, masks) + stage.threshold // 2
+        u = self._soma(stage, u + _constant(stage, u), masks) + stage.threshold // 2
         mask = masks.of(stage)
         if self.timeline.encoding == "graded":
             most = self.network.timesteps
@@ -207,7 +208,8 @@ class Emulator(Backend):
         for t in range(1, self.timeline.steps + 1):
             if embedded is None:
                 running = running + _integers(next(drives))
-                z = self._soma(stage, _floats(running * window**order // t**order), masks)
+                mean = _floats(running * window**order // t**order)
+                z = self._soma(stage, mean + _constant(stage, mean), masks)
             else:
                 z = embedded
             s = _compare(rest + t * z.clamp(low, threshold).double(), threshold, stage.signed)
@@ -267,6 +269,11 @@ def _attend(stage: Stage, left: Tensor, right: Tensor) -> Tensor:
     if stage.attention.kind == "scores":
         return _split_heads(left, stage.heads) @ _split_heads(right, stage.heads).transpose(-1, -2)
     return (left @ _split_heads(right, stage.heads)).transpose(1, 2).flatten(2)
+
+
+def _constant(stage: Stage, u: Tensor) -> Tensor:
+    """Part of U that no spike adds."""
+    return _floats(stage.constant(*u.shape[2:])) if stage.is_scores else torch.zeros(())
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:

@@ -160,6 +160,8 @@ class _Population:
         size = len(self.alive), self.shape[-1]
         self.rows_per_sentence = size[0] // sentences
         self.drive = np.zeros(size, np.int32)
+        if stage.is_scores:
+            self.drive.reshape(self.shape)[:] = stage.constant(tokens, length)
         self.target = np.zeros(size, np.int32)  # soma(U) + theta // 2
         self.tracer = np.zeros(size, np.int16)
         self.events = np.zeros(size, np.int16)
