@@ -37,6 +37,7 @@ BASE: dict[str, dict[str, Any]] = {
     "mpnet": {"max_position_embeddings": 514},
 }
 _CALIBRATION_SENTENCES = 64
+_DEVIATION = 0.04  # of weights, as trained encoders have it
 
 
 @contextmanager
@@ -63,11 +64,13 @@ def main() -> None:
     parser.add_argument("--preset", default="spikingbert")
     parser.add_argument("--max-tokens", type=int, default=64)
     arguments = parser.parse_args()
-    family, numbers = FAMILIES[arguments.family], {}
+    family = FAMILIES[arguments.family]
+    numbers: dict[str, float] = {}
     spec, examples = load_train(task_spec())
     torch.manual_seed(0)
     with timed("teacher", numbers):
-        config = transformers.AutoConfig.for_model(family.model_type, **BASE[arguments.family])
+        fields = {"initializer_range": _DEVIATION, **BASE[arguments.family]}
+        config = transformers.AutoConfig.for_model(family.model_type, **fields)
         model = getattr(transformers, family.classifier)(config).eval()
         teacher = Teacher(model, tokenizer_of(examples.text_a), "random weights", family)
     layers = list(range(teacher.sizes.layers))

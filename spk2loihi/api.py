@@ -71,12 +71,12 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> TrainingResult:
-    """Train a spiking student from a BERT teacher.
+    """Train a spiking student from a teacher.
 
     Args:
         out: where `model.pt` goes, with `metrics.json` beside it; None keeps the student in memory.
-        teacher: directory or id of a BERT, or a `BertForSequenceClassification` in memory; None: the packaged MiniLM,
-            fine-tuned first.
+        teacher: directory or id of an encoder of a known family, or its sentence classifier in memory (such as a
+            `BertForSequenceClassification`); None: the packaged MiniLM, fine-tuned first.
         tokenizer: fast tokenizer of a teacher in memory.
         student: a `model.pt` to go on from.
         metric: of your own data; a correlation makes it a regression.

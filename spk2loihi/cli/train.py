@@ -19,7 +19,9 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.command("train")
 @data_options
 @click.option(
-    "--teacher", help="Directory or id of a Hugging Face BERT. [default: the packaged MiniLM, fine-tuned first]"
+    "--teacher",
+    help="Directory or id of a Hugging Face encoder (BERT, DistilBERT, RoBERTa, ...). "
+    "[default: the packaged MiniLM, fine-tuned first]",
 )
 @click.option(
     "--student",
@@ -141,7 +143,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 def command(
     out: Path, json_file: Path | None, force: bool, student: Path | None, layers: str | None, **options: Any
 ) -> None:
-    """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
+    """Train a spiking student from a teacher. Writes model.pt and metrics.json."""
     checkpoint = out.with_name(f".{out.stem}.resume")
     results = [out, out.with_name("metrics.json")]
     with claimed(json_file, student, options=options, results=results, force=force):

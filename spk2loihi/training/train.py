@@ -1,4 +1,4 @@
-"""`spk2loihi train`: a spiking student from a BERT teacher."""
+"""`spk2loihi train`: a spiking student from a teacher."""
 
 from __future__ import annotations
 

@@ -181,6 +181,26 @@ def test_residual_weights_are_representable() -> None:
         assert abs(integer - value) <= max(0.5, 0.008 * abs(value))
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_residual_too_large_for_its_exponents_makes_weights_coarser(folded: bool) -> None:
+    """Of small weights and inputs, as an untrained teacher of real width has them: deployable in any case."""
+    torch.manual_seed(0)
+    module = SynapticLinear(64, 4, 8, 16, quantised=True)
+    with torch.no_grad():
+        module.weight.mul_(0.01)
+    skip_value = 0.3 * torch.tensor([1.0, 2.0, 4.0, 8.0])
+    gain = torch.tensor([1.0, -3.0, 0.5, 2.0]) if folded else None
+    synapses = module.synapses(torch.tensor(1e-3), skip_value, gain)
+    exponents = []
+    wanted = skip_value if gain is None else skip_value * gain
+    for weight, value in zip(synapses.skip.tolist(), wanted.tolist(), strict=True):
+        mantissa, exponent = skip_parts(int(weight))
+        assert mantissa << exponent == weight and abs(mantissa) <= 254
+        assert weight * float(synapses.unit) == pytest.approx(value, rel=0.006)
+        exponents.append(exponent)
+    assert max(exponents) == 7
+
+
 @pytest.mark.parametrize(("bits", "levels"), [(1, 2), (1.58, 3), (2, 3), (4, 15), (8, 255)])
 def test_weights_have_their_bits(bits: float, levels: int) -> None:
     torch.manual_seed(0)
