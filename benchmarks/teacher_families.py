@@ -77,7 +77,7 @@ def main() -> None:
     settings = TrainSettings(preset=arguments.preset, max_tokens=arguments.max_tokens)
     with timed("student", numbers):
         few, _ = labelled(
-            Tokenizer.from_str(teacher.tokenizer), examples.take(_CALIBRATION_SENTENCES), settings.max_tokens
+            Tokenizer.from_str(teacher.tokenizer), examples.take(_CALIBRATION_SENTENCES), settings.max_tokens, spec
         )
         start = start_from_teacher(teacher, layers, spec, settings)
         student = build_student(start, teacher, layers, few, teacher.sizes.padding)

@@ -79,7 +79,8 @@ def train(
             `BertForSequenceClassification`); None: the packaged MiniLM, fine-tuned first.
         tokenizer: fast tokenizer of a teacher in memory.
         student: a `model.pt` to go on from.
-        metric: of your own data; a correlation makes it a regression.
+        metric: of your own data; a correlation makes it a regression, ``micro_f1`` or ``macro_f1`` sentences of several
+            labels, ``entity_f1`` tagged words.
         layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
         temperature: that the predictions of teacher and student are divided by before they are compared.
         rate_penalty: weight of T x density in the loss.
@@ -113,7 +114,9 @@ def train(
     from spk2loihi.training.teacher import teacher_in_memory
 
     with claim([] if place is None else training.outputs(place), reads, force=force):
-        held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
+        held = None
+        if in_memory:
+            held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
         return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
 
 
@@ -192,7 +195,7 @@ def simulate(
     with net.backend(backend, **how) as made:
         if spec is None or examples is None:
             return simulate_texts(made, texts)
-        return simulate_examples(made, examples, spec.metrics)
+        return simulate_examples(made, examples, spec)
 
 
 def run(

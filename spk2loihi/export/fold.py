@@ -212,7 +212,7 @@ class _Folder:
             1,
             self._groups(spec, module, synapses),
             bias=_int(synapses.bias),
-            tokens="first",
+            tokens="first" if spec.first else "all",
             fires=False,
             unit=float(synapses.unit),
         )

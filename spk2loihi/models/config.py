@@ -127,6 +127,11 @@ class SpikingBertConfig(PretrainedConfig):
         for name, value, known in (("hidden_act", self.hidden_act, ACTIVATIONS), ("head", self.head, HEADS)):
             if value not in known:
                 raise UserError(f"`{name}` is {shown(value)}, but a student has one of {', '.join(known)}: choose one")
+        if self.head == "tokens" and self.preset == "stock":
+            raise UserError(
+                "`preset` is stock, whose networks answer once a sentence, but tags are asked for, one a word: choose "
+                "the `preset` spikingbert or neurocore"
+            )
         if self.relative_positions and self.preset == "stock":
             raise UserError(
                 "the teacher's scores depend on the distance of two tokens, for which `preset` stock has no synapses: "

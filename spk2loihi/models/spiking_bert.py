@@ -44,7 +44,7 @@ class Equilibrium:
         counts: spikes of every firing stage in a window of T steps.
         values: float value of one spike of each stage (theta/T), and its channel scale (d,) or None.
         scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
-        logits: (B, labels).
+        logits: (B, labels), or (B, L, labels) where every token has an answer.
         solves: how the fixed point of each stage with feedback was found.
     """
 
@@ -271,7 +271,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             if stage.name.endswith(".score"):
                 scores.append(u * unit)
             if stage.gate is None:
-                logits = (u * unit)[:, 0]  # (B, labels)
+                logits = u * unit if self.config.head == "tokens" else (u * unit)[:, 0]
                 break
             n = stage.fire(u, unit, precise)
             # Padding never reaches a token, whose scores are masked; training need not silence the rest of it.
@@ -288,9 +288,15 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         labels: Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """Logits (B, labels); hidden states are the embedding's and each layer's (the last one [CLS] only)."""
+        """Logits (B, labels), or (B, L, labels) of tags; hidden states are the embedding's and each layer's (the last
+        one [CLS] only, but for tags).
+
+        Args:
+            labels: the loss is Hugging Face's: cross-entropy of classes (B,), or of tags (B, L) but for those of -100;
+                squared error of values (B,); binary cross-entropy of several labels (B, labels), floats.
+        """
         result = self.equilibrium(input_ids, attention_mask, token_type_ids)
-        loss = None if labels is None else F.cross_entropy(result.logits, labels)
+        loss = None if labels is None else self._loss(result.logits, labels)
         names = hidden_states(self.specs)
         return SequenceClassifierOutput(
             loss=loss,
@@ -298,6 +304,13 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             hidden_states=tuple(result.hidden(name) for name in names),
             attentions=tuple(result.scores),
         )
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.config.problem_type == "multi_label_classification":
+            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        if self.config.num_labels == 1:
+            return F.mse_loss(logits.flatten(), labels.flatten().to(logits.dtype))
+        return F.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
     @torch.no_grad()
     def copy_teacher(self, parts: TeacherParts, layers: list[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spk2loihi.data import TaskSpec, read_tokenizer
+from spk2loihi.data import TaskSpec, answer_of, read_tokenizer
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.limits import WEIGHT_BITS
 from spk2loihi.network.file_meta import Config, FileMeta, Provenance, StageMeta, checked
@@ -63,8 +63,9 @@ def check_wiring(network: Network, path: Path) -> None:
     first, last = (network.stages[0], network.stages[-1]) if network.stages else (None, None)
     if first is None or last is None or first.sources or first.depth or last.fires or not last.synapses:
         raise UserError(f"network file {path} does not begin with an embedding and end in a readout: export it again")
-    if last.tokens != "first" or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
-        raise ValueError(f"{last.name}: the readout does not read the [CLS] token")
+    read = "all" if answer_of(str(network.task.get("metric"))) == "tags" else "first"
+    if last.tokens != read or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
+        raise ValueError(f"{last.name}: the readout does not read the tokens that its task asks for")
 
 
 def check_values(network: Network) -> None:

@@ -60,7 +60,7 @@ def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, sett
             type_vocab_size=sizes.types,
             pad_token_id=sizes.padding,
             hidden_act=sizes.activation,
-            head=teacher.family.head,
+            head=teacher.head,
             embedding_size=sizes.embedding,
             relative_positions=sizes.relative,
             layer_norm_eps=sizes.epsilon,
@@ -88,7 +88,7 @@ def start_from_checkpoint(
     config, sizes = checkpoint.model.config, teacher.sizes
     for what, theirs, ours in (
         ("hidden size", config.hidden_size, sizes.hidden),
-        ("activation before the classifier", config.head, teacher.family.head),
+        ("activation before the classifier", config.head, teacher.head),
         ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
         ("feedback", config.feedback, settings.feedback),
     ):
@@ -186,7 +186,9 @@ def _outputs(student: SpikingBertForSequenceClassification) -> list[StageSpec]:
 
 
 def _labels(spec: TaskSpec) -> dict[str, Any]:
+    several = {"problem_type": "multi_label_classification"} if spec.answer == "labels" else {}
     return {
+        **several,
         "id2label": dict(enumerate(spec.labels)),
         "label2id": {label: i for i, label in enumerate(spec.labels)},
     }

@@ -54,6 +54,7 @@ class _StudentConfig(Struct):
     embedding_size: Annotated[int, _whole("hidden")] | None = None
     relative_positions: bool = False
     layer_norm_eps: Annotated[float, Meta(ge=0, le=1)] = 1e-12
+    problem_type: Literal["multi_label_classification"] | None = None
     pad_token_id: Annotated[int, Meta(ge=0, le=_VOCABULARY_MAX)] | Literal[None] = 0
     model_type: Literal["spiking-bert"] = "spiking-bert"
 

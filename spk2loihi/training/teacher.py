@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from spk2loihi.data.metrics import Answer
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.models.teacher_parts import TeacherParts, relative_bias
 from spk2loihi.training.evaluation import accepted
@@ -65,11 +66,19 @@ class Teacher:
     def parts(self) -> TeacherParts:
         return self.family.parts(self.model)
 
+    @property
+    def head(self) -> str:
+        """Of its student, one of `spk2loihi.models.config.HEADS`."""
+        return "tokens" if self.parts.pooler is None else self.family.head
 
-def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
+
+def load_teacher(source: str | None, labels: list[str], answer: Answer = "class") -> tuple[Teacher, bool]:
     """Load a teacher; the flag says whether it has a classifier for this task already (no fine-tuning needed).
 
     Class i of its outputs is ``labels[i]``: a classifier that names them in another order is permuted.
+
+    Args:
+        answer: what the task asks of a sentence; tags ask for a token classifier.
 
     Raises:
         UserError: of no family that a student can follow, unreadable, incomplete, or of other labels.
@@ -91,20 +100,20 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
     with _one_sentence(where, "tokenizer"):
         loaded = AutoTokenizer.from_pretrained(where, use_fast=True, local_files_only=local, trust_remote_code=False)
         tokenizer = check_tokenizer(loaded, sizes_of(config, family), where)
-    classifies = family.classifier in (config.architectures or [])
-    order = output_order(raw, labels, where) if classifies else None
-    config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
-    config.problem_type = "regression" if len(labels) == 1 else None  # of classes, it would refuse a single output
+    kind = family.class_for(answer)
+    classifies = kind in (config.architectures or [])
+    order = output_order(raw, labels, where, answer) if classifies else None
+    _set_labels(config, labels, answer)
     if local:
         check_precision(Path(where))
     with _one_sentence(where):
-        model, report = _class_of(family).from_pretrained(
+        model, report = _class_of(kind).from_pretrained(
             where, config=config, attn_implementation=family.attention, dtype=torch.float32, local_files_only=local,
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip
     if source is not None and not classifies:
         notes.append(
-            f"teacher {where}: it is no {family.classifier}, so its classifier starts at random, and the teacher is "
+            f"teacher {where}: it is no {kind}, so its classifier starts at random, and the teacher is "
             "fine-tuned on the task before it teaches the task"
         )
     notes += check_loaded(model, report, family, classifies, where)
@@ -114,20 +123,21 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
     return Teacher(model, tokenizer, where, family, notes), classifies
 
 
-def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
+def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str], answer: Answer = "class") -> Teacher:
     """A fine-tuned classifier that a program holds already; the teacher gets a copy, so that it stays as it is.
 
     Args:
-        model: a sentence classifier of a known family, such as a `BertForSequenceClassification`.
+        model: a sentence classifier of a known family, such as a `BertForSequenceClassification`; for tags its token
+            classifier.
         tokenizer: its fast tokenizer, of transformers or of tokenizers.
 
     Raises:
         UserError: another kind of model or tokenizer, or other labels.
     """
     where = "in memory"
-    found = [family for family in FAMILIES.values() if type(model).__name__ == family.classifier]
-    if not found or not isinstance(model, _class_of(found[0])):
-        names = ", ".join(family.classifier for family in FAMILIES.values())
+    found = [family for family in FAMILIES.values() if type(model).__name__ == family.class_for(answer)]
+    if not found or not isinstance(model, _class_of(found[0].class_for(answer))):
+        names = ", ".join(family.class_for(answer) for family in FAMILIES.values())
         raise UserError(
             f"`teacher` is a {type(model).__name__}, but only models of these classes can be distilled ({names}): give "
             "one, or a directory or id"
@@ -140,7 +150,7 @@ def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
         )
     raw = {**model.config.to_dict(), "num_labels": model.config.num_labels}
     notes = check_config(raw, where, family)
-    order = output_order(raw, labels, where)
+    order = output_order(raw, labels, where, answer)
     check_structure(model, where)
     with _one_sentence(where):
         copied = copy.deepcopy(model).float()
@@ -148,15 +158,20 @@ def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
     check_finite(copied, where)
     text = check_tokenizer(tokenizer, sizes_of(copied.config, family), where)
     plain_config(copied.config)
-    copied.config.id2label = dict(enumerate(labels))
-    copied.config.label2id = {label: i for i, label in enumerate(labels)}
-    copied.config.problem_type = "regression" if len(labels) == 1 else None
+    _set_labels(copied.config, labels, answer)
     _permute(family.parts(copied).classifier, order)
     return Teacher(copied, text, where, family, notes)
 
 
-def _class_of(family: Family) -> Any:
-    return getattr(import_module("transformers"), family.classifier)
+def _class_of(name: str) -> Any:
+    return getattr(import_module("transformers"), name)
+
+
+def _set_labels(config: Any, labels: list[str], answer: Answer) -> None:
+    config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
+    # of classes, transformers would refuse a single output
+    kinds = {"value": "regression", "labels": "multi_label_classification"}
+    config.problem_type = kinds.get(answer, "regression" if len(labels) == 1 else None)
 
 
 @contextmanager

@@ -114,7 +114,9 @@ def train(
         settings = settings.for_task(spec, len(examples), all(stage.on_corpus for stage in todo))
         held_out = load_held_out(spec)
         given = teacher
-        teacher, fine_tuned = (given, True) if given is not None else load_teacher(settings.teacher, spec.labels)
+        teacher, fine_tuned = (
+            (given, True) if given is not None else load_teacher(settings.teacher, spec.labels, spec.answer)
+        )
         for line in teacher.notes:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
@@ -148,7 +150,7 @@ def train(
         teacher_scores: dict[str, float] | None = None
         if tune:
             if untuned is not None:
-                untuned, _ = load_teacher(settings.teacher, spec.labels)
+                untuned, _ = load_teacher(settings.teacher, spec.labels, spec.answer)
             teacher, teacher_scores = run.tuned(teacher, home)
         elif fine_tuned and not todo[-1].on_corpus:
             teacher_scores = run.checked(teacher)
@@ -250,7 +252,7 @@ class _Run:
         """The fine-tuned teacher and its held-out scores, from ``home`` where it is finished."""
         finished = self.state.finished.get("teacher")
         if finished is not None:
-            kept, _ = load_teacher(str(home), self.spec.labels)
+            kept, _ = load_teacher(str(home), self.spec.labels, self.spec.answer)
             if teacher_digest(kept, True) != finished["sha256"]:
                 raise UserError(
                     f"teacher {home} is not the one {self.state.path} was made with: leave `resume` out to start anew"
@@ -333,7 +335,7 @@ class _Run:
         assert settings.epochs is not None  # as `for_task` has it
         train, held_out = self.sentences.of(stage)
         variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
-        objective = Distillation(student, probe, self.layers, stage.losses, variance)
+        objective = Distillation(student, probe, self.layers, stage.losses, self.spec.answer, variance)
         criterion = self._criterion(student)
         if stage.on_corpus:
             name = self.criterion_name(stage)

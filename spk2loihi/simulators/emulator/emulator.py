@@ -132,13 +132,14 @@ class Emulator(Backend):
         )
 
     def logits(self, trains: Trains, batch: TokenBatch) -> NDArray[np.int64]:
-        """What a run of ``steps`` steps reads out, (B, labels), from recorded ``trains`` of at least as many."""
+        """What a run of ``steps`` steps reads out, as `Run` has it, from recorded ``trains`` of at least as many."""
         stage = self.network.readout
         first = {s: torch.from_numpy(trains[s][: self.timeline.steps].astype(np.float32)) for s in stage.sources}
         return self._readout(stage, first, _Masks(batch))
 
     def _readout(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
-        u = self._integrate(stage, trains, masks)[:, 0]
+        u = self._integrate(stage, trains, masks)
+        u = u[:, 0] if stage.tokens == "first" else u * _integers(masks.of(stage))
         return u * self.network.timesteps // self.timeline.steps if self.timeline.schedule == "pipelined" else u
 
     def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:

@@ -67,7 +67,7 @@ class SettlingEmulator(Backend):
         steps = self.timeline.settled(silent)
         latency = int(steps.max())
         return Run(
-            logits=readout.drive.astype(np.int64),
+            logits=readout.answers(),
             counts={name: p.shaped(p.tracer) for name, p in populations.items()},
             events={name: p.shaped(p.events) for name, p in populations.items()},
             trains={name: p.recorded(latency) for name, p in populations.items()} if record else None,
@@ -225,6 +225,11 @@ class _Population:
     def shaped(self, x: NDArray[Any]) -> NDArray[Any]:
         """(rows, width) as (B, L, d) or (B, H, L, L)."""
         return x.reshape(self.shape)
+
+    def answers(self) -> NDArray[np.int64]:
+        """Drives of a readout, (B, labels), or (B, L, labels) of tags, padding 0."""
+        drive = self.shaped(self.drive * self.alive[:, None]).astype(np.int64)
+        return drive[:, 0] if self.stage.tokens == "first" else drive
 
     def recorded(self, steps: int) -> NDArray[np.int8]:
         """Spikes of each step, (steps, ...)."""

@@ -18,6 +18,7 @@ class Albert(Family):
     name = "ALBERT"
     model_type = "albert"
     classifier = "AlbertForSequenceClassification"
+    tagger = "AlbertForTokenClassification"
     encoder = "albert"
     fields: ClassVar[Mapping[str, Check]] = {
         **COMMON,
@@ -47,7 +48,7 @@ class Albert(Family):
             e.token_type_embeddings.weight,
             e.LayerNorm,
             layers,
-            albert.pooler,
+            None if self.tags(model) else albert.pooler,
             model.classifier,
             projection=albert.encoder.embedding_hidden_mapping_in,
         )

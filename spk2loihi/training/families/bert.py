@@ -14,6 +14,7 @@ class Bert(Family):
     name = "BERT"
     model_type = "bert"
     classifier = "BertForSequenceClassification"
+    tagger = "BertForTokenClassification"
     encoder = "bert"
 
     def sizes(self, config: Mapping[str, Any]) -> TeacherSizes:
@@ -28,6 +29,6 @@ class Bert(Family):
             e.token_type_embeddings.weight,
             e.LayerNorm,
             layers_as_bert(bert.encoder),
-            bert.pooler.dense,
+            None if self.tags(model) else bert.pooler.dense,
             model.classifier,
         )

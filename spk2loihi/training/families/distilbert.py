@@ -17,6 +17,7 @@ class DistilBert(Family):
     name = "DistilBERT"
     model_type = "distilbert"
     classifier = "DistilBertForSequenceClassification"
+    tagger = "DistilBertForTokenClassification"
     encoder = "distilbert"
     head = "relu"
     fresh = ("pre_classifier.", "classifier.")
@@ -68,6 +69,6 @@ class DistilBert(Family):
             no_types(e.word_embeddings),
             e.LayerNorm,
             layers,
-            model.pre_classifier,
+            None if self.tags(model) else model.pre_classifier,
             model.classifier,
         )

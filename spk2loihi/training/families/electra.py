@@ -15,6 +15,7 @@ class Electra(Family):
     name = "ELECTRA"
     model_type = "electra"
     classifier = "ElectraForSequenceClassification"
+    tagger = "ElectraForTokenClassification"
     encoder = "electra"
     head = "gelu"
     fields: ClassVar[Mapping[str, Check]] = {**COMMON, **OF_BERT, "embedding_size": whole(1)}
@@ -33,7 +34,7 @@ class Electra(Family):
             e.token_type_embeddings.weight,
             e.LayerNorm,
             layers_as_bert(electra.encoder),
-            head.dense,
-            head.out_proj,
+            None if self.tags(model) else head.dense,
+            head if self.tags(model) else head.out_proj,
             projection=getattr(electra, "embeddings_project", None),
         )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from spk2loihi.data.metrics import Answer
 from spk2loihi.models.teacher_parts import LayerParts, TeacherParts
 from spk2loihi.training.families.fields import COMMON, OF_BERT, Check
 
@@ -52,7 +53,8 @@ class Family(ABC):
     Attributes:
         name: as people write it.
         model_type: in `config.json`.
-        classifier: class of transformers.
+        classifier: class of transformers for sentences.
+        tagger: the same for words.
         encoder: first part of the names of the encoder's weights.
         head: activation between the first token's last state and the classifier, one of
             `spk2loihi.models.config.HEADS`.
@@ -65,6 +67,7 @@ class Family(ABC):
     name: ClassVar[str]
     model_type: ClassVar[str]
     classifier: ClassVar[str]
+    tagger: ClassVar[str]
     encoder: ClassVar[str]
     head: ClassVar[str] = "tanh"
     fresh: ClassVar[tuple[str, ...]] = ("classifier.",)
@@ -81,7 +84,14 @@ class Family(ABC):
 
     @abstractmethod
     def parts(self, model: Any) -> TeacherParts:
-        """The modules of a ``classifier``."""
+        """The modules of a ``classifier``, or of a ``tagger``, which has no pooler."""
+
+    def class_for(self, answer: Answer) -> str:
+        """Class of transformers whose outputs are such answers."""
+        return self.tagger if answer == "tags" else self.classifier
+
+    def tags(self, model: Any) -> bool:
+        return type(model).__name__ == self.tagger
 
     def wrong(self, config: Mapping[str, Any]) -> str | None:
         """What no student has, and no single field says; a sentence that goes on after "but"."""

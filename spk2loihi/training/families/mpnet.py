@@ -21,6 +21,7 @@ class MPNet(Family):
     name = "MPNet"
     model_type = "mpnet"
     classifier = "MPNetForSequenceClassification"
+    tagger = "MPNetForTokenClassification"
     encoder = "mpnet"
     attention = "eager"
     fields: ClassVar[Mapping[str, Check]] = {
@@ -58,8 +59,8 @@ class MPNet(Family):
             no_types(e.word_embeddings),
             e.LayerNorm,
             layers,
-            head.dense,
-            head.out_proj,
+            None if self.tags(model) else head.dense,
+            head if self.tags(model) else head.out_proj,
             relative=_by_distance(mpnet.encoder, len(position)),
         )
 

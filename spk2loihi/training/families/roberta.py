@@ -17,6 +17,7 @@ class Roberta(Family):
     name = "RoBERTa"
     model_type = "roberta"
     classifier = "RobertaForSequenceClassification"
+    tagger = "RobertaForTokenClassification"
     encoder = "roberta"
 
     def sizes(self, config: Mapping[str, Any]) -> TeacherSizes:
@@ -31,8 +32,8 @@ class Roberta(Family):
             e.token_type_embeddings.weight,
             e.LayerNorm,
             layers_as_bert(roberta.encoder),
-            head.dense,
-            head.out_proj,
+            None if self.tags(model) else head.dense,
+            head if self.tags(model) else head.out_proj,
         )
 
     def wrong(self, config: Mapping[str, Any]) -> str | None:
@@ -57,6 +58,7 @@ class XLMRoberta(Roberta):
     name = "XLM-RoBERTa"
     model_type = "xlm-roberta"
     classifier = "XLMRobertaForSequenceClassification"
+    tagger = "XLMRobertaForTokenClassification"
 
 
 @register
@@ -64,3 +66,4 @@ class Camembert(Roberta):
     name = "CamemBERT"
     model_type = "camembert"
     classifier = "CamembertForSequenceClassification"
+    tagger = "CamembertForTokenClassification"
