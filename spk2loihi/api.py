@@ -78,7 +78,7 @@ def train(
         teacher: directory or id of an encoder of a known family, or its sentence classifier in memory (such as a
             `BertForSequenceClassification`); None: the packaged MiniLM, fine-tuned first.
         tokenizer: fast tokenizer of a teacher in memory.
-        student: a `model.pt` to go on from.
+        student: a `model.pt`, a folder of `save_pretrained` or a repository of the hub to go on from.
         metric: of your own data; a correlation makes it a regression, ``micro_f1`` or ``macro_f1`` sentences of several
             labels, ``entity_f1`` tagged words.
         layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
@@ -133,7 +133,8 @@ def export(
     """Fold a student into an integer network.
 
     Args:
-        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, or what `train` returned.
+        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, a repository of the hub (``owner/name``), or
+            what `train` returned.
         out: the network file to write; None keeps the network in memory.
         schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
         encoding: of its runs: rate by default.

@@ -26,7 +26,8 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--student",
     type=PATH,
-    help="A model.pt to start from; what it was made with (preset, T, bits, ...) stays unless given. [default: none]",
+    help="A model.pt, a folder of save_pretrained or a hub id to start from; what it was made with (preset, T, bits, "
+    "...) stays unless given. [default: none]",
 )
 @click.option(
     "--preset",
@@ -82,7 +83,10 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     help="Weight of T x density in the loss; larger means fewer SynOps.",
 )
 @click.option(
-    "--metric", type=click.Choice(METRICS), help="Metric for your own data; a correlation makes it a regression."
+    "--metric",
+    type=click.Choice(METRICS),
+    help="Metric for your own data; also says what is asked: a correlation a number, micro_f1 and macro_f1 several "
+    "labels, entity_f1 a tag for each word. [default: accuracy]",
 )
 @click.option(
     "--epochs",

@@ -16,7 +16,12 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.choices import AFFINE_PRESETS
@@ -369,3 +374,6 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
 
 AutoConfig.register(SpikingBertConfig.model_type, SpikingBertConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(SpikingBertConfig, SpikingBertForSequenceClassification, exist_ok=True)
+AutoModelForTokenClassification.register(
+    SpikingBertConfig, SpikingBertForSequenceClassification, exist_ok=True
+)  # of tags

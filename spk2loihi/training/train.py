@@ -14,11 +14,11 @@ from accelerate import Accelerator
 
 from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import json_writer, sha256, write_together
+from spk2loihi.files import json_writer, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.temporary_files import remove_leftovers, temporary_folder
-from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
+from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import checked_scores, fine_tune
@@ -26,6 +26,7 @@ from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
+from spk2loihi.training.pretrained import load_student, push_to_hub, save_pretrained, student_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
 from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import Sentences
@@ -64,12 +65,17 @@ class TrainingResult:
         return self.metrics
 
     def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the student as a Hugging Face folder, with its tokenizer and task, which `export_model` takes.
+        """Write the student as a Hugging Face folder, with tokenizer, task and model card, which `export_model` takes.
 
         Args:
             force: replace a model in the folder that is none of these.
         """
         save_pretrained(self.checkpoint, Path(folder), force)
+
+    def push_to_hub(self, repository: str, private: bool = False) -> str:
+        """Write the same to a repository of the Hugging Face hub (``owner/name``), with a model card made of what was
+        measured; its address."""
+        return push_to_hub(self.checkpoint, repository, private)
 
     def _repr_html_(self) -> str:
         m = self.metrics
@@ -105,7 +111,7 @@ def train(
     started = time.perf_counter()
     settings.check()
     todo = stages(settings.stage, settings.losses, settings.hard_labels)
-    earlier = None if settings.student is None else load_checkpoint(Path(settings.student))
+    earlier = None if settings.student is None else load_student(Path(settings.student))
     with make_accelerator(settings.precision) as accelerator:
         if not accelerator.is_main_process:
             report = _silent
@@ -140,7 +146,7 @@ def train(
             spec,
             sentences.digests,
             teacher_digest(teacher, fine_tuned),
-            None if settings.student is None else sha256(Path(settings.student)),
+            None if settings.student is None else student_digest(Path(settings.student)),
             accelerator,
         )
         state = _open_state(out, home, fingerprint(settings, manifest), resume, accelerator)
