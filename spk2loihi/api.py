@@ -71,15 +71,16 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> TrainingResult:
-    """Train a spiking student from a BERT teacher.
+    """Train a spiking student from a teacher.
 
     Args:
         out: where `model.pt` goes, with `metrics.json` beside it; None keeps the student in memory.
-        teacher: directory or id of a BERT, or a `BertForSequenceClassification` in memory; None: the packaged MiniLM,
-            fine-tuned first.
+        teacher: directory or id of an encoder of a known family, or its sentence classifier in memory (such as a
+            `BertForSequenceClassification`); None: the packaged MiniLM, fine-tuned first.
         tokenizer: fast tokenizer of a teacher in memory.
-        student: a `model.pt` to go on from.
-        metric: of your own data; a correlation makes it a regression.
+        student: a `model.pt`, a folder of `save_pretrained` or a repository of the hub to go on from.
+        metric: of your own data; a correlation makes it a regression, ``micro_f1`` or ``macro_f1`` sentences of several
+            labels, ``entity_f1`` tagged words.
         layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
         temperature: that the predictions of teacher and student are divided by before they are compared.
         rate_penalty: weight of T x density in the loss.
@@ -113,7 +114,9 @@ def train(
     from spk2loihi.training.teacher import teacher_in_memory
 
     with claim([] if place is None else training.outputs(place), reads, force=force):
-        held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
+        held = None
+        if in_memory:
+            held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
         return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
 
 
@@ -130,7 +133,8 @@ def export(
     """Fold a student into an integer network.
 
     Args:
-        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, or what `train` returned.
+        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, a repository of the hub (``owner/name``), or
+            what `train` returned.
         out: the network file to write; None keeps the network in memory.
         schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
         encoding: of its runs: rate by default.
@@ -192,7 +196,7 @@ def simulate(
     with net.backend(backend, **how) as made:
         if spec is None or examples is None:
             return simulate_texts(made, texts)
-        return simulate_examples(made, examples, spec.metrics)
+        return simulate_examples(made, examples, spec)
 
 
 def run(

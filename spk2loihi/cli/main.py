@@ -30,7 +30,7 @@ _COMMANDS = {
     "demo": "demo",
 }
 _HELP = {
-    "train": "Train a spiking student from a BERT teacher.",
+    "train": "Train a spiking student from a teacher.",
     "export": "Fold a trained student into an integer network file.",
     "simulate": "Run a network over held-out sentences, or over --text.",
     "run": "Run arrays through any netx or NIR network, as stock Lava computes it.",

@@ -58,7 +58,7 @@ def measure_energy(
             bar.add_task("convergence")
             few = slice(_CONVERGENCE_SENTENCES)
             convergence = measure_convergence(network, encoded[few], labels[few])
-    result.labels, result.metrics = np.array(labels), (task.metric,)
+    result = result.labelled(task, examples, encoded)
     score = result.scores[task.metric]
     neurobench = None
     if config.schedule == "windowed":  # NeuroBench's counts want one number of steps for all sentences

@@ -146,6 +146,7 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
     exponent = None if meta.unit_exponent is None else np.array(meta.unit_exponent, dtype=np.int64)
     if exponent is not None and exponent.shape != (meta.channels,):
         raise ValueError(f"{meta.name}: {exponent.size} unit exponents for {meta.channels} channels")
+    relative = arrays[f"{layer}/{EXTENSION}/relative"].astype(np.int64) if meta.relative else None
     return Stage(
         name=meta.name,
         depth=meta.depth,
@@ -154,6 +155,7 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
         synapses=tuple(synapses),
         attention=None if meta.attention is None else Attention(**asdict(meta.attention)),
         heads=meta.heads,
+        relative=relative,
         bias=bias,
         soma=soma_from_dict(meta.soma),
         requantise=_requantise(meta),

@@ -17,6 +17,7 @@ from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
+from spk2loihi.simulators.backend import stacked
 from spk2loihi.simulators.counters import Counts, EventSums, StreamMessages
 from spk2loihi.simulators.emulator.attention_firing import fire_context, score_fire, spread_heads
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
@@ -36,7 +37,7 @@ class Counted:
     """One batch.
 
     Attributes:
-        logits: U of the readout, (B, labels).
+        logits: U of the readout, (B, labels), or (B, L, labels) of tags, padding 0.
         sums: of every firing stage.
         counts: of every firing stage, padded neurons 0, int16; empty unless kept.
     """
@@ -82,7 +83,7 @@ class CountEngine:
         for plan in self._plans:
             stage = plan.stage
             if not stage.fires:
-                logits = plan.readout(alive, packing).astype(np.int64)
+                logits = packing.unpacked(stage, plan.readout(alive, packing).astype(np.int64))
                 break
             if stage.is_scores:
                 alive[stage.name], sums[stage.name] = plan.scores(alive, packing, self._graded)
@@ -159,7 +160,7 @@ def _part(batch: TokenBatch, sentences: slice) -> TokenBatch:
 
 
 def _joined(counted: list[Counted]) -> Counted:
-    logits = np.concatenate([one.logits for one in counted])
+    logits = stacked([one.logits for one in counted])
     return Counted(
         logits, {name: EventSums.joined([one.sums[name] for one in counted]) for name in counted[0].sums}, {}
     )
@@ -235,6 +236,8 @@ class _Plan:
         assert self.stage.attention is not None
         left, right = (self._heads(n, alive, packing) for n in (self.stage.attention.left, self.stage.attention.right))
         u = torch.matmul(torch.from_numpy(left), torch.from_numpy(right).transpose(2, 3)).numpy()
+        if self.stage.relative is not None:
+            u += self.stage.constant(*u.shape[2:]).astype(np.float32)
         sums = np.empty((2, packing.sentences), np.int64)  # spikes, messages
         rows, inside = packing.count_of(self.stage), StreamMessages()
         if isinstance(self._fire_scores, PayloadScoreFire):
@@ -302,6 +305,14 @@ class _Packing:
 
     def starts_of(self, stage: Stage) -> Integers:
         return self.starts if stage.tokens == "all" else self.each
+
+    def unpacked(self, stage: Stage, rows: Integers) -> Integers:
+        """Rows (rows, d) as (B, d), or (B, L, d) where all tokens have one."""
+        if stage.tokens == "first":
+            return rows
+        full = np.zeros((*self.mask.shape, rows.shape[1]), rows.dtype)
+        full[self.mask] = rows
+        return full
 
     def count_of(self, stage: Stage) -> Integers:
         """Rows of each sentence, (B,)."""
