@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
 from spk2loihi.choices import BackendName, Encoding, Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.ranges import check_numbers
+from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from spk2loihi.data import DataOptions, Examples, TaskSpec
-    from spk2loihi.energy import CoefficientSet
+    from spk2loihi.energy import CoefficientSet, Derivation
     from spk2loihi.fit import Board, FitReport
     from spk2loihi.network.run_config import RunOptions
     from spk2loihi.reporting.energy_page import EnergyReport
@@ -249,24 +249,33 @@ def energy(
     schedule: Literal["windowed", "settling", "streamed"] | None = None,
     encoding: Encoding | None = None,
     stagger: int | None = None,
+    board: str | Board = "kapoho-point",
+    step_us: float | None = None,
+    verification: Verification | None = None,
     command: str | None = None,
     **data: Unpack[DataOptions],
 ) -> EnergyReport:
-    """Count the operations of held-out sentences, price them, and compare with ANNs of the same task.
+    """Count the operations of held-out sentences, price and time them, and compare with ANNs of the same task.
 
     Args:
         coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
         text: the sentence to record spike by spike; None: a held-out one. Streamed networks send no spikes.
         schedule: streamed for a network of the `stock` preset, and windowed for any other, if not given.
+        board: as of `fit`; its partition gives the time of a step.
+        step_us: microseconds of every step, if you know better than the estimate.
+        verification: of `verify`, for the report to say.
         command: for the report's provenance.
     """
     from datetime import datetime, timezone
 
     from spk2loihi.energy import CoefficientSet, coefficient_path, load_coefficients
     from spk2loihi.energy.measure_energy import measure_energy
+    from spk2loihi.fit import Board, find_board
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.versions import versions
 
+    check_numbers({"step_us": step_us})
+    place = board if isinstance(board, Board) else find_board(board)
     sets = [c if isinstance(c, CoefficientSet) else load_coefficients(c) for c in coefficients]
     net = _network(network)
     usual: Schedule = "streamed" if net.network.streamed else "windowed"
@@ -294,11 +303,28 @@ def energy(
             examples,
             text=text,
             coefficient_sets=sets,
+            board=place,
+            step_us=step_us,
+            verification=None if verification is None else verification.to_dict(),
             teacher_score=training.get("teacher_score") if same_data else None,
             provenance=provenance,
         ),
         sources,
     )
+
+
+def derive_price(name: str = "loihi2-pilotnet-bound") -> Derivation:
+    """Recompute the built-in price that comes from a measured run: emulator counts, and the power that Intel printed.
+
+    Raises:
+        UserError: no such price, or lava-dl, whose wheel has the network, is not installed.
+    """
+    from spk2loihi.energy import derive_pilotnet_bound
+    from spk2loihi.energy.pilotnet_bound import NAME
+
+    if name != NAME:
+        raise UserError(f"{shown(name)} is not a price that can be derived again: choose {NAME}")
+    return derive_pilotnet_bound()
 
 
 def fit(

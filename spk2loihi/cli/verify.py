@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from spk2loihi.cli.common import (
     save_numbers,
     say,
 )
+
+if TYPE_CHECKING:
+    from spk2loihi.simulators import Verification
 
 
 @click.command("verify")
@@ -43,7 +46,7 @@ def command(
     json_file: Path | None,
     force: bool,
     **options: Any,
-) -> None:
+) -> Verification:
     """Run sentences on two backends and compare every neuron of every stage at every step.
 
     If they differ, prints the stage, step and neuron of the first mismatch and exits with code 1.
@@ -66,3 +69,4 @@ def command(
         if result.first_mismatch is not None:
             say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
             sys.exit(1)
+        return result

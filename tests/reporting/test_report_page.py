@@ -20,7 +20,7 @@ from spk2loihi.analysis.convergence import measure_convergence
 from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
 from spk2loihi.data import Examples, collate
-from spk2loihi.energy import build_report
+from spk2loihi.energy import AnnWork, build_report
 from spk2loihi.energy.measure_energy import summarise_network
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
@@ -63,7 +63,7 @@ def made(net: Network, examples: Examples) -> dict[str, Any]:
         result.stages,
         len(encoded),
         network_summary=summarise_network(timeline(net)),
-        teacher_macs=1e5,
+        teacher=AnnWork(1e5, 1e4, (100.0,)),
         convergence=measure_convergence(net, encoded, list(examples.labels), (1, 2, 4, 8)),
         accuracy={"metric": "accuracy", "student": 2 / 3, "teacher": 1.0, "samples": 3},
         spikes=result.spikes,
