@@ -23,6 +23,9 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
     window = network["timesteps"] if graded or network["schedule"] == "settling" else network["steps"]
     return [
         _score(report),
+        _energy(report, next(s for s in sets if s.kind == "chip")),
+        _fit(report["fit"]),
+        _seconds(report["time"], unit),
         _figure(
             "t_times_density",
             "SynOps per ANN operation" if graded else "T × density",
@@ -46,9 +49,6 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
             f"{network['latency_steps']:,} steps",
             f"{network['schedule']} schedule, {network['encoding']} spikes, T = {window}",
         ),
-        _fit(report["fit"]),
-        _seconds(report["time"], unit),
-        _energy(report, next(s for s in sets if s.kind == "chip")),
     ]
 
 
