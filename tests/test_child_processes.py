@@ -31,6 +31,7 @@ for _ in range(3): Child(target=child).start()
 """
 
 
+@pytest.mark.alone
 @needs_proc
 @pytest.mark.parametrize("by_kernel", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -43,6 +44,7 @@ def test_children_die_with_their_parent(by_kernel: bool, number: int, tmp_path: 
     assert_nothing_left(outcome)
 
 
+@pytest.mark.alone
 @needs_proc
 def test_children_outlive_the_thread_that_made_them(tmp_path: Path) -> None:
     """The kernel takes the end of the thread for that of the parent."""
@@ -61,6 +63,7 @@ thread.start(); thread.join(); time.sleep(1); open("ready", "w").close(); time.s
     assert_nothing_left(outcome)
 
 
+@pytest.mark.alone
 @needs_proc
 @pytest.mark.slow
 def test_workers_of_a_pool_die_with_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from support.signals import assert_interrupted, script, spk2loihi
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
-pytestmark = needs_proc
+pytestmark = [needs_proc, pytest.mark.alone]
 
 READY = """
 import os, signal, sys, threading, time

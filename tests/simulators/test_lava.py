@@ -330,6 +330,7 @@ def test_misaligned_delays_are_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @needs_lava
 def test_nothing_is_left_behind(network: Network) -> None:
     from lava.magma.core.process.process import ProcessServer

@@ -21,6 +21,7 @@ from support.signals import Command, Stable, assert_interrupted, assert_nothing_
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     needs_lava,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc"),
 ]

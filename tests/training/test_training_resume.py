@@ -151,6 +151,7 @@ main()
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 4), (signal.SIGINT, 2 * STEPS + 9)])
 def test_a_signal_saves_the_state(
     number: int, step: int, whole: tuple[TrainSettings, Path, dict], tiny_task: TinyTask, tmp_path: Path,
