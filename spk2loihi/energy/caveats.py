@@ -46,6 +46,17 @@ def _not_for_a_board(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _attention(report: Mapping[str, Any]) -> list[str]:
+    if not report["totals"]["attention_synops"]:
+        return []
+    return [
+        (
+            "Additions of fast weights in attention are charged as ordinary synaptic operations, because no chip "
+            "figure for them exists."
+        )
+    ]
+
+
 def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[str]:
     """What a reader must know before quoting a figure. Arguments as for `verdict_sentences`, but all sets."""
     own = [s.name for s in sets if s.kind == "chip" and s.name not in BUILTIN_SETS]
@@ -88,20 +99,18 @@ def caveats(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[s
             "copies to several cores depend on a mapping that does not exist before compilation."
         ),
         (
-            "Every neuron is charged an update in every step of the run: active while it integrates or may fire, "
-            "inactive otherwise. A mapping that keeps cores idle outside their windows would cost less."
+            "Where updates have a price, every neuron is charged one in every step of the run: active while it "
+            "integrates or may fire, inactive otherwise. A mapping that keeps cores idle outside their windows would "
+            "cost less."
         ),
         *_settling(report),
         *_streamed(report),
         *_not_for_a_board(report),
-        (
-            "Additions of fast weights in attention are charged as ordinary synaptic operations, because no chip "
-            "figure for them exists."
-        ),
+        *_attention(report),
         "Static power, input and output, and the host's own energy are not included for any model.",
         (
-            "The measured systems are shown for scale only. They ran other networks on other inputs, and include "
-            "static power. No estimate uses them."
+            "The measured systems are shown for scale only: they ran other networks on other inputs, and include "
+            "static power. The price of loihi2-pilotnet-bound and the time of a step were derived from PilotNet LIF."
         ),
     ]
     unbounded = [s.name for s in sets if not s.uncertain]
