@@ -113,16 +113,16 @@ def _encodings(report: Mapping[str, Any]) -> list[Sentence]:
         base = ("encodings", "runs", i)
         energy = tell(*base, "energy_nJ", encodings["coefficients"], form=fmt.energy)
         return (
-            f"{tell(*base, 'encoding')} {tell(*base, 'synops', form=fmt.count)} SynOps, "
-            f"{tell(*base, 'latency_steps', form=fmt.count)} steps and {energy}"
+            f"{tell(*base, 'synops', form=fmt.count)} SynOps, {tell(*base, 'latency_steps', form=fmt.count)} steps and "
+            f"{energy} with {tell(*base, 'encoding')} encoding"
         )
 
-    costs = " and ".join(row(i) for i in range(len(encodings["runs"])))
-    text = f"Windowed, the same counts cost {costs} at the prices of {tell('encodings', 'coefficients')}: "
+    costs = ", or ".join(row(i) for i in range(len(encodings["runs"])))
+    text = f"Windowed, the same spike counts take {costs} (prices: {tell('encodings', 'coefficients')}): "
     if encodings["choice"] is None:
         return [tell.sentence(text + "neither encoding is cheaper in all three.")]
     choice = tell("encodings", "choice")
-    text += f"on a Loihi 2 choose {choice}."
+    text += f"on a Loihi 2, choose {choice}."
     return [tell.sentence(text + (" Graded messages exist on Loihi 2 only." if choice == "graded" else ""))]
 
 

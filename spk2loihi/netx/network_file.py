@@ -33,7 +33,7 @@ def read_tree(path: Path) -> Group:
     Raises:
         UserError: missing, not HDF5, damaged, or no network.
     """
-    tree = read_hdf5(path, "network file", "name a file of spk2loihi export, a netx file of lava-dl, or a NIR file")
+    tree = read_hdf5(path, "network file", "write it with spk2loihi export model.pt, or name a netx or NIR file")
     if not any(name in tree for name in (EXTENSION, "node", "layer")):
         raise UserError(
             f"network file {path} holds no network, neither netx layers (/layer) nor a NIR graph (/node): name a file "

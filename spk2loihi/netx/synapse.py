@@ -38,6 +38,14 @@ class Synapse(Protocol):
     def output_shape(self) -> tuple[int, ...]: ...
 
     @property
+    def weights(self) -> tuple[IntArray, ...]:
+        """As the synapse holds them: one array, or real and imaginary part."""
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses onto one neuron, zeros included."""
+
+    @property
     def existing(self) -> int:
         """Synapses: weights that are not 0, counted for every output."""
 
@@ -93,6 +101,14 @@ class _AllToAll:
         return (self.mantissa.shape[0],)
 
     @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.mantissa,)
+
+    @property
+    def fan_in(self) -> int:
+        return self.mantissa.shape[1]
+
+    @property
     def existing(self) -> int:
         return int(np.count_nonzero(self.mantissa))
 
@@ -145,6 +161,14 @@ class ComplexDenseSynapse:
     @property
     def output_shape(self) -> tuple[int, ...]:
         return self.real.output_shape
+
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.real.mantissa, self.imag.mantissa)
+
+    @property
+    def fan_in(self) -> int:
+        return self.real.fan_in + self.imag.fan_in
 
     @property
     def existing(self) -> int:
@@ -244,6 +268,14 @@ class ConvSynapse:
 
     def reach(self, largest: int) -> int:
         return min(self._largest * largest, 1 << (_CONV_BITS - 1))
+
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.kernel,)
+
+    @property
+    def fan_in(self) -> int:
+        return self.kernel[0].size
 
     @property
     def existing(self) -> int:

@@ -18,7 +18,7 @@ def test_the_encoding_that_costs_less_in_everything_is_chosen() -> None:
     assert [r["synops"] for r in data["runs"]] == [200, 100]
     assert data["runs"][1]["energy_nJ"] == {"loihi2-pilotnet-bound": 100 * 30.1 / 1e3}
     text = report(encodings=data)["verdict"]
-    assert any("on a Loihi 2 choose graded. Graded messages exist on Loihi 2 only." in s for s in text)
+    assert any("on a Loihi 2, choose graded. Graded messages exist on Loihi 2 only." in s for s in text)
 
 
 def test_none_is_chosen_where_the_costs_disagree() -> None:
