@@ -95,10 +95,10 @@ def _segment(group: Group, number: int) -> Segment:
     if kind == "dense":
         neurons, inputs = dense_matrix(group, number).shape
         return Segment(number, kind, name, (inputs,), (neurons,))
-    return Segment(number, kind, name, _conv_input(group, number, shape), shape)
+    return Segment(number, kind, name, smallest_input(group, number, shape), shape)
 
 
-def _conv_input(group: Group, number: int, shape: Shape) -> Shape:
+def smallest_input(group: Group, number: int, shape: Shape) -> Shape:
     """The smallest input a convolution makes its output from; for a 1x1 kernel, the width and height of its own."""
     taps = weight_of(group, number).shape[3:1:-1]
     stride, padding, dilation = (pair_of(group, number, name) for name in ("stride", "padding", "dilation"))
