@@ -1,7 +1,7 @@
 """The populations of a netx or NIR file, one a layer, and the partition of them over a board.
 
 A convolution is a grid like a stage of this project: its *rows* are output positions, x times y, which share their
-weights, and its *columns* are channels. A dense layer has one row. What arrives from outside the network takes no cores.
+weights, and its *columns* are channels. A dense layer has one row. What arrives from outside takes no cores.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 They are the outputs committed with lava-dl's tutorials (tutorials/lava/lib/dl/netx), runs on Loihi 2. Shapes and weight
 widths of PilotNet LIF are those of `pilotnet_lif/network.net` in the lava-dl wheel, those of PilotNet SDNN, MNIST and
-Oxford of the files beside the notebooks. The weights of YOLO-KP are not public: the widths are what its shares of synaptic memory allow.
+Oxford of the files beside the notebooks. The weights of YOLO-KP are not public: the widths are what its shares of
+synaptic memory allow.
 """
 
 from __future__ import annotations
