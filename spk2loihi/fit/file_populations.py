@@ -1,7 +1,7 @@
 """The populations of a netx or NIR file, one a layer, and the partition of them over a board.
 
-A convolution is a grid like a stage of this project: its *rows* are output positions, which share their weights, and
-its *columns* are channels. A dense layer has one row. What arrives from outside the network takes no cores.
+A convolution is a grid like a stage of this project: its *rows* are output positions, x times y, which share their
+weights, and its *columns* are channels. A dense layer has one row. What arrives from outside takes no cores.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from spk2loihi.fit.population import Input, Population
 from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
 from spk2loihi.netx.dense import stored_bits
 from spk2loihi.netx.layer import StockLayer
+from spk2loihi.netx.synapse import ConvSynapse
 
 #: What the first layer of synapses reads, where a file has no input neurons.
 OUTSIDE = "input"
@@ -28,7 +29,9 @@ def file_populations(layers: Sequence[StockLayer]) -> list[Population]:
         found.append(_population(OUTSIDE, layers[0].input_shape, (), 0))
     for layer in layers:
         inputs = _inputs(layer, found[-1].name) if layer.synapses else ()
-        found.append(_population(layer.label, layer.shape, inputs, _state_bits(layer)))
+        dense = bool(inputs) and not isinstance(layer.synapse, ConvSynapse)
+        shape = (math.prod(layer.shape),) if dense else layer.shape
+        found.append(_population(layer.label, shape, inputs, _state_bits(layer), dense))
     return found
 
 
@@ -60,17 +63,20 @@ def _larger_board(layers: Sequence[StockLayer], board: Board) -> dict[str, Any]:
     return {"change": "board", "from": board.name, "to": None, "cores": None, "text": text}
 
 
-def _population(name: str, shape: tuple[int, ...], inputs: tuple[Input, ...], state_bits: int) -> Population:
-    rows = math.prod(shape[:-1])
+def _population(
+    name: str, shape: tuple[int, ...], inputs: tuple[Input, ...], state_bits: int, dense: bool = False
+) -> Population:
+    x, y, channels = (1,) * (3 - len(shape)) + shape
     return Population(
-        name=name, kind="linear", tokens=rows, max_tokens=rows, channels=shape[-1], heads=1, inputs=inputs, left="",
-        right="", left_bits=0, right_bits=0, head_width=0, state_bits=state_bits, soma=None, fires=True, pipelined=True,
+        name=name, kind="linear", tokens=x, max_tokens=x, channels=channels, heads=1, inputs=inputs, left="", right="",
+        left_bits=0, right_bits=0, head_width=0, state_bits=state_bits, soma=None, fires=True, pipelined=True, height=y,
+        dense=dense,
     )  # fmt: skip
 
 
 def _inputs(layer: StockLayer, source: str) -> tuple[Input, ...]:
     """Recurrent synapses count as a second group from the source: a population that reads itself is not placed."""
-    rows = math.prod(layer.shape[:-1])
+    rows = math.prod(layer.shape[:-1]) if isinstance(layer.synapse, ConvSynapse) else 1
     return tuple(
         Input(source, weight[0].size, False, stored_bits(weight), synapse.existing // rows)
         for synapse in layer.synapses
@@ -79,5 +85,8 @@ def _inputs(layer: StockLayer, source: str) -> tuple[Input, ...]:
 
 
 def _state_bits(layer: StockLayer) -> int:
-    """Of one neuron: every state variable as wide as a membrane, and the bias."""
-    return MEMBRANE_BITS * len(layer.neuron.states) + BIAS_BITS
+    """Of one neuron: two state variables as wide as a membrane, and the bias.
+
+    Sigma-delta neurons, which have three in Lava, take a word as LIF neurons do in the partitions that Intel published.
+    """
+    return MEMBRANE_BITS * min(len(layer.neuron.states), 2) + BIAS_BITS

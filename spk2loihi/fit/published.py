@@ -1,8 +1,9 @@
 """Partitions that Intel's compiler made and lava-dl published, beside those of `spk2loihi.fit.partition`.
 
 They are the outputs committed with lava-dl's tutorials (tutorials/lava/lib/dl/netx), runs on Loihi 2. Shapes and weight
-widths of PilotNet are those of `pilotnet_lif/network.net` in the lava-dl wheel, those of MNIST and Oxford of the files
-beside the notebooks. The weights of YOLO-KP are not public: the widths are what its shares of synaptic memory allow.
+widths of PilotNet LIF are those of `pilotnet_lif/network.net` in the lava-dl wheel, those of PilotNet SDNN, MNIST and
+Oxford of the files beside the notebooks. The weights of YOLO-KP are not public: the widths are what its shares of
+synaptic memory allow.
 """
 
 from __future__ import annotations
@@ -69,6 +70,20 @@ PARTITIONS = (
             PublishedLayer("dense 2", (50,), 100, 4, 1),
             PublishedLayer("dense 3", (10,), 50, 5, 1),
             PublishedLayer("dense 4", (1,), 10, 6, 1),
+        ),
+    ),
+    PublishedPartition(
+        "PilotNet SDNN", "pilotnet_sdnn/benchmark.ipynb", "oheo-gulch",
+        (
+            PublishedLayer("conv 1", (99, 32, 24), 27, 6, 25, (4, 32, 24)),
+            PublishedLayer("conv 2", (49, 15, 36), 216, 5, 13, (4, 15, 36)),
+            PublishedLayer("conv 3", (24, 7, 48), 324, 4, 3, (8, 7, 48)),
+            PublishedLayer("conv 4", (22, 4, 64), 432, 5, 3, (8, 4, 64)),
+            PublishedLayer("conv 5", (20, 2, 64), 576, 4, 2, (16, 2, 64)),
+            PublishedLayer("dense 1", (100,), 2560, 4, 12),
+            PublishedLayer("dense 2", (50,), 100, 6, 1),
+            PublishedLayer("dense 3", (10,), 50, 5, 1),
+            PublishedLayer("dense 4", (1,), 10, 4, 1),
         ),
     ),
     PublishedPartition(

@@ -53,7 +53,7 @@ class FileCounts:
 
 
 def count_file(
-    path: Path, inputs: Path | NDArray[Any], *, frame_steps: int | None = None, **options: Unpack[FileOptions]
+    path: str | Path, inputs: Path | NDArray[Any], *, frame_steps: int | None = None, **options: Unpack[FileOptions]
 ) -> FileCounts:
     """Run a netx or NIR file on the emulator and count.
 
@@ -68,7 +68,7 @@ def count_file(
         UserError: a file cannot be read, the input does not fit the network, or it has no samples or steps.
     """
     check_numbers({"frame_steps": frame_steps}, {"frame_steps": "steps"})
-    given = read_input(path, inputs, **options)
+    given = read_input(Path(path), inputs, **options)
     if not given.messages.size:
         raise UserError(
             f"the input has {given.samples} samples of {given.steps} steps, and there is nothing to count: give one of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from spk2loihi.fit.boards import BOARDS
 from spk2loihi.fit.file_populations import OUTSIDE, check_file_fit, file_populations
@@ -31,7 +32,8 @@ def chain(tmp_path: Path) -> tuple:
 def test_sizes(tmp_path: Path) -> None:
     outside, first, second = file_populations(chain(tmp_path))
     assert (outside.name, outside.inputs) == (OUTSIDE, ())
-    assert (first.name, first.tokens, first.channels, first.fan_in) == ("layer 1 (conv)", 30, 4, 2 * 9)
+    assert (first.name, first.tokens, first.height, first.channels, first.fan_in) == ("layer 1 (conv)", 6, 5, 4, 2 * 9)
+    assert (first.neurons, first.dense, second.dense) == (6 * 5 * 4, False, True)
     assert (second.name, second.tokens, second.channels, second.fan_in) == ("layer 3 (dense_rec)", 1, 10, 130)
     assert first.inputs[0].bits == 3
 
@@ -48,7 +50,21 @@ def test_what_arrives_takes_no_core(tmp_path: Path) -> None:
 def test_input_neurons_take_cores(tmp_path: Path) -> None:
     layers = layers_of(tmp_path, {**inputs(20), "neuron": neuron()}, dense(np.ones((3, 20), int)))
     report = check_file_fit(layers, board(neurons=8))
-    assert [(row["name"], row["cores"]) for row in report["layers"]] == [("layer 0 (input)", 3), ("layer 1 (dense)", 1)]
+    assert [(row["name"], row["cores"]) for row in report["layers"]] == [("layer 0 (input)", 4), ("layer 1 (dense)", 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "cores"),
+    [("pilotnet_lif", [13, 25, 13, 3, 3, 2, 12, 1, 1, 1]), ("pilotnet_sdnn", [4, 7, 2, 3, 2, 12, 1, 1, 1])],
+)
+def test_pilotnet(name: str, cores: list[int]) -> None:
+    """LIF: cores of every layer as Intel's compiler gave them. SDNN in the wheel is smaller than what it compiled."""
+    netx = pytest.importorskip("lava.lib.dl.netx", reason="lava-nc and lava-dl need Python 3.10")
+    path = Path(netx.__file__).parents[4] / "tests/lava/lib/dl/netx/gts" / name / "network.net"
+    if not path.is_file():
+        pytest.skip("this lava-dl was installed without its tests")
+    report = check_file_fit(NetworkFile.of(path).network().layers, BOARDS["oheo-gulch"])
+    assert [row["cores"] for row in report["layers"]] == cores
 
 
 def test_a_larger_board(tmp_path: Path) -> None:
