@@ -180,4 +180,6 @@ def _either_way(report: Mapping[str, Any], rows: Rows) -> list[Sentence]:
     tell = Telling(report)
     name = tell("comparisons", still[0], "coefficients")
     named = listed([_baseline(tell, i) for i in still])
-    return [tell.sentence(f"Within the stated bounds of prices, the comparison of {name} with {named} could go either way.")]
+    return [
+        tell.sentence(f"Within the stated bounds of prices, the comparison of {name} with {named} could go either way.")
+    ]
