@@ -15,6 +15,9 @@ from spk2loihi.energy.verdict_run import run_sentences
 Rows = Sequence[tuple[int, Mapping[str, Any]]]
 """Comparisons, with their place in the report."""
 
+#: Numbers of SynOps per neuron update that differ by less are called the same: the chip's counter differs by 1 %.
+_ALIKE = 0.05
+
 
 def verdict_sentences(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[Sentence]:
     """On the outcome, correctness, operations, every comparison, time, encodings, fit and convergence, in this order.
@@ -133,6 +136,8 @@ def _price_scope(report: Mapping[str, Any], prices: CoefficientSet) -> list[Sent
         f"{tell('per_sample', 'snn', prices.name, 'reference_synops_per_update', form=fmt.significant)} SynOps per "
         f"neuron update. This network makes {tell('per_sample', 'synops_per_update', form=fmt.significant)}"
     )
+    if abs(own / reference - 1) <= _ALIKE:
+        return [tell.sentence(text + ": about as many.")]
     dearer = own < reference
     return [
         tell.sentence(text + (", so its SynOps may cost more than that." if dearer else ", so they may cost less."))
