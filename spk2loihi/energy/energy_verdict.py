@@ -37,19 +37,23 @@ def _silence(report: Mapping[str, Any]) -> list[Sentence]:
 
 
 def _tally(report: Mapping[str, Any]) -> list[Sentence]:
+    """The outcome in a word, and how often: with memory on both sides, and without on either."""
     tell, tally = Telling(report), report["tally"]
-    total = tell("tally", "total")
-    alike = "with an ANN priced alike, with memory or without on both sides"
-    if tally["loses"] == tally["total"]:
-        text = f"Unfavourable: the spiking network costs more energy in all {total} comparisons {alike}."
-    elif tally["loses"] == 0:
-        text = f"Favourable: the spiking network costs no more energy in any of the {total} comparisons {alike}."
-    else:
-        text = (
-            f"Mixed: of {total} comparisons {alike}, the spiking network loses {tell('tally', 'loses')} and wins "
-            f"{tell('tally', 'wins')}. Which one matters depends on the hardware that each side would run on."
-        )
-    return [tell.sentence(text)]
+    word = "Mixed"
+    if tally["loses"] in (0, tally["total"]):
+        word = "Unfavourable" if tally["loses"] else "Favourable"
+        tell("tally", "loses")
+
+    def lost(memory: str, where: str) -> str:
+        loses, total = tell("tally", memory, "loses"), tell("tally", memory, "total")
+        return f"{where} the spiking network loses {loses} of {total} comparisons with ANNs"
+
+    parts = [
+        lost(memory, where)
+        for memory, where in (("included", "with memory on both sides"), ("excluded", "as bare arithmetic"))
+        if tally[memory]["total"]
+    ]
+    return [tell.sentence(f"{word}: {', and '.join(parts)}.")]
 
 
 def _operations(report: Mapping[str, Any]) -> Sentence:

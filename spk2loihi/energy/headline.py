@@ -107,7 +107,8 @@ def _seconds(time: Mapping[str, Any] | None, unit: str) -> dict[str, Any]:
         text, note = fmt.duration(time["seconds"]), f"{rate}, at {time['step_us_given']:g} µs a step, as given"
     else:
         low, high = fmt.duration(time["seconds"]), fmt.duration(time["seconds_high"])
-        text = low if low == high else f"{low} to {high}"
+        amount, prefixed = low.split(" ")
+        text = low if low == high else f"{amount if high.endswith(f' {prefixed}') else low} to {high}"
         step = f"{fmt.significant(time['measured_step_us'])} µs a step"
         note = f"at most {rate}; from one measured run: SynOps alone, or its {step}"
     return _figure("seconds", "Time to an answer", time["seconds"], text, note, question)
