@@ -307,14 +307,16 @@ def verify(
             streamed one these two compare every population of the graph, registers and all.
         samples: sentences.
         inputs: array, or .npy file, as of `run`.
-        options: those of `simulate`; with ``inputs``, those of `run` but for ``backend`` and what is recorded.
+        options: those of `simulate`; with ``inputs``, those of
+            `spk2loihi.simulators.verify_file.verify_file`.
     """
     net = read(network)
     if not isinstance(net, SpikingNetwork):
         return _verify_file(net, inputs, backends, options)
     from spk2loihi.simulators.file_input import FileOptions
 
-    _only_of_own(net, {"inputs": inputs, **{n: v for n, v in options.items() if n in FileOptions.__annotations__}})
+    of_files = ("state_steps", *FileOptions.__annotations__)
+    _only_of_own(net, {"inputs": inputs, **{name: options.pop(name) for name in of_files if name in options}})
     from spk2loihi.simulators import verify_examples
 
     how, data = _parted(cast("SimulationOptions", options))
@@ -341,8 +343,8 @@ def _verify_file(
             f"`backends` are {', '.join(map(str, backends))}, but netx and NIR files run on emulator and cpu: leave "
             "them out"
         )
-    _only_of_files(file, options, FileOptions.__annotations__)
-    return verify_file(file, array, **cast("FileOptions", dict(options)))
+    _only_of_files(file, options, {"state_steps": str, **FileOptions.__annotations__})
+    return verify_file(file, array, **cast(Any, options))
 
 
 def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
