@@ -15,7 +15,7 @@ from spk2loihi.simulators.lava.importing import import_lava
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 127), st.integers(0, 6))
 @settings(max_examples=30, deadline=None)
-def test_weight_width_is_lavas(seed: int, largest: int, shift: int) -> None:
+def test_stored_bits_are_lavas(seed: int, largest: int, shift: int) -> None:
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
     import_lava()
     from lava.lib.dl.netx.utils import optimize_weight_bits
@@ -26,7 +26,7 @@ def test_weight_width_is_lavas(seed: int, largest: int, shift: int) -> None:
     assert stored_bits(weight) == optimize_weight_bits(weight)[1]
 
 
-def test_weight_width_of_one_sign_and_of_nothing() -> None:
+def test_stored_bits_of_one_sign_and_of_nothing() -> None:
     assert stored_bits(np.array([[0, 255]])) == 8
     assert stored_bits(np.array([[0, 254]])) == 7
     assert stored_bits(np.array([[-4, -8]])) == 2

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from spk2loihi.fit.boards import LOIHI2
-from spk2loihi.fit.rules import Core, Tile, list_words, synaptic_memory
+from spk2loihi.fit.published import PARTITIONS
+from spk2loihi.fit.rules import Core, Tile, axons_out, list_words, synaptic_memory
 from spk2loihi.netx.dense import stored_bits
 from support.fit_layers import linear
 
@@ -85,3 +86,18 @@ def test_pilotnet_layer_over_twelve_cores() -> None:
     weight = pilotnet(7)
     words = [list_words(n, stored_bits(weight), sparse=True) for n in [9] * 11 + [1]]
     assert int(2560 * sum(words) / 12) == 7253
+
+
+#: netx/yolo_kp/run.ipynb: share of 16,000 words that the axon map of a core takes, from the first convolution on.
+YOLO_AXON_MAPS = [1.40, 0.70, 0.35, 0.17, 0.17, 0.35, 0.35, 0.09, 0.35, 16.80]
+
+
+def test_axon_maps_of_the_published_convolutions() -> None:
+    """An address each position; of the last convolution, which no other reads, each neuron."""
+    (yolo,) = (p for p in PARTITIONS if p.name == "YOLO-KP")
+    for layer, share in zip(yolo.layers, YOLO_AXON_MAPS, strict=True):
+        assert layer.tile is not None
+        x, y, channels = layer.tile
+        core = Core(layer.population, Tile(x, 1, channels, y))
+        words = axons_out(core) * (channels if layer is yolo.layers[-1] else 1)
+        assert words / LOIHI2["axons_out"].value == pytest.approx(share / 100, abs=0.5e-4 + 1e-9), layer.name
