@@ -48,15 +48,14 @@ def _tally(report: Mapping[str, Any]) -> list[Sentence]:
         tell("tally", "loses")
 
     def lost(memory: str, where: str) -> str:
-        loses, total = tell("tally", memory, "loses"), tell("tally", memory, "total")
-        return f"{where} the spiking network loses {loses} of {total} comparisons with ANNs"
+        return f"{tell('tally', memory, 'loses')} of {tell('tally', memory, 'total')} comparisons {where}"
 
     parts = [
         lost(memory, where)
         for memory, where in (("included", "with memory on both sides"), ("excluded", "as bare arithmetic"))
         if tally[memory]["total"]
     ]
-    return [tell.sentence(f"{word}: {', and '.join(parts)}.")]
+    return [tell.sentence(f"{word}: against ANNs, the spiking network loses {listed(parts)}.")]
 
 
 def _operations(report: Mapping[str, Any]) -> Sentence:
