@@ -115,4 +115,5 @@ def teacher_macs(shape: dict[str, Any] | None, encoded: list[Encoded]) -> float 
     tokens = np.array([len(e) for e in encoded], dtype=np.float64)
     d, f = shape["hidden"], shape["intermediate"]
     layer = tokens * (4 * d * d + 2 * d * f) + 2 * tokens**2 * d
-    return float((shape["layers"] * layer + d * d + d * shape["labels"]).mean())
+    projection = tokens * (shape.get("embedding") or 0) * d  # of an embedding of a width of its own
+    return float((shape["layers"] * layer + projection + d * d + d * shape["labels"]).mean())
