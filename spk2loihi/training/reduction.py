@@ -70,7 +70,7 @@ def _reduced(
 ) -> Reduced:
     parts, sizes = teacher.parts, teacher.sizes
     seen = _Seen.of(teacher, layers, data, pad_id)
-    basis = _basis(torch.cat(_states(parts, layers, seen)), config.hidden_size)  # (d_s, d)
+    basis = _basis(_states(parts, layers, seen), config.hidden_size)  # (d_s, d)
     heads, kept = [], []
     for index in layers:
         layer = parts.layers[index]
@@ -155,15 +155,14 @@ def _states(parts: TeacherParts, layers: list[int], seen: _Seen) -> list[Tensor]
     return [seen.outputs(module) for module in dict.fromkeys([first, *norms])]
 
 
-def _basis(states: Tensor, width: int) -> Tensor:
-    """Orthonormal rows (width, d) that span the principal components of ``states`` (tokens, d).
+def _basis(states: list[Tensor], width: int) -> Tensor:
+    """Orthonormal rows (width, d) that span the principal components of ``states``, (tokens, d) each.
 
     The channels as they are, where the width stays.
     """
-    if width == states.shape[1]:
+    if width == states[0].shape[1]:
         return torch.eye(width)
-    x = states.double()
-    second = x.T @ x / len(x)
+    second = torch.stack([x.T @ x for x in states]).double().sum(0)
     components = torch.linalg.eigh(second).eigenvectors.flip(1)[:, :width]  # (d, width), the largest first
     generator = torch.Generator().manual_seed(_SEED)
     start = torch.randn(width, width, generator=generator, dtype=torch.float64)
