@@ -111,7 +111,8 @@ def build_report(
             with rate encoding messages are spikes.
         neurobench: the metrics of `neurobench_metrics`.
         sentence: what `record_sentence` recorded.
-        encodings, time: of `compare_encodings` and `estimate_time`.
+        encodings: of `compare_encodings`.
+        time: of `estimate_time`.
         fit: ``fit`` of the layout.
         verification: `spk2loihi.simulators.Verification.to_dict`.
         provenance: checksums, versions, command, date, seed: shown as given.
