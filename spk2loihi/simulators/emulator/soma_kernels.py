@@ -38,11 +38,22 @@ def fired(z: Integer, threshold: int, low: int, most: int) -> Integer:
 
 @compiled
 def fire_affine(u: Floats, scale: float, offset: float, zero: int, most: int, out: Bytes) -> None:
-    """``q = scale * u + offset`` in float64; ``offset`` holds ``zero``. (rows, d)"""
+    """``q = scale * u + offset`` in float64; ``offset`` holds ``zero``. Rows of ``out`` (rows, d) may be shorter."""
     least, largest = 0.5, zero + most + 0.5
-    for row in range(u.shape[0]):
-        for c in range(u.shape[1]):
+    for row in range(out.shape[0]):
+        for c in range(out.shape[1]):
             q = float(u[row, c]) * scale + offset
+            out[row, c] = np.uint8(np.int32(min(max(q, least), largest)))
+
+
+@compiled
+def fire_short_affine(u: Floats, scale: float, offset: float, zero: int, most: int, out: Bytes) -> None:
+    """The same in float32, where `byte_products.fires_exactly`."""
+    least, largest = _HALF, np.float32(zero + most + 0.5)
+    factor, shifted = np.float32(scale), np.float32(offset)
+    for row in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            q = u[row, c] * factor + shifted
             out[row, c] = np.uint8(np.int32(min(max(q, least), largest)))
 
 
@@ -146,17 +157,18 @@ def fire_gelu(
     most: int,
     out: Bytes,
 ) -> int:
-    """Counts of GELU (rows, d); how many elements were computed in integers.
+    """Counts of GELU (rows, d); how many elements were computed in integers. Rows of ``u`` may be longer.
 
     ``q = gain * gelu(scale * u) + offset``; ``offset`` holds ``zero``.
     """
-    d = u.shape[1]
+    d = out.shape[1]
     least, largest, limit = _HALF, np.float32(zero + most + 0.5), np.float32(0.5 - doubt)
     factor, shifted = np.float32(scale), np.float32(offset)
     exact = 0
-    for row in range(u.shape[0]):
+    for row in range(out.shape[0]):
         for start in range(0, d, _BLOCK):
-            drive, counts = u[row, start : start + _BLOCK], out[row, start : start + _BLOCK]
+            end = min(start + _BLOCK, d)
+            drive, counts = u[row, start:end], out[row, start:end]
             gains = gain[start : start + _BLOCK]
             doubtful = _ZERO  # in float32: numba's integers are of 64 bits, which would halve the vector lanes
             for c in range(len(drive)):
