@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spk2loihi.compiled import Bytes, Integers, compiled
+from spk2loihi.compiled import Bytes, Integers, inlined
 from spk2loihi.simulators.emulator.attention_firing import fire_affine_head, fire_softmax_head
-from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, SignedBytes, Sums, multiply
+from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, Sums, multiply
 from spk2loihi.simulators.emulator.payload_firing import fire_payload_pairs
 from spk2loihi.simulators.emulator.program_arrays import (
     DRIVES,
@@ -19,12 +19,13 @@ from spk2loihi.simulators.emulator.program_arrays import (
     Record,
     Result,
     Sentences,
+    Words,
     Work,
 )
-from spk2loihi.simulators.emulator.program_firing import fire_columns
+from spk2loihi.simulators.emulator.program_firing import fire_plain
 
 
-@compiled
+@inlined
 def scores(
     program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool
 ) -> None:
@@ -42,8 +43,8 @@ def scores(
         spikes, sent = np.int64(0), np.int64(0)
         for h in range(stage.heads):
             _pack_keys(
-                work.counts, right_at + h * width, right.width, right.zero, keys, width // DEPTH, vectors, left.zero,
-                work.right, work.sums,
+                work.count_words, work.counts, right_at + h * width, right.width, right.zero, keys, width // DEPTH,
+                vectors, left.zero, work.right_words, work.sums,
             )  # fmt: skip
             multiply(
                 work.counts, left_at + h * width, left.width, rows, work.right, 0, vectors * BLOCK, width // DEPTH,
@@ -80,24 +81,25 @@ def scores(
         totals[MESSAGES] += sent if graded else spikes
 
 
-@compiled
+@inlined
 def context(program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool) -> None:
     """Counts to ``work.counts``."""
     stage = program.stages[index]
     left, right = program.stages[stage.left], program.stages[stage.right]
     width, totals = right.width // stage.heads, result.totals[index]
     vectors = -(-width // LANES)
-    work.sums[: vectors * LANES] = 0
+    for c in range(vectors * LANES):
+        work.sums[c] = 0
     at = _scores_at(left, sentences, work, kept)
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
         rows, filled = 1 if stage.first else keys, -(-keys // DEPTH) * DEPTH
         right_at, out_at = _sentence_at(right, b, sentences, kept), _sentence_at(stage, b, sentences, kept)
         u = work.drive[: rows * vectors * LANES].reshape(rows, vectors * LANES)
-        fired = work.fired[: rows * width].reshape(rows, width)
+        out = work.counts[out_at : out_at + rows * stage.width].reshape(rows, stage.width)
         for h in range(stage.heads):
             _pack_values(
-                work.counts, right_at + h * width, right.width, right.zero, keys, width, vectors, work.right
+                work.counts, right_at + h * width, right.width, right.zero, keys, width, vectors, work.right_words
             )
             multiply(
                 work.scores, at, filled, rows, work.right, 0, vectors * BLOCK, filled // DEPTH, vectors, work.sums, 0,
@@ -108,14 +110,11 @@ def context(program: Program, index: int, sentences: Sentences, work: Work, resu
                     work.scores, at, filled, rows, work.counts, right_at + h * width, right.width, right.zero, keys,
                     width,
                 )  # fmt: skip
-            fire_columns(program, stage, u, h * width, fired, totals)
-            for i in range(rows):
-                target = out_at + i * stage.width + h * width
-                work.counts[target : target + width] = fired[i]
+            fire_plain(program, stage, u, out, h * width, width, totals)
             at += rows * filled
 
 
-@compiled
+@inlined
 def _scores_at(stage: Record, sentences: Sentences, work: Work, kept: bool) -> int:
     """Where the scores of a stage start."""
     size = np.int64(0)
@@ -125,23 +124,22 @@ def _scores_at(stage: Record, sentences: Sentences, work: Work, kept: bool) -> i
     return (stage.kept_slot if kept else stage.slot) * size
 
 
-@compiled
+@inlined
 def _sentence_at(stage: Record, b: int, sentences: Sentences, kept: bool) -> int:
     """Where the counts of a sentence start."""
     row = b if stage.first else sentences.starts[b]
     return (stage.kept_slot if kept else stage.slot) * len(sentences.ids) + row * stage.width
 
 
-@compiled
+@inlined
 def _pack_keys(
-    counts: Bytes, at: int, apart: int, zero: int, keys: int, blocks: int, vectors: int, left_zero: int,
-    right: SignedBytes, sums: Sums,
+    words: Words, counts: Bytes, at: int, apart: int, zero: int, keys: int, blocks: int, vectors: int, left_zero: int,
+    packed: Words, sums: Sums,
 ) -> None:  # fmt: skip
     """Counts of keys (keys, 4 blocks), transposed; and what takes the left bytes' zero off the product.
 
     Four bytes at a time: ``zero`` is taken off each without a borrow from the next.
     """
-    words, packed = counts.view(np.uint32), right.view(np.uint32)
     tops = np.uint32(0x80808080)
     zeros = np.uint32(zero * 0x01010101)
     less, signs = np.uint32(zeros & ~tops), np.uint32(~zeros)
@@ -159,12 +157,11 @@ def _pack_keys(
         sums[j] = -total * np.int32(left_zero)
 
 
-@compiled
+@inlined
 def _pack_values(
-    counts: Bytes, at: int, apart: int, zero: int, keys: int, width: int, vectors: int, right: SignedBytes
+    counts: Bytes, at: int, apart: int, zero: int, keys: int, width: int, vectors: int, packed: Words
 ) -> None:
     """Counts of values (keys, width). The last row fills up to a multiple of four: scores there are 0."""
-    packed = right.view(np.uint32)
     middle = np.uint8(zero)
     for k in range(-(-keys // DEPTH)):
         first, second, third, fourth = (
@@ -180,12 +177,12 @@ def _pack_values(
             target[c] = low | np.uint32(high << 16)
 
 
-@compiled
+@inlined
 def _row(counts: Bytes, at: int, apart: int, row: int, width: int) -> Bytes:
     return counts[at + row * apart : at + row * apart + width]
 
 
-@compiled
+@inlined
 def _pairs_by_channel(
     counts: Bytes, left_at: int, left_apart: int, left_zero: int, rows: int, right_at: int, right_apart: int,
     right_zero: int, keys: int, width: int,
@@ -202,7 +199,7 @@ def _pairs_by_channel(
     return pairs
 
 
-@compiled
+@inlined
 def _pairs_by_key(
     scores: Bytes, at: int, filled: int, rows: int, counts: Bytes, right_at: int, right_apart: int, right_zero: int,
     keys: int, width: int,

@@ -20,7 +20,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from spk2loihi.compiled import Bytes, Floats, compiled
+from spk2loihi.compiled import Bytes, Floats, inlined
 
 SignedBytes = NDArray[np.int8]
 Sums = NDArray[np.int32]
@@ -53,7 +53,7 @@ def pack_weight(weight: SignedBytes) -> SignedBytes:
     return full.swapaxes(1, 2).ravel()
 
 
-@compiled
+@inlined
 def multiply(
     left: Bytes,
     left_at: int,

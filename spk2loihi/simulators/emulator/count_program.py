@@ -132,7 +132,6 @@ class CountProgram:
             "scores": int(ends[is_scores].max(initial=0)) * int((lengths * _filled(lengths)).sum()),
             "drive": max(2 * (TOGETHER * max(width, TILE) + TILE), head_rows),
             "left": TOGETHER * axons,
-            "fired": max(TOGETHER * TILE, longest * width),
             "gathered": TOGETHER * width,
             "right": (longest + width + DEPTH) * vectors * BLOCK,
             "sums": vectors * LANES,
@@ -142,8 +141,9 @@ class CountProgram:
         have: dict[str, NDArray[Any]] = self._memory.__dict__
         for name, size in sizes.items():
             if name not in have or len(have[name]) < size:
-                have[name] = np.zeros(size + -size % DEPTH, _TYPES.get(name, np.uint8))  # loops take four bytes at once
-        return Work(**{name: have[name] for name in sizes})
+                have[name] = np.zeros(size + -size % DEPTH, _TYPES.get(name, np.uint8))  # taken as words, too
+        words = (have[name].view(np.uint32) for name in ("counts", "right"))
+        return Work(*(have[name] for name in sizes), *words)
 
 
 _TYPES = {"drive": np.float32, "right": np.int8, "sums": np.int32, "score": np.int32, "exponential": np.float32}
@@ -158,7 +158,7 @@ def _sentences(batch: TokenBatch, mask: NDArray[np.bool_]) -> Sentences:
     starts = np.zeros(len(batch.lengths) + 1, np.int64)
     np.cumsum(batch.lengths, out=starts[1:])
     ids, types = (x[mask].astype(np.int64) for x in (batch.input_ids, batch.token_type_ids))
-    return Sentences(ids, types, starts, np.arange(len(starts)))
+    return Sentences(ids, types, np.nonzero(mask)[1], starts, np.arange(len(starts)))
 
 
 def compile_network(network: Network, arithmetic: Arithmetic) -> CountProgram | None:

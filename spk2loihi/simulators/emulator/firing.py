@@ -66,7 +66,7 @@ class AffineFire:
 
     def __call__(self, u: Floats) -> Bytes:
         out = np.empty(u.shape, np.uint8)
-        fire_affine(u, self.scale, self.offset, self._zero, self._most, out)
+        fire_affine(u, self.scale, self.offset, self._zero, self._most, out, 0, out.shape[1])
         return out
 
 
@@ -119,7 +119,7 @@ class GeluFire:
     def __call__(self, u: Floats) -> Bytes:
         out = np.empty(u.shape, np.uint8)
         exact = self.multipliers, self.exponent, self._threshold
-        fire_gelu(u, *self.parameters, self.doubt, *exact, self._zero, self._most, out)
+        fire_gelu(u, *self.parameters, self.doubt, *exact, self._zero, self._most, out, 0, out.shape[1])
         return out
 
 

@@ -28,8 +28,9 @@ class PayloadFire:
         """Payloads of drives (rows, d); and how many drives are not 0, how many values the range gate stops."""
         out, messages = np.empty(u.shape, np.uint8), np.zeros(2, np.int64)
         fire_payload_rows(
-            u, self.half, self.weight, self.shift, self.relu, self.limit, self.chip, self._zero, out, messages
-        )
+            u, self.half, self.weight, self.shift, self.relu, self.limit, self.chip, self._zero, out, messages, 0,
+            out.shape[1],
+        )  # fmt: skip
         return out, messages
 
     def context(self, u: Floats, rows: Integers, out: Bytes) -> Integers:
@@ -95,11 +96,16 @@ def fire_payload_rows(
     zero: int,
     out: Bytes,
     messages: Integers,
+    first: int,
+    width: int,
 ) -> None:
+    """Some columns, as of `soma_kernels.fire_affine`."""
+    halves, weights = half[first : first + width], weight[first : first + width]
     for row in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            v = _payload(np.int64(u[row, c]) + half[c], weight[c], shift, relu, limit, chip, messages)
-            out[row, c] = np.uint8(v + zero)
+        drive, counts = u[row, :width], out[row, first : first + width]
+        for c in range(width):
+            v = _payload(np.int64(drive[c]) + halves[c], weights[c], shift, relu, limit, chip, messages)
+            counts[c] = np.uint8(v + zero)
 
 
 @compiled

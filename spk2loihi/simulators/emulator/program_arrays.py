@@ -13,6 +13,7 @@ from spk2loihi.simulators.emulator.soma_kernels import Doubles
 
 Record = Any
 """An element of `Records`, whose fields are attributes in compiled loops."""
+Words = NDArray[np.uint32]
 Records = NDArray[np.void]
 
 EMBEDDING, LINEAR, SCORES, CONTEXT, READOUT = range(5)
@@ -78,13 +79,14 @@ class Sentences(NamedTuple):
     """A batch, packed.
 
     Attributes:
-        ids, types: of tokens that exist, (tokens,).
+        ids, types, positions: of tokens that exist, (tokens,).
         starts: the first token of each sentence, and the number of tokens, (B + 1,).
         each: the same where a sentence has one row.
     """
 
     ids: Integers
     types: Integers
+    positions: Integers
     starts: Integers
     each: Integers
 
@@ -97,22 +99,23 @@ class Work(NamedTuple):
         scores: the same of scores: of every sentence (H, rows, keys filled up to a multiple of 4).
         drive: U of a block of rows.
         left: left operands of a block of rows.
-        fired: bytes of a tile.
         gathered: rows of first tokens.
         right, sums: an attention product's right operand, packed, and what its rows start from.
         score, exponential: one row of scores.
+        count_words, right_words: the memory of ``counts`` and ``right``, four bytes at a time.
     """
 
     counts: Bytes
     scores: Bytes
     drive: Floats
     left: Bytes
-    fired: Bytes
     gathered: Bytes
     right: SignedBytes
     sums: Sums
     score: Sums
     exponential: Floats
+    count_words: Words
+    right_words: Words
 
 
 class Result(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from spk2loihi.compiled import Bytes, Floats, Integers, compiled
+from spk2loihi.compiled import Bytes, Floats, Integers, inlined
 from spk2loihi.simulators.emulator.payload_firing import fire_payload_rows
 from spk2loihi.simulators.emulator.program_arrays import (
-    AFFINE,
     DRIVES,
     GELU,
     LAYER_NORM,
+    PAYLOAD,
     PRODUCTS,
     SHORT_AFFINE,
     Program,
@@ -17,26 +17,41 @@ from spk2loihi.simulators.emulator.program_arrays import (
 from spk2loihi.simulators.emulator.soma_kernels import fire_affine, fire_gelu, fire_layer_norm, fire_short_affine
 
 
-@compiled
-def fire_columns(program: Program, stage: Record, u: Floats, column: int, out: Bytes, totals: Integers) -> None:
-    """Drives (rows, d) to bytes of counts (rows, d or less), which are those from ``column`` on; ``totals`` are added to."""
-    d, zero, most, theta = out.shape[1], stage.zero, program.most, stage.threshold
+@inlined
+def fire_linear(program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers) -> None:
+    """``width`` columns of drives to those of ``out`` (rows, d) from ``first`` on; ``totals`` are added to."""
+    d, zero, most, theta = stage.width, stage.zero, program.most, stage.threshold
     if stage.firing == SHORT_AFFINE:
-        fire_short_affine(u, stage.scale, stage.offset, zero, most, out)
-    elif stage.firing == AFFINE:
-        fire_affine(u, stage.scale, stage.offset, zero, most, out)
+        fire_short_affine(u, stage.scale, stage.offset, zero, most, out, first, width)
     elif stage.firing == LAYER_NORM:
         gamma, beta = program.floats[stage.at : stage.at + d], program.floats[stage.also_at : stage.also_at + d]
-        whole = program.whole[stage.whole_at : stage.whole_at + 2 * d]
-        fire_layer_norm(u, gamma, beta, stage.doubt, whole[:d], whole[d:], theta, zero, most, out)
+        whole, also = (
+            program.whole[stage.whole_at : stage.whole_at + d],
+            program.whole[stage.whole_at + d : stage.whole_at + 2 * d],
+        )
+        fire_layer_norm(u, gamma, beta, stage.doubt, whole, also, theta, zero, most, out)
     elif stage.firing == GELU:
-        gain = program.floats[stage.at + column : stage.at + column + d]
-        exponent = program.whole[stage.whole_at + column : stage.whole_at + column + d]
+        gain, exponent = program.floats[stage.at : stage.at + d], program.whole[stage.whole_at : stage.whole_at + d]
         multipliers = stage.scale_mantissa, stage.scale_shift, stage.gain_mantissa, stage.gain_shift
-        fire_gelu(u, stage.scale, gain, stage.offset, stage.doubt, multipliers, exponent, theta, zero, most, out)
+        fire_gelu(
+            u, stage.scale, gain, stage.offset, stage.doubt, multipliers, exponent, theta, zero, most, out, first, width
+        )
     else:
-        half = program.whole[stage.whole_at + column : stage.whole_at + column + d]
-        start = stage.whole_at + stage.width + column
-        weight, messages = program.whole[start : start + d], totals[DRIVES:PRODUCTS]
-        relu, chip = stage.relu != 0, stage.chip != 0
-        fire_payload_rows(u, half, weight, stage.shift, relu, stage.limit, chip, zero, out, messages)
+        fire_plain(program, stage, u, out, first, width, totals)
+
+
+@inlined
+def fire_plain(program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers) -> None:
+    """The same of stages that have no soma function but an affine one."""
+    d = stage.width
+    if stage.firing == PAYLOAD:
+        half, weight = (
+            program.whole[stage.whole_at : stage.whole_at + d],
+            program.whole[stage.whole_at + d : stage.whole_at + 2 * d],
+        )
+        fire_payload_rows(
+            u, half, weight, stage.shift, stage.relu != 0, stage.limit, stage.chip != 0, stage.zero, out,
+            totals[DRIVES:PRODUCTS], first, width,
+        )  # fmt: skip
+    else:
+        fire_affine(u, stage.scale, stage.offset, stage.zero, program.most, out, first, width)
