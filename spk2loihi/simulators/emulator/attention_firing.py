@@ -31,6 +31,8 @@ from spk2loihi.simulators.emulator.payload_firing import PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import Doubles, Multipliers, fired
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_FAR = np.float32(-(2**30))
+"""A score that has no exponential beside any other, and fires no spike."""
 
 
 @compiled
@@ -173,7 +175,7 @@ def _fire_softmax(
     sums: Integers,
 ) -> int:
     """How many rows were computed in integers."""
-    sentences, heads, _, longest = u.shape
+    sentences, heads, longest = u.shape[0], u.shape[1], u.shape[3]
     score, e = np.empty(longest, np.int32), np.empty(longest, np.float32)
     exact = np.int64(0)
     for b in range(sentences):
@@ -214,20 +216,22 @@ def fire_softmax_head(
     largest_q, limit, shifted = np.float32(most + 0.5), np.float32(0.5 - doubt), np.float32(offset)
     last = np.int32(len(table) - 1)
     exact, spiked, sent = np.int64(0), np.int64(0), np.int64(0)
-    z, ez = score[:keys], exponential[:keys]
+    longest = u.shape[1]  # whole vectors, if there is room for them
+    z, ez = score[:longest], exponential[:longest]
     for i in range(rows):
-        row = u[i, :keys]
+        row = u[i]
+        row[keys:] = _FAR
         top = np.int32(-(2**31))
-        for j in range(keys):
+        for j in range(longest):
             z[j] = np.int32(row[j])
             top = max(top, z[j])
         total = _ZERO
-        for j in range(keys):
-            ez[j] = table[min(np.int32(top - z[j]), last)]
+        for j in range(longest):
+            ez[j] = table[np.uint32(min(np.int32(top - z[j]), last))]
             total += ez[j]
         factor = np.float32(spikes) / total
         doubtful, fired_here, sent_here = _ZERO, _ZERO, _ZERO
-        for j in range(keys):
+        for j in range(longest):
             q = min(ez[j] * factor + shifted, largest_q)
             n = np.float32(np.int32(q))
             doubtful += _ONE if abs(q - n - _HALF) >= limit else _ZERO
@@ -235,11 +239,10 @@ def fire_softmax_head(
             fired_here += n
             sent_here += _ONE if n > _ZERO else _ZERO
         if doubtful:
-            fired_here, sent_here = _exact_softmax(z, multipliers, threshold, most, row)
+            fired_here, sent_here = _exact_softmax(z[:keys], multipliers, threshold, most, row)
             exact += 1
         spiked += np.int64(fired_here)
         sent += np.int64(sent_here)
-        u[i, keys:] = _ZERO
     return exact, spiked, sent
 
 

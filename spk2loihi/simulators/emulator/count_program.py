@@ -56,7 +56,8 @@ class CountProgram:
 
     def __init__(self, network: Network, program: Program) -> None:
         self._network, self._program = network, program
-        self._firing = [(i, stage) for i, stage in enumerate(network.stages) if stage.fires]
+        self._firing = [_Firing(i, stage, program.stages[i]) for i, stage in enumerate(network.stages) if stage.fires]
+        self._channels = int(program.stages["channels"].max() + program.stages["width"].max())
         self._readout = network.stages[-1].channels
         self._memory = local()  # of each thread, so that parts of a batch run at the same time
 
@@ -66,39 +67,37 @@ class CountProgram:
         sentences = _sentences(batch, mask)
         b = len(batch.lengths)
         work = self._work(batch, keep)
-        channels = int(stages["channels"].max() + stages["width"].max())
         result = Result(
-            np.zeros(channels, np.int64),
-            np.zeros(channels, np.int64),
+            np.zeros(self._channels, np.int64),
+            np.zeros(self._channels, np.int64),
             np.empty((len(stages), b), np.int64),
             np.empty((len(stages), b), np.int64),
             np.zeros((len(stages), 5), np.int64),
             np.empty((b, self._readout), np.float32),
         )
         run_program(self._program, sentences, work, result, keep, graded)
-        sums = {stage.name: self._sums(i, stage, result) for i, stage in self._firing}
-        counts = {stage.name: self._padded(i, stage, mask, work) for i, stage in self._firing} if keep else {}
+        sums = {one.name: self._sums(one, result) for one in self._firing}
+        counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
         return Counted(result.logits.astype(np.int64), sums, counts)
 
-    def _sums(self, index: int, stage: Stage, result: Result) -> EventSums:
-        record, totals = self._program.stages[index], result.totals[index].tolist()
-        inside = StreamMessages(*totals[DRIVES:]) if stage.requantise is not None else StreamMessages()
-        if stage.is_scores:
+    def _sums(self, stage: _Firing, result: Result) -> EventSums:
+        index, totals = stage.index, result.totals[stage.index].tolist()
+        inside = StreamMessages(*totals[DRIVES:]) if stage.streamed else _NOTHING_INSIDE
+        if stage.channels is None:
             return EventSums(totals[SPIKES], totals[MESSAGES], sentences=result.sentences[index], inside=inside)
-        channels = slice(record["channels"], record["channels"] + stage.channels)
         return EventSums(
             totals[SPIKES],
             totals[MESSAGES],
-            result.channels[channels],
-            result.firsts[channels] if record["first_used"] else None,
-            result.sentences[index] if record["attended"] else None,
-            result.first[index] if record["first_used"] else None,
+            result.channels[stage.channels],
+            result.firsts[stage.channels] if stage.first_used else None,
+            result.sentences[index] if stage.attended else None,
+            result.first[index] if stage.first_used else None,
             inside,
         )
 
-    def _padded(self, index: int, stage: Stage, mask: NDArray[np.bool_], work: Work) -> NDArray[np.int16]:
+    def _padded(self, firing: _Firing, mask: NDArray[np.bool_], work: Work) -> NDArray[np.int16]:
         """Counts as `Run` has them, (B, L, d) or (B, H, L, L)."""
-        record, lengths = self._program.stages[index], mask.sum(1)
+        stage, record, lengths = firing.stage, self._program.stages[firing.index], mask.sum(1)
         b, longest = mask.shape
         if stage.is_scores:
             size = int((lengths * _filled(lengths)).sum())
@@ -135,8 +134,8 @@ class CountProgram:
             "gathered": TOGETHER * width,
             "right": (longest + width + DEPTH) * vectors * BLOCK,
             "sums": vectors * LANES,
-            "score": longest,
-            "exponential": longest,
+            "score": vectors * LANES,
+            "exponential": vectors * LANES,
         }
         have: dict[str, NDArray[Any]] = self._memory.__dict__
         for name, size in sizes.items():
@@ -146,6 +145,7 @@ class CountProgram:
         return Work(*(have[name] for name in sizes), *words)
 
 
+_NOTHING_INSIDE = StreamMessages()
 _TYPES = {"drive": np.float32, "right": np.int8, "sums": np.int32, "score": np.int32, "exponential": np.float32}
 
 
@@ -159,6 +159,16 @@ def _sentences(batch: TokenBatch, mask: NDArray[np.bool_]) -> Sentences:
     np.cumsum(batch.lengths, out=starts[1:])
     ids, types = (x[mask].astype(np.int64) for x in (batch.input_ids, batch.token_type_ids))
     return Sentences(ids, types, np.nonzero(mask)[1], starts, np.arange(len(starts)))
+
+
+class _Firing:
+    """What is read again and again of a stage that fires."""
+
+    def __init__(self, index: int, stage: Stage, record: Any) -> None:
+        self.index, self.stage, self.name, self.streamed = index, stage, stage.name, stage.requantise is not None
+        start = int(record["channels"])
+        self.channels = None if stage.is_scores else slice(start, start + stage.channels)
+        self.attended, self.first_used = bool(record["attended"]), bool(record["first_used"])
 
 
 def compile_network(network: Network, arithmetic: Arithmetic) -> CountProgram | None:

@@ -33,6 +33,8 @@ TOGETHER = 96
 """Rows of a block."""
 TILE = VECTORS * LANES
 """Columns of a tile."""
+COLUMNS = 6 * TILE
+"""Columns that fire together, where a stage is wider."""
 
 
 @compiled
@@ -57,41 +59,44 @@ def run_program(
 def _token_wise(program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool) -> None:
     """An embedding, a stage with linear synapses or a readout.
 
-    A stage that needs no more than one product and fires by the element fires tile by tile, else row by row.
+    A stage that needs no more than one product, and fires by the element, does some columns at a time.
     """
     stage = program.stages[index]
     d, totals = stage.width, result.totals[index]
     rows = len(sentences.starts) - 1 if stage.first else len(sentences.ids)
-    by_tile = stage.groups == 1 and stage.skips == 0 and stage.kind == LINEAR and stage.firing != LAYER_NORM
-    population, apart = work.counts, TILE if by_tile else d
+    population, width = work.counts, d
+    if stage.groups == 1 and stage.skips == 0 and stage.kind == LINEAR and stage.firing != LAYER_NORM:
+        width = min(d, COLUMNS)
     if stage.kind != READOUT:
         population = _population(stage, sentences, work, kept)
     for start in range(0, rows, TOGETHER):
         many = min(TOGETHER, rows - start)
-        u = work.drive[: many * apart].reshape(many, apart)
         out = population[start * d : (start + many) * d].reshape(many, d)
         if stage.kind == EMBEDDING:
-            _embed(program, sentences, start, u)
+            _embed(program, sentences, start, work.drive[: many * d].reshape(many, d))
         elif stage.groups == 0:
-            for row in u:
-                for c in range(d):
-                    row[c] = program.floats[stage.start + c]
+            for at in range(many * d):
+                work.drive[at] = program.floats[stage.start + at % d]
         for g in range(stage.groups):
             group = program.groups[stage.first_group + g]
             left, across = _left(program, stage, group, start, many, sentences, work, kept)
             added = 0 if g == 0 else len(work.drive) // 2
-            # The last tile first: what it writes beyond a row, the first tile of the next row overwrites.
-            for column in range((d - 1) // TILE * TILE, -1, -TILE):
-                multiply(
-                    left, 0, across, many, program.weights, group.weight + column * across, VECTORS * BLOCK,
-                    across // DEPTH, VECTORS, program.biases, group.bias + column, work.drive,
-                    0 if by_tile else added + column, apart,
-                )  # fmt: skip
-                if by_tile:
-                    fire_linear(program, stage, u, out, column, min(TILE, d - column), totals)
+            for first in range(0, d, width):
+                apart = min(width, d - first)
+                # The last tile first: what it writes beyond a row, the first tile of the next row overwrites.
+                for column in range((apart - 1) // TILE * TILE, -1, -TILE):
+                    multiply(
+                        left, 0, across, many, program.weights, group.weight + (first + column) * across,
+                        VECTORS * BLOCK, across // DEPTH, VECTORS, program.biases, group.bias + first + column,
+                        work.drive, added + column, apart,
+                    )  # fmt: skip
+                if width < d:
+                    u = work.drive[: many * apart].reshape(many, apart)
+                    fire_linear(program, stage, u, out, first, apart, totals)
             if g:
-                for c in range(many * d):
-                    work.drive[c] += work.drive[added + c]
+                for at in range(many * d):
+                    work.drive[at] += work.drive[added + at]
+        u = work.drive[: many * d].reshape(many, d)
         for s in range(stage.skips):
             skip = program.skips[stage.first_skip + s]
             m = _rows_of(program, stage, skip.source, start, many, sentences, work, kept)
@@ -100,7 +105,7 @@ def _token_wise(program: Program, index: int, sentences: Sentences, work: Work, 
             for row in range(many):
                 for c in range(d):
                     result.logits[start + row, c] = u[row, c]
-        elif not by_tile:
+        elif width == d:
             fire_linear(program, stage, u, out, 0, d, totals)
 
 

@@ -23,7 +23,7 @@ Multipliers = tuple[int, int, int, int]
 _ERF_A_FLOAT, _ERF_B_FLOAT, _SQRT_HALF_FLOAT = (np.float32(x * 2.0**-X_BITS) for x in (ERF_A, ERF_B, SQRT_HALF))
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
-_BLOCK = 128  # elements of a row that are looked through again if one of them is in doubt
+_BLOCK = 192  # elements of a row that are looked through again if one of them is in doubt
 
 MEAN_MAX = 2.0
 """A LayerNorm row whose mean is further from 0 than this many deviations goes through the integers."""
