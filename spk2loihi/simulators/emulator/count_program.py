@@ -55,7 +55,7 @@ class CountProgram:
     """Runs batches of one network; see `compile_network`."""
 
     def __init__(self, network: Network, program: Program) -> None:
-        self._network, self._program = network, program
+        self._network, self.arrays = network, program
         self._firing = [_Firing(i, stage, program.stages[i]) for i, stage in enumerate(network.stages) if stage.fires]
         self._channels = int(program.stages["channels"].max() + program.stages["width"].max())
         self._readout = network.stages[-1].channels
@@ -63,7 +63,7 @@ class CountProgram:
 
     def run(self, batch: TokenBatch, keep: bool, graded: bool) -> Counted:
         """Counts are returned if ``keep``."""
-        mask, stages = batch.mask, self._program.stages
+        mask, stages = batch.mask, self.arrays.stages
         sentences = _sentences(batch, mask)
         b = len(batch.lengths)
         work = self._work(batch, keep)
@@ -75,7 +75,7 @@ class CountProgram:
             np.zeros((len(stages), 5), np.int64),
             np.empty((b, self._readout), np.float32),
         )
-        run_program(self._program, sentences, work, result, keep, graded)
+        run_program(self.arrays, sentences, work, result, keep, graded)
         sums = {one.name: self._sums(one, result) for one in self._firing}
         counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
         return Counted(result.logits.astype(np.int64), sums, counts)
@@ -97,7 +97,7 @@ class CountProgram:
 
     def _padded(self, firing: _Firing, mask: NDArray[np.bool_], work: Work) -> NDArray[np.int16]:
         """Counts as `Run` has them, (B, L, d) or (B, H, L, L)."""
-        stage, record, lengths = firing.stage, self._program.stages[firing.index], mask.sum(1)
+        stage, record, lengths = firing.stage, self.arrays.stages[firing.index], mask.sum(1)
         b, longest = mask.shape
         if stage.is_scores:
             size = int((lengths * _filled(lengths)).sum())
@@ -119,13 +119,13 @@ class CountProgram:
         return full
 
     def _work(self, batch: TokenBatch, keep: bool) -> Work:
-        stages, lengths = self._program.stages, batch.lengths.astype(np.int64)
+        stages, lengths = self.arrays.stages, batch.lengths.astype(np.int64)
         is_scores = stages["kind"] == SCORES
         ends = stages["kept_slot" if keep else "slot"] + np.where(is_scores, stages["heads"], stages["width"])
         longest, width = int(lengths.max()), int(stages["width"].max())
         vectors = -(-max(longest, width) // LANES)
         head_rows = longest * (vectors + 1) * LANES
-        axons = int(self._program.groups["axons"].max(initial=0))
+        axons = int(self.arrays.groups["axons"].max(initial=0))
         sizes = {
             "counts": int(ends[~is_scores].max()) * int(lengths.sum()),
             "scores": int(ends[is_scores].max(initial=0)) * int((lengths * _filled(lengths)).sum()),
