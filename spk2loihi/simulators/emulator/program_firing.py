@@ -18,7 +18,9 @@ from spk2loihi.simulators.emulator.soma_kernels import fire_affine, fire_gelu, f
 
 
 @inlined
-def fire_linear(program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers) -> None:
+def fire_linear(
+    program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers
+) -> None:
     """``width`` columns of drives to those of ``out`` (rows, d) from ``first`` on; ``totals`` are added to."""
     d, zero, most, theta = stage.width, stage.zero, program.most, stage.threshold
     if stage.firing == SHORT_AFFINE:
@@ -41,7 +43,9 @@ def fire_linear(program: Program, stage: Record, u: Floats, out: Bytes, first: i
 
 
 @inlined
-def fire_plain(program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers) -> None:
+def fire_plain(
+    program: Program, stage: Record, u: Floats, out: Bytes, first: int, width: int, totals: Integers
+) -> None:
     """The same of stages that have no soma function but an affine one."""
     d = stage.width
     if stage.firing == PAYLOAD:

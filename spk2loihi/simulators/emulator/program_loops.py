@@ -38,9 +38,7 @@ COLUMNS = 6 * TILE
 
 
 @compiled
-def run_program(
-    program: Program, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool
-) -> None:
+def run_program(program: Program, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool) -> None:
     """Counts are left in ``work`` if ``kept``; else later stages take the place of those that nobody needs any more."""
     for index in range(len(program.stages)):
         kind = program.stages[index].kind
@@ -188,9 +186,7 @@ def _count_events(
         tally_rows(m, stage.zero, graded, starts, result.sentences[index])
     if stage.first_used:
         firsts = result.firsts[stage.channels : stage.channels + d]
-        _count_first(
-            counts, d, starts, stage.zero, program.most, graded, sentences.each, firsts, result.first[index]
-        )
+        _count_first(counts, d, starts, stage.zero, program.most, graded, sentences.each, firsts, result.first[index])
 
 
 @inlined
