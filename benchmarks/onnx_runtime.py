@@ -21,6 +21,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -159,14 +160,19 @@ def compare(
     best: dict[tuple[int, str], float] = {}
     for _ in range(rounds + 1):  # the first warms up what it can
         for size, batches in data.items():
-            timed(best, (size, ""), clock, lambda batches=batches: run_engine(emulator, batches))
+            timed(best, (size, ""), clock, partial(run_engine, emulator, batches))
             for name, running in sessions.items():
-                timed(best, (size, name), clock, lambda r=running, size=size: [r.run(None, f) for f in fed[size]])
+                timed(best, (size, name), clock, partial(run_session, running, fed[size]))
     for size, batches in data.items():
         count = sum(len(batch.lengths) for batch in batches)
         form = min(models, key=lambda name: best[size, name])
         own, other = count / best[size, ""], count / best[size, form]
         print(f"| {threads} | {size} | {own:.0f} | {other:.0f} | {own / other:.2f} | {form} |", flush=True)
+
+
+def run_session(running: onnxruntime.InferenceSession, fed: list[dict[str, Any]]) -> None:
+    for feed in fed:
+        running.run(None, feed)
 
 
 def timed(

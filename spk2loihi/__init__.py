@@ -12,14 +12,14 @@ from spk2loihi.errors import UserError
 if TYPE_CHECKING:
     from spk2loihi.analysis.spike_run import SpikeRun
     from spk2loihi.analysis.spiking_network import SpikingNetwork
-    from spk2loihi.api import energy, export, fit, load, run, simulate, sweep, train, verify
+    from spk2loihi.api import derive_price, energy, export, fit, inspect, load, run, simulate, sweep, train, verify
     from spk2loihi.network.run_config import RunConfig
 
     __version__: str
 
 #: Public name -> the file that holds it, loaded on first use: `import spk2loihi` is quick.
 _HOMES = {
-    **dict.fromkeys(("load", "run", "simulate", "train", "verify"), "api"),
+    **dict.fromkeys(("derive_price", "inspect", "load", "run", "simulate", "train", "verify"), "api"),
     "RunConfig": "network.run_config",
     "SpikeRun": "analysis.spike_run",
     "SpikingNetwork": "analysis.spiking_network",
@@ -33,9 +33,11 @@ __all__ = [
     "SpikingNetwork",
     "UserError",
     "__version__",
+    "derive_price",
     "energy",
     "export",
     "fit",
+    "inspect",
     "load",
     "run",
     "simulate",

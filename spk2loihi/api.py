@@ -14,30 +14,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
 from spk2loihi.choices import BackendName, Encoding, Schedule
 from spk2loihi.errors import UserError
-from spk2loihi.ranges import check_numbers
+from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from spk2loihi.data import DataOptions, Examples, TaskSpec
-    from spk2loihi.energy import CoefficientSet
+    from spk2loihi.energy import CoefficientSet, Derivation
     from spk2loihi.fit import Board, FitReport
     from spk2loihi.network.run_config import RunOptions
+    from spk2loihi.netx.network_file import NetworkFile
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.reporting.sweep_page import SweepReport
     from spk2loihi.simulators import Simulation, Verification
+    from spk2loihi.simulators.file_input import FileOptions
     from spk2loihi.simulators.run_file import FileRun
+    from spk2loihi.simulators.verify_file import FileVerification
     from spk2loihi.training.checkpoint import Checkpoint
     from spk2loihi.training.train import TrainingResult
 
     class SimulationOptions(RunOptions, DataOptions, total=False):
         """How to run, and on which sentences."""
+
+    Array = NDArray[Any]
 
 
 _LAVA_SAMPLES = 8  # Lava needs tens of milliseconds a step: a few sentences by default
@@ -46,7 +51,7 @@ VERIFIED_SAMPLES = 8
 
 
 def load(path: StrPath) -> SpikingNetwork:
-    """The network in a file of `export`.
+    """The network in a file of `export`. For other netx and NIR files: `run`, `inspect`, `fit`, `verify`.
 
     Raises:
         UserError: missing, damaged, or not such a file.
@@ -54,6 +59,52 @@ def load(path: StrPath) -> SpikingNetwork:
     from spk2loihi.network import read_network
 
     return SpikingNetwork(read_network(Path(path)), Path(path))
+
+
+def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | NetworkFile:
+    """A network of any kind, for `inspect`, `fit` and `verify`: of `export`, or any other netx or NIR file.
+
+    Raises:
+        UserError: missing, damaged, or no network.
+    """
+    from spk2loihi.netx.network_file import NetworkFile, is_own, read_tree
+
+    if isinstance(network, SpikingNetwork | NetworkFile):
+        return network
+    path = Path(network)
+    tree = read_tree(path)
+    if not is_own(tree):
+        return NetworkFile.of(path, tree)
+    from spk2loihi.network import read_network
+
+    return SpikingNetwork(read_network(path, tree), path)
+
+
+def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int | None = None) -> dict[str, Any]:
+    """What is in a network file of any kind, as the numbers of the command's ``--json``.
+
+    Of a file of `export` the stages, as `SpikingNetwork.to_dict`. Of any other netx or NIR file the layers
+    (`spk2loihi.analysis.inspect_file`), and under ``preflight`` what a Loihi 2 would not take as it is
+    (`spk2loihi.fit.preflight`).
+
+    Args:
+        num_layers: only the first layers of a netx or NIR file.
+
+    Raises:
+        UserError: missing, damaged, no network, or one that stock netx cannot load.
+    """
+    net = read(network)
+    check_numbers({"num_layers": num_layers})
+    if isinstance(net, SpikingNetwork):
+        _only_of_own(net, {"num_layers": num_layers})
+        return net.to_dict()
+    from spk2loihi.analysis.inspect_file import inspect_file
+    from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD
+    from spk2loihi.fit.preflight import preflight
+
+    layers = net.network(num_layers=num_layers).layers
+    found = preflight(net, layers, BOARDS[DEFAULT_BOARD])
+    return {**inspect_file(net, num_layers), "preflight": [finding.to_dict() for finding in found]}
 
 
 def train(
@@ -71,15 +122,16 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> TrainingResult:
-    """Train a spiking student from a BERT teacher.
+    """Train a spiking student from a teacher.
 
     Args:
         out: where `model.pt` goes, with `metrics.json` beside it; None keeps the student in memory.
-        teacher: directory or id of a BERT, or a `BertForSequenceClassification` in memory; None: the packaged MiniLM,
-            fine-tuned first.
+        teacher: directory or id of an encoder of a known family, or its sentence classifier in memory (such as a
+            `BertForSequenceClassification`); None: the packaged MiniLM, fine-tuned first.
         tokenizer: fast tokenizer of a teacher in memory.
-        student: a `model.pt` to go on from.
-        metric: of your own data; a correlation makes it a regression.
+        student: a `model.pt`, a folder of `save_pretrained` or a repository of the hub to go on from.
+        metric: of your own data; a correlation makes it a regression, ``micro_f1`` or ``macro_f1`` sentences of several
+            labels, ``entity_f1`` tagged words.
         layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
         temperature: that the predictions of teacher and student are divided by before they are compared.
         rate_penalty: weight of T x density in the loss.
@@ -113,7 +165,9 @@ def train(
     from spk2loihi.training.teacher import teacher_in_memory
 
     with claim([] if place is None else training.outputs(place), reads, force=force):
-        held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels) if in_memory else None
+        held = None
+        if in_memory:
+            held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
         return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
 
 
@@ -130,7 +184,8 @@ def export(
     """Fold a student into an integer network.
 
     Args:
-        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, or what `train` returned.
+        source: a `model.pt`, a folder of `TrainingResult.save_pretrained`, a repository of the hub (``owner/name``), or
+            what `train` returned.
         out: the network file to write; None keeps the network in memory.
         schedule: of its runs unless told otherwise (`RunConfig`): windowed by default.
         encoding: of its runs: rate by default.
@@ -192,7 +247,7 @@ def simulate(
     with net.backend(backend, **how) as made:
         if spec is None or examples is None:
             return simulate_texts(made, texts)
-        return simulate_examples(made, examples, spec.metrics)
+        return simulate_examples(made, examples, spec)
 
 
 def run(
@@ -208,27 +263,58 @@ def run(
     """
     from spk2loihi.simulators.run_file import run_file
 
-    array: Any = Path(inputs) if isinstance(inputs, str) or hasattr(inputs, "__fspath__") else inputs
-    return run_file(Path(path), array, backend=backend, **options)
+    return run_file(Path(path), _array(inputs), backend=backend, **options)
+
+
+@overload
+def verify(
+    network: SpikingNetwork | StrPath,
+    backends: Sequence[str] = ...,
+    *,
+    samples: int = ...,
+    inputs: None = ...,
+    **options: Unpack[SimulationOptions],
+) -> Verification: ...
+
+
+@overload
+def verify(
+    network: SpikingNetwork | NetworkFile | StrPath,
+    backends: Sequence[str] = ...,
+    *,
+    inputs: StrPath | Array | None,
+    **options: Any,
+) -> Verification | FileVerification: ...
 
 
 def verify(
-    network: SpikingNetwork | StrPath,
+    network: SpikingNetwork | NetworkFile | StrPath,
     backends: Sequence[str] = (),
     *,
     samples: int = VERIFIED_SAMPLES,
-    **options: Unpack[SimulationOptions],
-) -> Verification:
-    """Run sentences on two backends and compare every neuron of every layer at every step.
+    inputs: StrPath | Array | None = None,
+    **options: Any,
+) -> Verification | FileVerification:
+    """Run one network on two backends and compare every neuron of every layer at every step.
 
     Args:
+        network: of `export`, which runs sentences; or any other netx or NIR file, which runs ``inputs`` on the emulator
+            and in stock Lava.
         backends: two of them; emulator and cpu by default, stepped and cpu for a pipelined or streamed run. Of a
             streamed one these two compare every population of the graph, registers and all.
-        options: those of `simulate`.
+        samples: sentences.
+        inputs: array, or .npy file, as of `run`.
+        options: those of `simulate`; with ``inputs``, those of `run` but for ``backend`` and what is recorded.
     """
+    net = read(network)
+    if not isinstance(net, SpikingNetwork):
+        return _verify_file(net, inputs, backends, options)
+    from spk2loihi.simulators.file_input import FileOptions
+
+    _only_of_own(net, {"inputs": inputs, **{n: v for n, v in options.items() if n in FileOptions.__annotations__}})
     from spk2loihi.simulators import verify_examples
 
-    net, (how, data) = _network(network), _parted(options)
+    how, data = _parted(cast("SimulationOptions", options))
     steps = (how.get("schedule") or net.network.defaults.schedule) in ("pipelined", "streamed")
     names = tuple(backends) or ("stepped" if steps else "emulator", "cpu")
     if len(names) != 2:
@@ -240,6 +326,41 @@ def verify(
         return replace(verify_examples(first, second, examples), backends=list(names))
 
 
+def _verify_file(
+    file: NetworkFile, inputs: StrPath | Array | None, backends: Sequence[str], options: Mapping[str, Any]
+) -> FileVerification:
+    from spk2loihi.simulators.file_input import FileOptions
+    from spk2loihi.simulators.verify_file import verify_file
+
+    if inputs is None:
+        raise UserError(
+            f"{file.path} is a {file.format} file, which says nothing of its input: give `inputs`, an array"
+        )
+    if backends and sorted(backends) != ["cpu", "emulator"]:
+        raise UserError(
+            f"`backends` are {', '.join(map(str, backends))}, but netx and NIR files run on emulator and cpu: leave "
+            "them out"
+        )
+    _only_of_files(file, options, FileOptions.__annotations__)
+    return verify_file(file, _array(inputs), **cast("FileOptions", dict(options)))
+
+
+def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    if strange := [name for name, value in options.items() if name not in known and value is not None]:
+        raise UserError(
+            f"`{strange[0]}` is for networks of spk2loihi export, but {file.path} is a {file.format} file: leave it out"
+        )
+
+
+def _only_of_own(net: SpikingNetwork, options: Mapping[str, Any]) -> None:
+    """None of ``options``, which are those of other files, may be given."""
+    if strange := [name for name, value in options.items() if value is not None]:
+        raise UserError(
+            f"`{strange[0]}` is for other netx and NIR files, but {_path(net) or 'this'} is a network of spk2loihi "
+            "export, which reads sentences: leave it out"
+        )
+
+
 def energy(
     network: SpikingNetwork | StrPath,
     *,
@@ -249,24 +370,33 @@ def energy(
     schedule: Literal["windowed", "settling", "streamed"] | None = None,
     encoding: Encoding | None = None,
     stagger: int | None = None,
+    board: str | Board = "kapoho-point",
+    step_us: float | None = None,
+    verification: Verification | None = None,
     command: str | None = None,
     **data: Unpack[DataOptions],
 ) -> EnergyReport:
-    """Count the operations of held-out sentences, price them, and compare with ANNs of the same task.
+    """Count the operations of held-out sentences, price and time them, and compare with ANNs of the same task.
 
     Args:
         coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
         text: the sentence to record spike by spike; None: a held-out one. Streamed networks send no spikes.
         schedule: streamed for a network of the `stock` preset, and windowed for any other, if not given.
+        board: as of `fit`; its partition gives the time of a step.
+        step_us: microseconds of every step, if you know better than the estimate.
+        verification: of `verify`, for the report to say.
         command: for the report's provenance.
     """
     from datetime import datetime, timezone
 
     from spk2loihi.energy import CoefficientSet, coefficient_path, load_coefficients
     from spk2loihi.energy.measure_energy import measure_energy
+    from spk2loihi.fit import Board, find_board
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.versions import versions
 
+    check_numbers({"step_us": step_us})
+    place = board if isinstance(board, Board) else find_board(board)
     sets = [c if isinstance(c, CoefficientSet) else load_coefficients(c) for c in coefficients]
     net = _network(network)
     usual: Schedule = "streamed" if net.network.streamed else "windowed"
@@ -294,6 +424,9 @@ def energy(
             examples,
             text=text,
             coefficient_sets=sets,
+            board=place,
+            step_us=step_us,
+            verification=None if verification is None else verification.to_dict(),
             teacher_score=training.get("teacher_score") if same_data else None,
             provenance=provenance,
         ),
@@ -301,36 +434,89 @@ def energy(
     )
 
 
+def derive_price(name: str = "loihi2-pilotnet-bound") -> Derivation:
+    """Recompute the built-in price that comes from a measured run: emulator counts, and the power that Intel printed.
+
+    Raises:
+        UserError: no such price, or lava-dl, whose wheel has the network, is not installed.
+    """
+    from spk2loihi.energy import derive_pilotnet_bound
+    from spk2loihi.energy.pilotnet_bound import NAME
+
+    if name != NAME:
+        raise UserError(f"{shown(name)} is not a price that can be derived again: choose {NAME}")
+    return derive_pilotnet_bound()
+
+
 def fit(
-    network: SpikingNetwork | StrPath | None = None, board: str | Board = "kapoho-point", **shape: Any
+    network: SpikingNetwork | NetworkFile | StrPath | None = None,
+    board: str | Board = "kapoho-point",
+    *,
+    inputs: StrPath | Array | None = None,
+    num_layers: int | None = None,
+    **shape: Any,
 ) -> FitReport:
     """Partition a network over the neurocores of a board.
 
     Args:
-        network: to be placed; None: a student of the sizes ``shape``, before it is trained.
+        network: to be placed: of `export`, or any other netx or NIR file; None: a student of the sizes ``shape``,
+            before it is trained.
         board: oheo-gulch, kapoho-point, hala-point, a JSON file, or a `Board`.
-        shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``.
+        inputs: array, or .npy file, as of `run`: for other netx and NIR files alone, to look for inputs that a chip
+            would not take.
+        num_layers: only the first layers of a netx or NIR file.
+        shape: fields of `spk2loihi.fit.student_shape.StudentShape`, e.g. ``layers``, ``hidden``, ``tokens``; with
+            ``inputs``, options of `run`.
     """
     from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
 
     place = board if isinstance(board, Board) else find_board(board)
-    if network is not None and set(shape) == {"tokens"} and (net := _network(network)).network.streamed:
+    if network is None:
+        from spk2loihi.fit.student_shape import StudentShape, shape_network, shape_populations
+
+        if inputs is not None or num_layers is not None:
+            raise UserError(
+                f"`{'num_layers' if inputs is None else 'inputs'}` is for a netx or NIR file, but none is given: name "
+                "the file, or leave it out"
+            )
+        if shape.get("preset") == "stock":
+            return FitReport({"network": None, **check_stream_fit(shape_network(StudentShape(**shape)), place)})
+        return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
+    net = read(network)
+    if not isinstance(net, SpikingNetwork):
+        return _fit_file(net, place, inputs, {"num_layers": num_layers, **shape})
+    _only_of_own(net, {"inputs": inputs, "num_layers": num_layers})
+    if net.network.streamed and set(shape) == {"tokens"}:
         return _stream_fit(net, place, shape["tokens"])
-    if network is not None and shape:
+    if shape:
         raise UserError(
             f"{', '.join(f'`{name}`' for name in shape)} size a student before training, but {network} has sizes: "
             "leave one of them out"
         )
-    if network is None:
-        from spk2loihi.fit.student_shape import StudentShape, shape_network, shape_populations
-
-        if shape.get("preset") == "stock":
-            return FitReport({"network": None, **check_stream_fit(shape_network(StudentShape(**shape)), place)})
-        return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
-    net = _network(network)
     if net.network.streamed:
         return _stream_fit(net, place, None)
     return FitReport({"network": _path(net), **check_fit(populations(net.network), place)})
+
+
+def _fit_file(file: NetworkFile, board: Board, inputs: StrPath | Array | None, options: Mapping[str, Any]) -> FitReport:
+    from spk2loihi.fit import FitReport
+    from spk2loihi.fit.file_populations import check_file_fit
+    from spk2loihi.fit.preflight import preflight, preflight_input
+    from spk2loihi.simulators.file_input import FileOptions, read_input
+
+    _only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers": int})
+    check_numbers({"num_layers": options["num_layers"]})
+    given = None if inputs is None else read_input(file, _array(inputs), **cast("FileOptions", dict(options)))
+    layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
+    found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))
+    return FitReport(
+        {
+            "network": str(file.path),
+            "format": file.format,
+            **check_file_fit(layers, board),
+            "preflight": [finding.to_dict() for finding in found],
+        }
+    )
 
 
 def sweep(
@@ -444,6 +630,10 @@ def _shortened(net: SpikingNetwork, examples: Examples) -> SpikingNetwork:
     encoded, _ = encode(net.network, examples)
     longest = max((len(sentence) for sentence in encoded), default=net.network.max_tokens)
     return type(net)(replace(net.network, max_tokens=longest), net.path)
+
+
+def _array(inputs: StrPath | Array) -> Path | Array:
+    return Path(inputs) if isinstance(inputs, str) or hasattr(inputs, "__fspath__") else inputs
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:

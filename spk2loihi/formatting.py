@@ -55,6 +55,12 @@ def energy(nanojoules: float) -> str:
     return f"{significant(value)} {prefix}J"
 
 
+def duration(seconds: float) -> str:
+    """``0.00123`` -> ``1.23 ms``."""
+    value, prefix = _prefixed(seconds)
+    return f"{significant(value)} {prefix}s"
+
+
 def energy_tick(nanojoules: float) -> str:
     """`energy` for an axis: no trailing zeros."""
     value, prefix = _prefixed(nanojoules * 1e-9)

@@ -18,7 +18,26 @@ class _Description(ProgressColumn):
         return Text(printable(task.description))
 
 
+class _Speed(ProgressColumn):
+    """Steps a second of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.3g}/s")
+
+
+class _Note(ProgressColumn):
+    """What a task says of itself in its field ``note``: its loss, for example."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields.get("note", "")))
+
+
 def progress_bar() -> Progress:
-    """A bar with an ETA on standard error; silent when that is not a terminal."""
-    columns = (_Description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), disable=not sys.stderr.isatty())
+    """A bar with an ETA on standard error, silent where that is no terminal; lines printed meanwhile stand above it."""
+    columns = (_Description(), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(), _Note())
+    return Progress(
+        *columns,
+        console=Console(file=sys.stderr),
+        disable=not sys.stderr.isatty(),
+        redirect_stdout=sys.stdout.isatty(),  # lines that go to a file go on to that file
+    )

@@ -83,6 +83,8 @@ RANGES: dict[str, Range] = {
     "reset_offset": Range(1 - 2**31, 2**31 - 1),
     "spike_exp": Range(0, 7),  # precision of spike_exp in lava/proc/sdn/models.py: 3 bits
     "dt": Range(0, 1000, whole=False, open_least=True),
+    # times
+    "step_us": Range(0, 10**9, whole=False, open_least=True),
     # figures
     "neurons": Range(1, 10**6),
 }

@@ -5,6 +5,13 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+#: Adds Lava to an environment that pip made, on Python 3.10. lava-dl 0.6.0 asks for torch < 2.4 and numpy < 2, without
+#: needing them; asked for with its dependencies, it would take torch back to a release that executes code in files.
+INSTALL_LAVA = (
+    "pip install scipy 'asteval<0.10' opencv-python-headless torchvision && "
+    "pip install --no-deps lava-nc==0.10.0 lava-dl==0.6.0"
+)
+
 _PACKAGES = ("spk2loihi", "torch", "numpy", "h5py", "transformers", "tokenizers", "lava-nc", "lava-dl")
 
 

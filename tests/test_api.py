@@ -117,7 +117,7 @@ def test_a_student_is_exported_from_a_file_a_folder_or_memory(
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "task.json", "model.safetensors"])
 def test_folders_that_hold_no_student(missing: str, model_file: Path, tmp_path: Path) -> None:
-    from spk2loihi.training.checkpoint import save_pretrained
+    from spk2loihi.training.pretrained import save_pretrained
 
     save_pretrained(load_checkpoint(model_file), tmp_path)
     (tmp_path / missing).unlink()

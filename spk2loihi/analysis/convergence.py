@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spk2loihi.data import Encoded, collate, predictions, score
+from spk2loihi.data import Encoded, collate, predictions, score, targets
 from spk2loihi.files import plain
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
@@ -22,7 +22,7 @@ _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): fi
 
 
 def measure_convergence(
-    network: Network, encoded: list[Encoded], labels: Sequence[float], steps: tuple[int, ...] = STEPS
+    network: Network, encoded: list[Encoded], labels: Sequence[Any], steps: tuple[int, ...] = STEPS
 ) -> dict[str, Any]:
     """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
 
@@ -44,10 +44,11 @@ def measure_convergence(
         for before, t in zip((0, *steps), steps, strict=False):
             spikes += train[before:t].sum(0)
             errors[name].append(float(np.abs(spikes / t - equilibrium).sum() / alive))
-    scores = []
+    scores, metric = [], network.task["metric"]
+    true = targets(metric, labels, [one.first for one in encoded])
     for t in steps:
         logits = Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch)
-        scores.append(score(network.task["metric"], predictions(logits), np.array(labels)))
+        scores.append(score(metric, predictions(logits, metric), true, network.task["labels"]))
     return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
 
 

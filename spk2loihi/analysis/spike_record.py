@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from spk2loihi.choices import Schedule
-from spk2loihi.data import REGRESSION_METRICS, Encoded, Examples, collate, predictions
+from spk2loihi.data import Encoded, Examples, answer_of, collate, targets
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run, pipelined_overflow
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
-from spk2loihi.simulators.simulate import pad_id
+from spk2loihi.simulators.simulate import answer_in_words, pad_id, predict
 
 #: Bytes of all recorded arrays together, before base64 makes them a third larger: the page stays below 3 MB.
 BUDGET = 1_700_000
@@ -65,27 +65,29 @@ def record_sentence(
     return {
         "text": examples.text_a[0] + text_b,
         "origin": origin,
-        "label": _label(network, examples.labels[0]) if labelled else None,
+        "label": _label(network, examples, encoded) if labelled else None,
         "tokens": [tokenizer.id_to_token(int(i)) for i in encoded.input_ids],
         "shown_tokens": tokens,
         "timesteps": network.timesteps,
-        "runs": [_record(network, encoded, schedule, tokens, neurons) for schedule in schedules],
+        "runs": [_record(network, examples.text_a[0], encoded, schedule, tokens, neurons) for schedule in schedules],
     }
 
 
-def _record(network: Network, encoded: Encoded, schedule: Schedule, tokens: int, neurons: int) -> dict[str, Any]:
+def _record(
+    network: Network, text: str, encoded: Encoded, schedule: Schedule, tokens: int, neurons: int
+) -> dict[str, Any]:
     emulator = Emulator(network, RunConfig(schedule), engine="stepped")
     batch = collate([encoded], pad_id(network))
     run = emulator.run(batch, record=True)
     counted = count_operations(emulator.timeline, run.events, batch.lengths)
     firing = [stage for stage in network.stages if stage.fires]
-    logits = run.logits[0] * network.readout.unit
+    (answer,) = predict(network, [text], run.logits, [encoded])
     return {
         "schedule": schedule,
         "steps": run.steps,
         "latency_steps": run.latency_steps,
-        "prediction": _label(network, float(predictions(logits[None])[0])),
-        "logits": {name: float(value) for name, value in zip(network.task["labels"], logits, strict=True)},
+        "prediction": answer.label,
+        "logits": answer.logits,
         "synops": sum(ops.synops + ops.attention_synops for ops in counted),
         "spikes": sum(ops.messages for ops in counted),
         "attention": [_attention(stage, run, tokens) for stage in firing if stage.is_scores],
@@ -140,10 +142,12 @@ def _shown(network: Network, tokens: int, runs: int) -> tuple[int, int]:
     return tokens, neurons
 
 
-def _label(network: Network, value: float) -> str:
-    if network.task["metric"] in REGRESSION_METRICS:
-        return f"{value:.3f}"
-    return str(network.task["labels"][int(value)])
+def _label(network: Network, examples: Examples, encoded: Encoded) -> str:
+    metric = network.task["metric"]
+    if answer_of(metric) == "value":
+        return f"{examples.labels[0]:.3f}"
+    true = targets(metric, examples.labels, [encoded.first])[0]
+    return answer_in_words(network, examples.text_a[0], true, encoded)
 
 
 def _base64(array: NDArray[Any]) -> str:

@@ -147,7 +147,7 @@ def record_spikes(backend: Backend, texts: Sequence[str], encoded: list[Encoded]
         texts=list(texts),
         tokens=[[str(tokenizer.id_to_token(int(i))) for i in one.input_ids] for one in encoded],
         spikes={name: np.moveaxis(train, 0, 1) for name, train in run.trains.items()},
-        predictions=predict(network, texts, run.logits),
+        predictions=predict(network, texts, run.logits, encoded),
         backend=backend.name,
         schedule=backend.timeline.schedule,
         encoding=backend.timeline.encoding,

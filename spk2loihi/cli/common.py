@@ -68,6 +68,9 @@ arithmetic_option = click.option(
 timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
 )
+layers_option = click.option(
+    "--num-layers", type=click.IntRange(min=1), help="Other netx and NIR files: take only the first layers."
+)
 backend_choice = click.Choice(BACKENDS)
 
 
@@ -90,6 +93,35 @@ def run_options(command: F) -> F:
     for option in (arithmetic_option, stagger_option, timesteps_option, encoding_option, schedule_option):
         command = option(command)
     return command
+
+
+def file_options(command: F) -> F:
+    """How a netx or NIR file runs its input (`spk2loihi.simulators.file_input.FileOptions`). See `given`."""
+    for option in reversed(
+        (
+            click.option("--steps", type=click.IntRange(min=1), help="Time steps. [default: the input's]"),
+            layers_option,
+            click.option("--message-bits", type=int, help="Bits of the input's payloads; 0 for spikes. [default: 0]"),
+            click.option(
+                "--reset-interval", type=int, help="Steps between resets of CUBA and LOIHI neurons. [default: never]"
+            ),
+            click.option("--reset-offset", type=int, help="Phase of the resets. [default: 0]"),
+            click.option("--spike-exp", type=int, help="Fraction bits of SDNN messages. [default: 6]"),
+            click.option(
+                "--transform",
+                is_flag=True,
+                default=None,
+                help="Input holds real values: apply the input layer's weight and bias.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were typed; the library has the same defaults for the others."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def data_options(command: F) -> F:
@@ -163,7 +195,15 @@ def say(line: object, err: bool = False) -> None:
     """Print a line that may hold text from outside."""
     from spk2loihi.formatting import printable
 
-    click.echo(printable(line), err=err)
+    # not click.echo, which would write through a progress bar
+    print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def say_findings(findings: Sequence[Mapping[str, Any]]) -> None:
+    """What a chip would not take (`spk2loihi.fit.preflight`), a line each."""
+    say(f"preflight: {len(findings)} findings" if findings else "preflight: nothing that a Loihi 2 would not take")
+    for finding in findings:
+        say(f"  {finding['layer']}, {finding['limit']} ({finding['certainty']}): {finding['text']}")
 
 
 def console() -> Any:

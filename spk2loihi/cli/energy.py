@@ -44,13 +44,31 @@ from spk2loihi.errors import UserError
 )
 @encoding_option
 @stagger_option
+@click.option(
+    "--board",
+    default="kapoho-point",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Board to place the network on, for its time: as of spk2loihi fit.",
+)
+@click.option("--step-us", type=float, help="Microseconds of every step. [default: estimated]")
+@click.option(
+    "--derive",
+    type=click.Choice(["loihi2-pilotnet-bound"]),
+    help="Only recompute this built-in price: emulator counts, and the power that Intel printed.",
+)
 @data_options
 @output_options
-def command(network_file: Path, out: Path, json_file: Path | None, force: bool, **options: Any) -> None:
-    """Count the operations of held-out sentences, estimate their energy, and compare it with ANNs.
+def command(
+    network_file: Path, out: Path, derive: str | None, json_file: Path | None, force: bool, **options: Any
+) -> None:
+    """Count the operations of held-out sentences, estimate their energy and time, and compare them with ANNs.
 
     Writes energy.html and energy.json.
     """
+    if derive is not None:
+        _derive(derive, json_file, force)
+        return
     if out.suffix == ".json":
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file as `out`")
     from spk2loihi.energy import coefficient_path
@@ -64,8 +82,16 @@ def command(network_file: Path, out: Path, json_file: Path | None, force: bool, 
         report = api.energy(net, command=command_line(), **options)
         path_json = report.save(out, force)
         save_numbers(json_file, report.to_dict())
-        for headline in report.data["headline"]:
-            say(f"{headline['label']}: {headline['text']}")
+        for figure in report.data["headline"]:
+            say(f"{figure['question'] or figure['label']} {figure['text']} ({figure['note']})")
         for sentence in report.verdict:
             say(sentence)
         say(f"{out} and {path_json}")
+
+
+def _derive(name: str, json_file: Path | None, force: bool) -> None:
+    with claimed(json_file, force=force):
+        derivation = api.derive_price(name)
+        save_numbers(json_file, derivation.to_dict())
+        for line in derivation.lines():
+            say(line)

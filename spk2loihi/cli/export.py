@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Fold MODEL_FILE into an integer network and write it as netx HDF5.
 
-    MODEL_FILE is a model.pt, or a folder written by save_pretrained. The schedule, encoding and stagger given here
-    become the network's defaults. Later commands can override them.
+    MODEL_FILE is a model.pt, a folder written by save_pretrained, or a repository of the hub (OWNER/NAME).
+    The schedule, encoding and stagger given here become the network's defaults. Later commands can override them.
     """
     with claimed(json_file, model_file, results=[out], force=force):
         from spk2loihi.files import sha256, written

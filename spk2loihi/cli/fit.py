@@ -9,7 +9,17 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, claimed, console, output_options, save_numbers, say
+from spk2loihi.cli.common import (
+    DEFAULT_NETWORK,
+    PATH,
+    claimed,
+    console,
+    layers_option,
+    output_options,
+    save_numbers,
+    say,
+    say_findings,
+)
 
 
 @click.command("fit")
@@ -28,20 +38,32 @@ from spk2loihi.cli.common import DEFAULT_NETWORK, PATH, claimed, console, output
 @click.option("--seq-len", "tokens", type=int, help="Before training: longest sentence, in tokens. [default: 64]")
 @click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
 @click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
+@click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy) to look at, too.")
+@layers_option
 @click.option("--strict", is_flag=True, help="Exit with code 1 if the network does not fit.")
 @output_options
 def command(
-    network_file: Path | None, board: str, strict: bool, json_file: Path | None, force: bool, **shape: Any
+    network_file: Path | None,
+    board: str,
+    inputs: Path | None,
+    num_layers: int | None,
+    strict: bool,
+    json_file: Path | None,
+    force: bool,
+    **shape: Any,
 ) -> None:
     """Check whether NETWORK_FILE [default: model.net] fits a Loihi 2 board, and what would make it fit.
+
+    NETWORK_FILE is of spk2loihi export, or any other netx or NIR file. Of the latter the command also says what of it
+    a Loihi 2 would not take; with --input, of the input, too.
 
     With any of the options "Before training", the command sizes a student of that shape instead; give no NETWORK_FILE
     then.
     """
     sizes = {key: value for key, value in shape.items() if value is not None}
     path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)
-    with claimed(json_file, path, options={"board": board}, force=force):
-        report = api.fit(path, board, **sizes)
+    with claimed(json_file, path, inputs, options={"board": board}, force=force):
+        report = api.fit(path, board, inputs=inputs, num_layers=num_layers, **sizes)
         _print(report.to_dict())
         save_numbers(json_file, report.to_dict())
     if strict and not report.fits:
@@ -73,7 +95,8 @@ def _print(n: dict[str, Any]) -> None:
             f"sentences of up to {n['slots']} tokens, {n['latency_steps']:,} steps to an answer, another every "
             f"{n['period_steps']:,} steps"
             if "slots" in n
-            else f"without weight sharing over tokens: {_count(n['cores_unrolled'])} cores"
+            else f"without weight sharing over {'positions' if 'format' in n else 'tokens'}: "
+            f"{_count(n['cores_unrolled'])} cores"
         )
     )
     for r in n["refused"]:
@@ -83,6 +106,8 @@ def _print(n: dict[str, Any]) -> None:
     for operation in dict.fromkeys(h["operation"] for h in n["host"]):
         reason = next(h["reason"] for h in n["host"] if h["operation"] == operation)
         say(f"on the host, {operation}: {reason}")
+    if "preflight" in n:
+        say_findings(n["preflight"])
     if "processes" in n:
         from spk2loihi.chip.evidence import graded_processes
 

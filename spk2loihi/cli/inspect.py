@@ -8,20 +8,77 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import claimed, console, network_argument, output_options, save_numbers
+from spk2loihi.cli.common import (
+    claimed,
+    console,
+    layers_option,
+    network_argument,
+    output_options,
+    save_numbers,
+    say_findings,
+)
 
 _HEADINGS = ("stage", "window", "neurons", "synapses", "weights", "soma", "threshold", "one spike is", "bound |U|")
 
 
 @click.command("inspect")
 @network_argument
+@layers_option
 @output_options
-def command(network_file: Path, json_file: Path | None, force: bool) -> None:
-    """Show the stages of NETWORK_FILE: shapes, bits, thresholds, soma functions and the scale of their integers."""
+def command(network_file: Path, num_layers: int | None, json_file: Path | None, force: bool) -> None:
+    """Show what is in NETWORK_FILE.
+
+    Of a network of spk2loihi export: the stages with shapes, bits, thresholds, soma functions and the scale of their
+    integers. Of any other netx or NIR file: the layers with shapes, parameters of the neurons, weights, bits and
+    delays, and what of it a Loihi 2 would not take.
+    """
     with claimed(json_file, network_file, force=force):
-        n = api.load(network_file).to_dict()
-        _print(network_file, n)
+        n = api.inspect(network_file, num_layers=num_layers)
+        (_print_file if "format" in n else _print)(network_file, n)
         save_numbers(json_file, n)
+
+
+def _print_file(network_file: Path, n: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from spk2loihi.formatting import printable
+
+    screen = console()
+    known = "" if n["input_shape_known"] else " or larger"
+    screen.print(
+        printable(
+            f"{network_file}: {n['format']}, input {_shape(n['input_shape'])}{known}, output "
+            f"{_shape(n['output_shape'])}, {n['neurons']:,} neurons, {n['synapses']:,} synapses"
+        )
+    )
+    table = Table(show_lines=False)
+    for heading in ("layer", "type", "shape", "neurons", "synapses", "weights", "bits", "bias", "delay", "neuron"):
+        left = heading in ("type", "neuron")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "neuron")
+    for r in n["layers"]:
+        held = [f"{name} {_range(value)}" for name, value in r["parameters"].items() if value is not None]
+        table.add_row(
+            str(r["number"]), r["type"], _shape(r["shape"]), "" if r["neurons"] is None else f"{r['neurons']:,}",
+            f"{r['synapses']:,}" if r["synapses"] else "", _range(r["weights"]), str(r["bits"] or ""),
+            _range(r["bias"]), _range(r["delay"]), printable(f"{r['neuron'] or ''} {', '.join(held)}".strip()),
+        )  # fmt: skip
+    screen.print(table)
+    screen.print(
+        "synapses: weights other than 0, counted for every output; weights: range in the file; bits: of the widest; "
+        "shapes: (x, y, channel)"
+    )
+    say_findings(n["preflight"])
+
+
+def _shape(shape: list[int] | None) -> str:
+    return "" if shape is None else " x ".join(map(str, shape))
+
+
+def _range(value: Any) -> str:
+    """A number or text, or the ends of a range."""
+    if isinstance(value, list):
+        return str(value[0]) if value[0] == value[1] else f"{value[0]}..{value[1]}"
+    return "" if value is None else str(value)
 
 
 def _print(network_file: Path, n: dict[str, Any]) -> None:

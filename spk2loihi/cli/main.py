@@ -30,7 +30,7 @@ _COMMANDS = {
     "demo": "demo",
 }
 _HELP = {
-    "train": "Train a spiking student from a BERT teacher.",
+    "train": "Train a spiking student from a teacher.",
     "export": "Fold a trained student into an integer network file.",
     "simulate": "Run a network over held-out sentences, or over --text.",
     "run": "Run arrays through any netx or NIR network, as stock Lava computes it.",
@@ -67,7 +67,7 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_HELP.items()))
 
 
-@click.group(cls=_LazyGroup)
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="spk2loihi")
 def cli() -> None:
     """Train a spiking BERT student, export it to netx HDF5, run it spike for spike, and estimate what it would cost."""

@@ -53,7 +53,7 @@ def command(
         numbers = {"network": str(network_file), **result.to_dict(), "versions": versions()}
         for prediction in result.predictions:
             logits = ", ".join(f"{label} {value:+.3f}" for label, value in prediction.logits.items())
-            say(f"{prediction.label}  ({logits})  {prediction.text}")
+            say(f"{prediction.label}  ({logits})  {prediction.text}" if logits else prediction.label)
         _print(net.network, numbers)
         save_numbers(json_file, numbers)
 

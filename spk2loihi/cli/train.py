@@ -19,12 +19,15 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.command("train")
 @data_options
 @click.option(
-    "--teacher", help="Directory or id of a Hugging Face BERT. [default: the packaged MiniLM, fine-tuned first]"
+    "--teacher",
+    help="Directory or id of a Hugging Face encoder (BERT, DistilBERT, RoBERTa, ...). "
+    "[default: the packaged MiniLM, fine-tuned first]",
 )
 @click.option(
     "--student",
     type=PATH,
-    help="A model.pt to start from; what it was made with (preset, T, bits, ...) stays unless given. [default: none]",
+    help="A model.pt, a folder of save_pretrained or a hub id to start from; what it was made with (preset, T, bits, "
+    "...) stays unless given. [default: none]",
 )
 @click.option(
     "--preset",
@@ -80,7 +83,10 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     help="Weight of T x density in the loss; larger means fewer SynOps.",
 )
 @click.option(
-    "--metric", type=click.Choice(METRICS), help="Metric for your own data; a correlation makes it a regression."
+    "--metric",
+    type=click.Choice(METRICS),
+    help="Metric for your own data; also says what is asked: a correlation a number, micro_f1 and macro_f1 several "
+    "labels, entity_f1 a tag for each word. [default: accuracy]",
 )
 @click.option(
     "--epochs",
@@ -141,7 +147,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 def command(
     out: Path, json_file: Path | None, force: bool, student: Path | None, layers: str | None, **options: Any
 ) -> None:
-    """Train a spiking student from a BERT teacher. Writes model.pt and metrics.json."""
+    """Train a spiking student from a teacher. Writes model.pt and metrics.json."""
     checkpoint = out.with_name(f".{out.stem}.resume")
     results = [out, out.with_name("metrics.json")]
     with claimed(json_file, student, options=options, results=results, force=force):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from spk2loihi import api
 from spk2loihi.cli.common import (
+    PATH,
     backend_choice,
     claimed,
     data_options,
+    file_options,
+    given,
     network_argument,
     output_options,
     run_options,
@@ -21,6 +24,10 @@ from spk2loihi.cli.common import (
     save_numbers,
     say,
 )
+
+if TYPE_CHECKING:
+    from spk2loihi.simulators import Verification
+    from spk2loihi.simulators.verify_file import FileVerification
 
 
 @click.command("verify")
@@ -35,34 +42,54 @@ from spk2loihi.cli.common import (
 @samples_option("8")
 @run_options
 @data_options
+@click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy); last axis is time.")
+@file_options
 @output_options
 def command(
     network_file: Path,
     backends: tuple[str, ...],
-    samples: int | None,
+    inputs: Path | None,
     json_file: Path | None,
     force: bool,
     **options: Any,
-) -> None:
+) -> Verification | FileVerification:
     """Run sentences on two backends and compare every neuron of every stage at every step.
 
-    If they differ, prints the stage, step and neuron of the first mismatch and exits with code 1.
+    Any other netx or NIR file runs the array of --input, on the emulator and in stock Lava (see spk2loihi run), and
+    every message and state of every layer is compared.
+
+    If they differ, prints the layer, step and neuron of the first mismatch and exits with code 1.
     """
+    from spk2loihi.analysis.spiking_network import SpikingNetwork
     from spk2loihi.outputs import named_inputs
 
-    with claimed(json_file, network_file, options=options, force=force) as places:
-        net = api.load(network_file)
-        places.reads(named_inputs(net.network.task))
+    with claimed(json_file, network_file, inputs, options=options, force=force) as places:
+        network = api.read(network_file)
+        if isinstance(network, SpikingNetwork):
+            places.reads(named_inputs(network.network.task))
         started = time.perf_counter()
-        result = api.verify(net, backends, samples=samples or api.VERIFIED_SAMPLES, **options)
+        result: Verification | FileVerification = api.verify(network, backends, inputs=inputs, **given(options))
         wall = time.perf_counter() - started
-        save_numbers(json_file, {**result.to_dict(), "network": str(network_file), "wall_s": wall})
-        say(
+        save_numbers(json_file, {"wall_s": wall, **result.to_dict(), "network": str(network_file)})
+        say(_line(result, wall))
+        if result.first_mismatch is not None:
+            say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
+            sys.exit(1)
+        return result
+
+
+def _line(result: Verification | FileVerification, wall: float) -> str:
+    from spk2loihi.simulators import Verification
+
+    if isinstance(result, Verification):
+        return (
             f"{' and '.join(result.backends)}, {result.schedule}: {result.mismatches} mismatches in "
             f"{result.spikes_compared:,} neuron-steps of {result.samples} sentences"
             + (f" ({result.populations} populations)" if result.populations else "")
             + f", {wall:.1f} s"
         )
-        if result.first_mismatch is not None:
-            say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
-            sys.exit(1)
+    return (
+        f"{' and '.join(result.backends)}, {len(result.layers)} layers, {result.samples} sample(s) of {result.steps} "
+        f"steps: {result.mismatches} mismatches in {result.compared:,} messages and states ({result.messages:,} "
+        f"messages were sent), {wall:.1f} s"
+    )

@@ -12,18 +12,19 @@ from spk2loihi.data.batches import (
 from spk2loihi.data.corpus import load_corpus, tokenise_corpus
 from spk2loihi.data.examples import Examples, examples_digest, lines_digest
 from spk2loihi.data.glue import GLUE_TASKS
-from spk2loihi.data.metrics import REGRESSION_METRICS, formatted, predictions, score
+from spk2loihi.data.metrics import NO_TAG, answer_of, formatted, predictions, score, targets
 from spk2loihi.data.tasks import DataOptions, TaskSpec, held_out_task, load_held_out, load_train, task_spec
 
 __all__ = [
     "GLUE_TASKS",
-    "REGRESSION_METRICS",
+    "NO_TAG",
     "DataOptions",
     "Encoded",
     "Examples",
     "TaskSpec",
     "TokenBatch",
     "Tokenised",
+    "answer_of",
     "collate",
     "examples_digest",
     "formatted",
@@ -36,6 +37,7 @@ __all__ = [
     "predictions",
     "read_tokenizer",
     "score",
+    "targets",
     "task_spec",
     "tokenise",
     "tokenise_corpus",

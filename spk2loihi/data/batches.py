@@ -5,9 +5,11 @@ B is the number of sentences in a batch and L the number of tokens of its longes
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,16 +22,24 @@ from spk2loihi.errors import UserError, first_line
 _CHUNK = 1024
 """Texts tokenised at once: the tokenizer's own records are some 10 kB a text, too much for a large set as a whole."""
 
+_WORD = re.compile(r"\S+")
+
 _POOL = 16
 """Training batches whose sentences are sorted by length together: little padding, and batches still vary by epoch."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One sentence or pair with its special tokens: ``input_ids`` (L,) int32 and ``token_type_ids`` (L,) uint8."""
+    """One sentence or pair with its special tokens: ``input_ids`` (L,) int32 and ``token_type_ids`` (L,) uint8.
+
+    Attributes:
+        first: of a tagged sentence, the first token of each word (parted by white space), -1 for a word without any;
+            (words,), empty for others.
+    """
 
     input_ids: NDArray[np.int32]
     token_type_ids: NDArray[np.uint8]
+    first: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -67,12 +77,16 @@ def tokenise(
     examples: Examples,
     max_tokens: int,
     on_long: Literal["truncate", "refuse"] = "truncate",
+    words: bool = False,
 ) -> Tokenised:
     """Tokenise sentences or pairs, special tokens included, without padding.
 
     A text of more than ``max_tokens`` tokens is cut as BERT does (from the right, the longer half of a pair first) and
     counted, or refused when ``on_long`` is "refuse". The tokenizer's own truncation and padding settings are left as
     they were. Raises UserError for an empty text, a refused one, and a limit that leaves no room for text.
+
+    Args:
+        words: find the first token of every word as well.
     """
     pair = examples.text_b is not None
     special = tokenizer.num_special_tokens_to_add(pair)
@@ -91,7 +105,7 @@ def tokenise(
     with plain_settings(tokenizer):
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            for offset, (text, encoding) in enumerate(zip(chunk, _encode(tokenizer, chunk, None), strict=True)):
+            for offset, (text, encoding) in enumerate(zip(chunk, _encode(tokenizer, chunk, None, words), strict=True)):
                 where = "The text" if len(texts) == 1 else f"Text {start + offset + 1} of {len(texts)}"
                 _refuse_empty(where, text, len(encoding.ids) - special)
                 if len(encoding.ids) > max_tokens:
@@ -100,12 +114,25 @@ def tokenise(
                             f"{where} has {len(encoding.ids)} tokens, more than the limit of {max_tokens}: "
                             "shorten it, or train a network for longer texts"
                         )
-                    encoding = _encode(tokenizer, [text], max_tokens)[0]
+                    encoding = _encode(tokenizer, [text], max_tokens, words)[0]
                     truncated += 1
-                encoded.append(
-                    Encoded(np.array(encoding.ids, np.int32), np.minimum(encoding.type_ids, 255).astype(np.uint8))
-                )
+                types = np.minimum(encoding.type_ids, 255).astype(np.uint8)
+                first = {"first": _first_tokens(text, encoding.offsets)} if words else {}
+                encoded.append(Encoded(np.array(encoding.ids, np.int32), types, **first))
     return Tokenised(encoded, truncated)
+
+
+def _first_tokens(text: str, offsets: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Index of the first token that shares a character with each word of ``text``, -1 where none does: (words,)."""
+    spans = [match.span() for match in _WORD.finditer(text)]
+    first = np.full(len(spans), -1, dtype=np.int64)
+    for token in range(len(offsets) - 1, -1, -1):
+        start, end = offsets[token]
+        for word in range(bisect_right(spans, start, key=lambda span: span[1]), len(spans)):
+            if spans[word][0] >= end:
+                break
+            first[word] = token
+    return first
 
 
 def collate(encoded: Sequence[Encoded], pad_id: int, max_tokens: int | None = None) -> TokenBatch:
@@ -189,11 +216,11 @@ def plain_settings(tokenizer: Tokenizer) -> Iterator[None]:
             tokenizer.enable_padding(**padding)
 
 
-def _encode(tokenizer: Tokenizer, texts: list[Any], max_tokens: int | None) -> list[Encoding]:
+def _encode(tokenizer: Tokenizer, texts: list[Any], max_tokens: int | None, offsets: bool = False) -> list[Encoding]:
     if max_tokens is not None:
         tokenizer.enable_truncation(max_tokens, strategy="longest_first", direction="right")
     try:
-        return list(tokenizer.encode_batch_fast(texts))
+        return list(tokenizer.encode_batch(texts) if offsets else tokenizer.encode_batch_fast(texts))
     except BaseException as error:
         raise UserError(f"The tokenizer cannot read the text ({_fault(error)}): use another one") from None
     finally:

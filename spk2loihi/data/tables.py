@@ -49,11 +49,12 @@ def listing(names: Iterable[str]) -> str:
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
 
 
-def read_table(path: Path, columns: Sequence[str], *, fractions: bool = False) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], *, fractions: bool = False, separator: str = "") -> list[Row]:
     """The named columns of a CSV, TSV or JSON-lines file, cells in the order of ``columns``.
 
     JSON integers and booleans become text (``1``, ``true``), and so do fractions in the last column where
-    ``fractions`` allows them, for labels of a regression; elsewhere they are taken for a wrong column. Raises UserError
+    ``fractions`` allows them, for labels of a regression; elsewhere they are taken for a wrong column. JSON arrays of
+    strings in the last column are joined by ``separator``, where there is one. Raises UserError
     for a file that cannot be read or decoded, an unknown suffix, a missing or ambiguous column, a ragged row and
     malformed CSV or JSON.
     """
@@ -63,7 +64,7 @@ def read_table(path: Path, columns: Sequence[str], *, fractions: bool = False) -
     if suffix == ".tsv":
         return read_tsv(path, columns, remedy=COLUMN_OPTIONS)
     if suffix in (".jsonl", ".ndjson"):
-        return list(_jsonl_rows(path, columns, fractions))
+        return list(_jsonl_rows(path, columns, fractions, separator))
     raise UserError(
         f"{path} has the suffix {suffix!r}, but tables end in {', '.join(TABLE_SUFFIXES)}: convert or rename the file"
     )
@@ -193,7 +194,8 @@ def _refuse_separator(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool) -> Iterator[Row]:
+def jsonl_records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects of a JSON-lines file that have ``columns``, with their lines; raises UserError as ``read_table`` does."""
     for line, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
@@ -210,13 +212,24 @@ def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool) -> Iterator
                 raise UserError(
                     f"{path} line {line} has no column {column!r}, its columns are {listing(record)}: {COLUMN_OPTIONS}"
                 )
-        yield Row(
-            line,
-            tuple(
-                _json_cell(path, line, column, record[column], fractions and column == columns[-1])
-                for column in columns
-            ),
-        )
+        yield line, record
+
+
+def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool, separator: str) -> Iterator[Row]:
+    for line, record in jsonl_records(path, columns):
+        cells = [_json_cell(path, line, column, record[column], False) for column in columns[:-1]]
+        label, column = record[columns[-1]], columns[-1]
+        if separator and isinstance(label, list):
+            parts = [_json_cell(path, line, column, part, False) for part in label]
+            if bad := [part for part in parts if separator in part]:
+                raise UserError(
+                    f"{path} line {line}: the label {bad[0]!r} in column {column!r} holds a {separator!r}, which parts "
+                    "labels: rename it"
+                )
+            cells.append(separator.join(parts))
+        else:
+            cells.append(_json_cell(path, line, column, label, fractions))
+        yield Row(line, tuple(cells))
 
 
 def _json_cell(path: Path, line: int, column: str, value: Any, fractions: bool) -> str:

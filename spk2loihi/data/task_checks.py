@@ -31,6 +31,9 @@ def check_task(spec: TaskSpec) -> None:
             f"The metric {spec.metric} is of a regression with one output, but the task {spec.name} has the labels "
             f"{spec.labels}: choose another `metric`"
         )
+    if spec.answer == "tags" and (spec.text_pair_column is not None or spec.kind == "hub"):
+        what = f"`dataset` {spec.dataset}" if spec.kind == "hub" else f"`text_pair_column` {spec.text_pair_column}"
+        raise UserError(f"{what} cannot hold tagged words, which are read from CoNLL and JSONL files: leave it out")
     if len(set(spec.labels)) != len(spec.labels):
         raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
     unused = {"reviews": (*PATHS, "dataset"), "glue": (*PATHS[1:], "dataset"), "files": (PATHS[0], "dataset")}

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from spk2loihi.data.examples import Examples, examples_from_rows
+from spk2loihi.data.examples import LABEL_SEPARATOR, Examples, examples_from_rows, labels_of_cell
 from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
 from spk2loihi.data.hub import load_split
-from spk2loihi.data.metrics import REGRESSION_METRICS, reported
+from spk2loihi.data.metrics import REGRESSION_METRICS, Answer, answer_of, reported
 from spk2loihi.data.reviews import REVIEW_LABELS, load_reviews
 from spk2loihi.data.split import hold_out, sentence_key
 from spk2loihi.data.tables import Row, read_table
+from spk2loihi.data.tagged import read_tagged, tagged_examples
 from spk2loihi.data.task_checks import PATHS, check_task
 from spk2loihi.errors import UserError
 
@@ -45,9 +46,9 @@ class TaskSpec:
     """A task: the embedded reviews, a GLUE task in ``data_dir``, or files or a hub data set with named columns.
 
     Paths are absolute. ``labels`` are the label names in the order of class indices; for files and hub data sets they
-    are empty until ``load_train`` has seen the training data. A regression, which ``metric`` decides, has one label,
-    the name of what is predicted. ``metric`` is the task's main one, a name ``metrics.score`` takes. Raises UserError
-    for fields that do not fit together.
+    are empty until ``load_train`` has seen the training data. ``metric`` is the task's main one, a name
+    ``metrics.score`` takes, and decides what is asked of a sentence (`answer`); a regression has one label, the name of
+    what is predicted. Raises UserError for fields that do not fit together.
     """
 
     kind: Literal["reviews", "glue", "files", "hub"]
@@ -75,6 +76,11 @@ class TaskSpec:
     def regression(self) -> bool:
         """Labels are numbers rather than classes."""
         return self.metric in REGRESSION_METRICS
+
+    @property
+    def answer(self) -> Answer:
+        """What is asked of a sentence: a class, a value, a set of labels, or the tags of its words."""
+        return answer_of(self.metric)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -124,7 +130,8 @@ def task_spec(
     """The task that command options ask for; with none of them, the embedded reviews.
 
     ``labels`` is for evaluating files with the labels of a trained network: its label names in the order of class
-    indices. ``metric`` is of files and hub data sets, accuracy if not given; a correlation makes them a regression.
+    indices. ``metric`` is of files and hub data sets, accuracy if not given; a correlation makes them a regression,
+    micro_f1 or macro_f1 sentences of several labels, entity_f1 tagged words.
     Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
     """
     columns = {"`text_column`": text_column, "`label_column`": label_column, "`text_pair_column`": text_pair_column}
@@ -249,7 +256,14 @@ def _given(path: str | None) -> Path:
 
 
 def _load_file(spec: TaskSpec, path: Path) -> tuple[TaskSpec, Examples]:
-    rows = read_table(path, spec.columns, fractions=spec.regression)
+    if spec.answer == "tags":
+        tagged = read_tagged(path, spec.text_column, spec.label_column)
+        if not spec.labels:
+            tags = {tag for row in tagged for tag in row.tags}
+            spec = replace(spec, labels=_enough(spec, path, sorted(tags, key=lambda tag: (tag != "O", tag))))
+        return spec, tagged_examples(path, tagged, spec.labels)
+    separator = LABEL_SEPARATOR if spec.answer == "labels" else ""
+    rows = read_table(path, spec.columns, fractions=spec.regression, separator=separator)
     spec = _with_labels(spec, path, rows)
     return spec, _examples(spec, path, rows)
 
@@ -266,7 +280,7 @@ def _load_hub_train(spec: TaskSpec, dataset: str) -> tuple[TaskSpec, Examples]:
 
 def _examples(spec: TaskSpec, source: Path | str, rows: Sequence[Row]) -> Examples:
     index = None if spec.regression else {label: i for i, label in enumerate(spec.labels)}
-    return examples_from_rows(source, spec.columns, rows, index)
+    return examples_from_rows(source, spec.columns, rows, index, several=spec.answer == "labels")
 
 
 def _with_labels(spec: TaskSpec, path: Path | str, rows: Sequence[Row]) -> TaskSpec:
@@ -275,24 +289,35 @@ def _with_labels(spec: TaskSpec, path: Path | str, rows: Sequence[Row]) -> TaskS
     labels: set[str] = set()
     for row in rows:
         label = row.cells[-1].strip()
-        if not label:
+        if spec.answer == "labels":
+            labels.update(labels_of_cell(label))
+        elif not label:
             raise UserError(f"{path} line {row.line}: the label in column {spec.label_column!r} is empty: fill it")
-        labels.add(label)
+        else:
+            labels.add(label)
         if len(labels) > MAX_LABELS:
             raise UserError(
                 f"{path} has more than {MAX_LABELS} different labels in column {spec.label_column!r}, the limit for "
                 "classification: name another column with `label_column`, or predict the number with `metric` pearson"
             )
-    if len(labels) < 2:
-        raise UserError(
-            f"{path} has only the label {labels.pop()!r} in column {spec.label_column!r} where at least 2 are needed: "
-            "add examples of another class or name another column with `label_column`"
-        )
+    _enough(spec, path, sorted(labels))
     try:
         ordered = sorted(labels, key=lambda label: (int(label), label))
     except ValueError:
         ordered = sorted(labels)
     return replace(spec, labels=ordered)
+
+
+def _enough(spec: TaskSpec, path: Path | str, labels: list[str]) -> list[str]:
+    if len(labels) < 2:
+        only = f"only the label {labels[0]!r}" if labels else "no label"
+        raise UserError(
+            f"{path} has {only} in column {spec.label_column!r} where at least 2 are needed: "
+            "add examples of another class or name another column with `label_column`"
+        )
+    if len(labels) > MAX_LABELS:
+        raise UserError(f"{path} has {len(labels)} different tags, and at most {MAX_LABELS} are taken: merge some")
+    return labels
 
 
 def _split(path: Path | str, examples: Examples) -> tuple[Examples, Examples]:

@@ -9,10 +9,13 @@ from typing import Any, get_args
 
 from spk2loihi.energy.coefficients import (
     CHARGED_FOR,
+    NOT_CHARGED,
     PICOJOULES,
     REQUIRED,
+    Bound,
     Coefficient,
     CoefficientSet,
+    Memory,
     SetKind,
 )
 from spk2loihi.errors import UserError
@@ -21,7 +24,8 @@ from spk2loihi.ranges import shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LEAST, _MOST = 1e-9, 1e9  # of a price that is not 0, in its unit
-_TOP_KEYS = ("name", "kind", "scope", "precision", "coefficients")
+_TOP_KEYS = ("name", "kind", "memory", "scope", "precision", "bound", "within_synop", "coefficients")
+_CHIP_KEYS = ("bound", "within_synop")
 _ENTRY_KEYS = ("value", "unit", "source", "scope", "low", "high")
 
 
@@ -30,12 +34,15 @@ def read_coefficients(path: Path) -> CoefficientSet:
 
         {
           "name": "my-board",                 # letters, digits, '.', '_', '-'
-          "kind": "chip",                     # or "arithmetic"
+          "kind": "chip",                     # or "arithmetic", "memory"
+          "memory": "included",               # or "excluded": is the memory traffic of an operation in its price?
+          "bound": "upper",                   # chip sets, if operations cost at most this; left out: an estimate
+          "within_synop": ["neuron_active"],  # chip sets: what the price of a SynOp contains; left out: nothing else
           "precision": "int8",                # arithmetic sets only: the number format, "fp32", "int8", ...
           "scope": "what the numbers hold for: chip, process, voltage, measured or estimated",
           "coefficients": {
             "synop": {"value": 12.5, "low": 11, "high": 15, "unit": "pJ", "source": "where the number comes from"},
-            ...                               # names: see CHARGED_FOR; chip sets need synop, arithmetic add and mac
+            ...                               # names: see CHARGED_FOR; those a kind needs: REQUIRED
           }                                   # unit: fJ, pJ, nJ or uJ, per operation; "scope" overrides the set's;
                                               # low and high, its bounds, together or not at all
         }
@@ -55,12 +62,16 @@ def read_coefficients(path: Path) -> CoefficientSet:
             f'name {shown(name)} {where} may hold letters, digits, ".", "_" and "-", 64 at most: shorten it.'
         )
     kind = _kind(_text(data, "kind", where), where)
+    memory = _memory(data, kind, where)
     scope = _text(data, "scope", where)
+    if kind != "chip" and (chips := [key for key in _CHIP_KEYS if key in data]):
+        raise UserError(f"{chips[0]} {where} belongs to chip sets, but kind is {kind!r}: remove it.")
+    bound, within = _bound(data, where), _within(data, where)
     precision = ""
     if kind == "arithmetic":
         precision = _text(data, "precision", where)
     elif "precision" in data:
-        raise UserError(f"precision {where} belongs to arithmetic sets, but kind is 'chip': remove it.")
+        raise UserError(f"precision {where} belongs to arithmetic sets, but kind is {kind!r}: remove it.")
 
     entries = _object(data.get("coefficients"), f"coefficients {where}")
     _no_unknown(entries, tuple(CHARGED_FOR[kind]), where)
@@ -68,7 +79,40 @@ def read_coefficients(path: Path) -> CoefficientSet:
         if required not in entries:
             raise UserError(f"The coefficient {required!r} is missing {where}, and a {kind} set needs it: add it.")
     coefficients = tuple(_coefficient(key, entry, kind, scope, where) for key, entry in entries.items())
-    return CoefficientSet(name, kind, scope, coefficients, precision)
+    if twice := [key for key in within if key in entries]:
+        raise UserError(f"{twice[0]} {where} is both priced and within_synop, so it would be charged twice: drop one.")
+    return CoefficientSet(name, kind, scope, coefficients, precision, memory, bound, within)
+
+
+def _memory(data: dict[str, Any], kind: SetKind, where: str) -> Memory:
+    """No default: a wrong one would put unlike energies into one ratio."""
+    value = data.get("memory")
+    if kind == "memory" and value != "included":
+        raise UserError(f"memory {where} must be \"included\" where kind is 'memory': change it.")
+    if value == "included" or value == "excluded":
+        return "included" if value == "included" else "excluded"
+    found = "missing" if value is None else shown(value)
+    raise UserError(
+        f'memory {where} is {found}, but must be "included" or "excluded": say whether the price of an operation '
+        "contains the memory traffic it causes."
+    )
+
+
+def _bound(data: dict[str, Any], where: str) -> Bound:
+    value = data.get("bound", "")
+    if value == "upper":
+        return "upper"
+    if "bound" in data:
+        raise UserError(f'bound {where} is {shown(value)}, but can only be "upper": mend it, or leave it out.')
+    return ""
+
+
+def _within(data: dict[str, Any], where: str) -> tuple[str, ...]:
+    value = data.get("within_synop", [])
+    known = [key for key in CHARGED_FOR["chip"] if key not in ("synop", *NOT_CHARGED)]
+    if not isinstance(value, list) or not all(isinstance(key, str) and key in known for key in value):
+        raise UserError(f"within_synop {where} must be a list of names among {', '.join(known)}: mend it.")
+    return tuple(value)
 
 
 def _coefficient(name: str, entry: Any, kind: SetKind, scope: str, where: str) -> Coefficient:

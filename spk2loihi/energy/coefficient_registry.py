@@ -1,7 +1,8 @@
 """Coefficient sets by name: built in, installed by the user, or a file anywhere.
 
-No energy per synaptic operation has been published for Loihi 2, so no built-in set claims one. A user who has measured
-one passes its file, or puts it into `user_folder` and passes its name.
+Nobody has published an energy per synaptic operation of Loihi 2. The built-in set of that chip is an upper bound of one
+measured workload (`spk2loihi.energy.pilotnet_bound`). A user who has measured a price passes its file, or puts it into
+`user_folder` and passes its name.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from spk2loihi.files import exists
 from spk2loihi.ranges import shown
 
 _FOLDER = Path(__file__).with_name("coefficient_sets")
-_NAMES = ("loihi1-davies2018", "horowitz-45nm-fp32", "horowitz-45nm-int8")  # in the order of reports
+_NAMES = (  # in the order of reports
+    "loihi2-pilotnet-bound",
+    "loihi1-davies2018",
+    "horowitz-45nm-fp32",
+    "horowitz-45nm-int8",
+    "horowitz-45nm-memory",
+)
 
 #: Sets by name. Every report uses all of them, so that no comparison can be left out.
 BUILTIN_SETS: dict[str, CoefficientSet] = {name: read_coefficients(_FOLDER / f"{name}.json") for name in _NAMES}
-LOIHI1, HOROWITZ_FP32, HOROWITZ_INT8 = BUILTIN_SETS.values()
+LOIHI2_BOUND, LOIHI1, HOROWITZ_FP32, HOROWITZ_INT8, HOROWITZ_MEMORY = BUILTIN_SETS.values()
 
 
 def user_folder() -> Path:

@@ -11,7 +11,9 @@ from typing import Literal
 from spk2loihi.choices import Encoding
 from spk2loihi.network.soma import SOMAS
 
-SetKind = Literal["chip", "arithmetic"]
+SetKind = Literal["chip", "arithmetic", "memory"]
+Memory = Literal["included", "excluded"]
+Bound = Literal["", "upper"]
 
 #: Energy units a coefficient may carry, in picojoules.
 PICOJOULES: dict[str, float] = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3, "uJ": 1e6, "µJ": 1e6}
@@ -23,6 +25,7 @@ HOST_OPERATIONS = ("embedding", *(kind for kind, soma in SOMAS.items() if soma.o
 CHARGED_FOR: dict[SetKind, dict[str, str]] = {
     "chip": {
         "synop": "synaptic operation",
+        "synop_with_static": "synaptic operation, with its share of static power",
         "neuron_active": "update of an active neuron",
         "neuron_inactive": "update of an inactive neuron",
         "spike": "spike message within a tile",
@@ -31,10 +34,23 @@ CHARGED_FOR: dict[SetKind, dict[str, str]] = {
         **{f"host.{op}": f"element of the host operation {op}" for op in HOST_OPERATIONS},
     },
     "arithmetic": {"add": "addition", "multiply": "multiplication", "mac": "multiply-accumulate"},
+    "memory": {
+        "sram_8kB": "64-bit access to an SRAM of 8 kB",
+        "sram_32kB": "64-bit access to an SRAM of 32 kB",
+        "sram_1MB": "64-bit access to an SRAM of 1 MB",
+        "dram": "64-bit access to DRAM",
+    },
 }
 
+#: Listed in reports and never charged: static power belongs to no operation, and hops need a mapping.
+NOT_CHARGED = ("synop_with_static", "hop_east_west", "hop_north_south")
+
 #: Coefficients without which a set says nothing; they divide, so they must be above zero.
-REQUIRED: dict[SetKind, tuple[str, ...]] = {"chip": ("synop",), "arithmetic": ("add", "mac")}
+REQUIRED: dict[SetKind, tuple[str, ...]] = {
+    "chip": ("synop",),
+    "arithmetic": ("add", "mac"),
+    "memory": ("sram_8kB", "sram_32kB", "sram_1MB", "dram"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,9 +77,16 @@ class Coefficient:
 class CoefficientSet:
     """A named collection of coefficients of one technology.
 
-    A ``chip`` set prices spiking hardware (SynOps, neuron updates, messages). An ``arithmetic`` set prices bare adders
-    and multipliers of one number format (``precision``, e.g. "fp32"): it gives the same-shape ANN a baseline and the
-    spiking network the "one addition a SynOp" figure most papers report.
+    A ``chip`` set prices spiking hardware (SynOps, neuron updates, messages). An ``arithmetic`` set prices adders and
+    multipliers of one number format (``precision``, e.g. "fp32"): it gives the same-shape ANN a baseline and the
+    spiking network the "one addition a SynOp" figure most papers report. A ``memory`` set prices accesses; together
+    with bare arithmetic it gives ANNs baselines that move their data (`spk2loihi.energy.ann_memory`).
+
+    Attributes:
+        memory: whether the price of an operation contains the memory traffic it causes. What is priced with memory is
+            compared with nothing that is priced without.
+        bound: "upper" where the source says only that an operation of its workload cost no more than this.
+        within_synop: coefficients that the set lacks because its ``synop`` contains them.
     """
 
     name: str
@@ -71,6 +94,14 @@ class CoefficientSet:
     scope: str
     coefficients: tuple[Coefficient, ...]
     precision: str = ""
+    memory: Memory = "excluded"
+    bound: Bound = ""
+    within_synop: tuple[str, ...] = ()
+
+    @property
+    def prices_networks(self) -> bool:
+        """It can price a spiking network."""
+        return self.kind != "memory"
 
     def picojoules(self, name: str) -> float | None:
         """Energy in pJ of one operation called ``name``, or None where the set has none."""

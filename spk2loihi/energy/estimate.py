@@ -1,13 +1,12 @@
-"""Counts times coefficients, and what the bounds of prices make of them. Pure functions: counters in, picojoules out.
+"""Counts times coefficients. Pure functions: counters in, picojoules out.
 
 All results are totals over whatever the counters were summed over; divide by the number of samples for an average.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from spk2loihi.choices import Encoding
 from spk2loihi.energy.coefficients import CoefficientSet
@@ -57,7 +56,7 @@ def network_energy(stages: Iterable[StageOps], coefficients: CoefficientSet, enc
 
 
 def not_included(stages: Iterable[StageOps], coefficients: CoefficientSet) -> dict[str, int]:
-    """Operations that were counted but have no coefficient in the set: coefficient name -> count."""
+    """Operations that were counted but have no price in the set, not even within a SynOp's: name -> count."""
     counted: dict[str, int] = {"neuron_active": 0, "neuron_inactive": 0, "spike": 0}
     for ops in stages:
         counted["neuron_active"] += ops.active_updates
@@ -65,7 +64,13 @@ def not_included(stages: Iterable[StageOps], coefficients: CoefficientSet) -> di
         counted["spike"] += ops.messages
         for op, elements in ops.host.items():
             counted[f"host.{op}"] = counted.get(f"host.{op}", 0) + elements
-    return {name: n for name, n in counted.items() if n and coefficients.picojoules(name) is None}
+    priced = {c.name for c in coefficients.coefficients}.union(coefficients.within_synop)
+    return {name: n for name, n in counted.items() if n and name not in priced}
+
+
+def neuron_updates(stages: Iterable[StageOps]) -> int:
+    """Neuron updates, active and inactive."""
+    return sum(ops.active_updates + ops.inactive_updates for ops in stages)
 
 
 def synops(stages: Iterable[StageOps]) -> int:
@@ -87,54 +92,3 @@ def t_times_density(stages: Sequence[StageOps]) -> float | None:
     """SynOps per multiply-accumulate of the same-shape ANN. None without dense operations."""
     dense = dense_operations(stages)
     return synops(stages) / dense if dense else None
-
-
-def break_even_t_times_density(
-    coefficients: CoefficientSet,
-    baseline: CoefficientSet,
-    macs_per_dense: float = 1.0,
-    encoding: Encoding = "rate",
-) -> float:
-    """The T x density below which the SynOps alone cost less than the baseline's multiply-accumulates.
-
-    Args:
-        coefficients: prices the spiking network's SynOp.
-        baseline: prices the multiply-accumulate.
-        macs_per_dense: the baseline's multiply-accumulates per dense operation of the same-shape ANN: 1 for that ANN
-            itself, more for a larger teacher.
-        encoding: of the spikes, which decides what a SynOp is in bare arithmetic.
-    """
-    return macs_per_dense * baseline.required("mac") / coefficients.synop_pj(encoding)
-
-
-def total_range(
-    stages: Sequence[StageOps], coefficients: CoefficientSet, samples: int, encoding: Encoding
-) -> list[float] | None:
-    """Total in nJ a sample with every bounded price at its low and at its high end."""
-    if not coefficients.uncertain:
-        return None
-    ends = (coefficients.at("low"), coefficients.at("high"))
-    return [network_energy(stages, end, encoding).total / samples / 1e3 for end in ends]
-
-
-def ratio_range(
-    stages: Sequence[StageOps],
-    coefficients: CoefficientSet,
-    samples: int,
-    baseline: Mapping[str, Any],
-    baseline_set: CoefficientSet,
-    encoding: Encoding,
-) -> list[float] | None:
-    """Ratio with the prices of either side at opposite ends; one set prices both sides at the same end."""
-    if not coefficients.uncertain and not baseline_set.uncertain:
-        return None
-    same = coefficients is baseline_set
-    low, high = coefficients.at("low"), coefficients.at("high")
-    pairs = (
-        (low, baseline_set.at("low" if same else "high")),
-        (high, baseline_set.at("high" if same else "low")),
-    )
-    return sorted(
-        network_energy(stages, own, encoding).total / samples / ann_energy_pj(baseline["macs"], other)
-        for own, other in pairs
-    )

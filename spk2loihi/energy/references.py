@@ -1,4 +1,4 @@
-"""Published measurements of whole systems, shown next to the estimates and never used in them."""
+"""Published measurements of whole systems, shown next to the estimates, for scale."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network
 from spk2loihi.network.network_checks import check_network
 from spk2loihi.network.writer import write_network
-from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, load_pretrained
+from spk2loihi.training.checkpoint import Checkpoint
+from spk2loihi.training.pretrained import load_student
 from spk2loihi.versions import versions
 
 
@@ -28,7 +29,8 @@ def export_model(
     """Fold a student, and write its network to ``out`` if that is given.
 
     Args:
-        source: a `model.pt`, a folder of `save_pretrained`, or a checkpoint in memory.
+        source: a `model.pt`, a folder of `save_pretrained`, a repository of the hub (``owner/name``), or a
+            checkpoint in memory.
         schedule, encoding, stagger: how the network runs unless told otherwise; windowed, rate and T // 4 if not given.
 
     Raises:
@@ -37,11 +39,10 @@ def export_model(
     origin: dict[str, Any] = {}
     if isinstance(source, Checkpoint):
         checkpoint = source
-    elif exists(source) and source.is_dir():
-        checkpoint, origin = load_pretrained(source), {"model_file": source.name}
     else:
-        checkpoint = load_checkpoint(source)
-        origin = {"model_file": source.name, "model_sha256": sha256(source)}
+        checkpoint, origin = load_student(source), {"model_file": source.name}
+        if exists(source) and not source.is_dir():
+            origin["model_sha256"] = sha256(source)
     provenance = {**origin, "training": checkpoint.training, "versions": versions()}
     try:
         network = fold(checkpoint.model, checkpoint.tokenizer, checkpoint.task, provenance)

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spk2loihi.choices import AFFINE_PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
@@ -126,14 +125,14 @@ class _Folder:
                 soma = self._layernorm(self.model.norm_of(spec), spec.name)
             else:
                 gain, shift = affine.gain, affine.shift
-        elif spec.part == "ffn_in" and self.config.preset in AFFINE_PRESETS:
+        elif spec.scaled_rows(self.config.preset):
             gain = torch.exp2(-self.gates[spec.name].channel_exponent)
         skip_value = None if spec.skip is None else self.model.skip_value(spec.skip)
         synapses = module.synapses(self.value[spec.sources[0]], skip_value, gain, shift, self.value[spec.name])
         if self.streamed:
             groups = self._groups(spec, module, synapses)
             return self._requantising(spec, synapses.unit, synapses=groups, bias=_int(synapses.bias))
-        if spec.part == "ffn_in" and gain is None:
+        if spec.soma(self.config.preset) == "gelu":
             soma = self._gelu(spec.name, synapses.unit)
         threshold = SOMA_THRESHOLD if soma else int(self.gates[spec.name].integer_threshold(synapses.unit))
         groups = self._groups(spec, module, synapses)
@@ -144,6 +143,7 @@ class _Folder:
         head = self.config.hidden_size // self.config.num_attention_heads
         query, key = spec.sources
         unit = self.value[query] * self.value[key] / math.sqrt(head)
+        relative = self._relative(unit)
         affine = self.model.encoder_layers()[spec.layer].score_affine
         if isinstance(affine, PayloadScores):
             added, seen = affine.bias_and_unit(unit)
@@ -153,10 +153,18 @@ class _Folder:
             softmax = Softmax(
                 Multiplier.from_float(float(unit) * 2**X_BITS), Multiplier.from_float(per_spike / 2**P_BITS)
             )
-            return self._attending(spec, SOMA_THRESHOLD, "scores", softmax)
+            return self._attending(spec, SOMA_THRESHOLD, "scores", softmax, relative=relative)
         weight, bias, out = affine.integers(unit)
         threshold = int(self.gates[spec.name].integer_threshold(out))
-        return self._attending(spec, threshold, "scores", HeadAffine(_int(weight), _int(bias) * self.timesteps))
+        soma = HeadAffine(_int(weight), _int(bias) * self.timesteps)
+        return self._attending(spec, threshold, "scores", soma, relative=relative)
+
+    def _relative(self, unit: Tensor) -> NDArray[np.int64] | None:
+        """What the distance of two tokens adds to U, (heads, 2 L - 1)."""
+        if self.model.relative is None:
+            return None
+        middle, reach = self.model.relative.shape[1] // 2, self.config.max_tokens - 1
+        return _int(self.model.relative[:, middle - reach : middle + reach + 1] / unit)
 
     def _context(self, spec: StageSpec) -> Stage:
         refine = self.config.context_exponent
@@ -174,6 +182,7 @@ class _Folder:
         soma: Soma | None,
         bias: Tensor | None = None,
         seen: Tensor | None = None,
+        relative: NDArray[np.int64] | None = None,
     ) -> Stage:
         """An attention stage; ``seen`` is the float value of a unit of U, a channel, of one that requantises."""
         left, right = spec.sources
@@ -181,7 +190,8 @@ class _Folder:
         if seen is not None:
             parts = {"attention": attention, "heads": self.config.num_attention_heads}
             return self._requantising(spec, seen, **parts, bias=None if bias is None else _int(bias))
-        return self._stage(spec, threshold, attention=attention, heads=self.config.num_attention_heads, soma=soma)
+        heads = self.config.num_attention_heads
+        return self._stage(spec, threshold, attention=attention, heads=heads, soma=soma, relative=relative)
 
     def _requantising(self, spec: StageSpec, unit: Tensor, **parts: Any) -> Stage:
         """A firing stage of a streamed network."""
@@ -202,7 +212,7 @@ class _Folder:
             1,
             self._groups(spec, module, synapses),
             bias=_int(synapses.bias),
-            tokens="first",
+            tokens="first" if spec.first else "all",
             fires=False,
             unit=float(synapses.unit),
         )

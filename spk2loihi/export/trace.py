@@ -20,7 +20,7 @@ from spk2loihi.network.soma import Scale
 def integer_trace(
     model: SpikingBertForSequenceClassification, network: Network, batch: TokenBatch
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
-    """Spike counts of every stage, and the readout's membranes (B, labels)."""
+    """Spike counts of every stage, and the readout's membranes (B, labels), or (B, L, labels) of tags."""
     counts: dict[str, torch.Tensor] = {}
     mask = torch.from_numpy(batch.mask)
     dtype = model.classifier.weight.dtype
@@ -29,7 +29,8 @@ def integer_trace(
         drive = stage.drive(counts, network.timesteps)[0]
         u: NDArray[np.int64] = drive.round().numpy().astype(np.int64)
         if stage.gate is None:
-            return {name: n.numpy().astype(np.int64) for name, n in counts.items()}, u[:, 0]
+            answers = u[:, 0] if folded.tokens == "first" else u * batch.mask[..., None]
+            return {name: n.numpy().astype(np.int64) for name, n in counts.items()}, answers
         if folded.soma is not None and not isinstance(folded.soma, Scale):  # the model scales contexts in its drive
             u = folded.soma(u, batch.mask[:, None, None, :] if folded.is_scores else None)
         if folded.requantise is not None:

@@ -19,7 +19,7 @@ limit used on the layer's fullest core, of the most used limit where there is no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -28,7 +28,7 @@ from spk2loihi.fit.boards import Board
 from spk2loihi.fit.partition import Placement, partition
 from spk2loihi.fit.population import Population
 from spk2loihi.fit.remedies import remedies
-from spk2loihi.fit.rules import RULES
+from spk2loihi.fit.rules import RULES, Sharing
 from spk2loihi.network.soma import SOMAS
 
 EMBEDDING = "embedding"
@@ -67,9 +67,21 @@ class FitReport:
         )
 
 
-def check_fit(populations: Sequence[Population], board: Board) -> dict[str, Any]:
-    """The partition of ``populations`` over ``board`` (layout: see the module)."""
-    placements, unrolled = partition(populations, board), partition(populations, board, "unrolled")
+def check_fit(
+    populations: Sequence[Population], board: Board, outside: Collection[str] = (), remedied: bool = True
+) -> dict[str, Any]:
+    """The partition of ``populations`` over ``board`` (layout: see the module).
+
+    Args:
+        outside: populations that stand for what arrives from outside the chip: others read them, but they take no core.
+        remedied: look for ``remedies``; else the list is empty.
+    """
+
+    def placed(sharing: Sharing) -> list[Placement]:
+        return [p for p in partition(populations, board, sharing) if p.population.name not in outside]
+
+    placements, unrolled = placed("shared"), placed("unrolled")
+    populations = [p.population for p in placements]
     cores = sum(p.cores for p in placements)
     refused = [{"layer": p.population.name, **asdict(p.refused)} for p in placements if p.refused]
     fits = not refused and cores <= board.cores
@@ -91,7 +103,7 @@ def check_fit(populations: Sequence[Population], board: Board) -> dict[str, Any]
             for operation in host_operations(p)
         ],
         "refused": refused,
-        "remedies": [] if fits else remedies(populations, board),
+        "remedies": [] if fits or not remedied else remedies(populations, board),
         "limits": [asdict(limit) for limit in board.limits.values()],
     }
 

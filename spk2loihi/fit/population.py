@@ -33,7 +33,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Population:
-    """Neurons of one stage. Linear and context: (tokens, channels); scores: (heads, tokens, keys)."""
+    """Neurons of one stage. Linear and context: (tokens, channels); scores: (heads, tokens, keys).
+
+    A convolution is linear: its tokens are the positions along x, each of ``height`` positions along y, and an input
+    has one channel for each position of the kernel. A dense layer, as Lava's Dense, is linear with one token.
+    """
 
     name: str
     kind: Kind
@@ -51,6 +55,8 @@ class Population:
     soma: str | None
     fires: bool
     pipelined: bool  # or settling: all gates are open at once
+    height: int = 1
+    dense: bool = False  # synapses carry the index of their target; nothing is shared
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ class Population:
 
     @property
     def neurons(self) -> int:
-        return self.tokens * self.channels * (self.max_tokens if self.kind == "scores" else 1)
+        return self.tokens * self.height * self.channels * (self.max_tokens if self.kind == "scores" else 1)
 
     @property
     def fan_in(self) -> int:
@@ -74,7 +80,7 @@ class Population:
         """Existing synapses, every token's copy counted."""
         if self.left:
             return self.neurons * self.fan_in
-        return self.tokens * sum(i.existing for i in self.inputs)
+        return self.tokens * self.height * sum(i.existing for i in self.inputs)
 
 
 def populations(network: Network) -> list[Population]:

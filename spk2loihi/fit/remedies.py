@@ -39,7 +39,10 @@ def remedies(populations: Sequence[Population], board: Board) -> list[dict[str, 
     ]
     if all(remedy["to"] is None for remedy in found):
         found += _shorter_with_fewer_bits(populations, bits, board)
-    found.append(_largest("hidden", first.channels // heads, 1, heads, narrower, board))
+    step = math.gcd(first.channels // heads, 8)  # of a head's width: widths that can be halved are cut well
+    found.append(
+        _largest("hidden", first.channels // heads // step, 1, heads * step, lambda n: narrower(n * step), board)
+    )
     return [*found, _larger_board(populations, board)]
 
 
@@ -67,7 +70,10 @@ _WORDS = {"seq_len": "sequence length", "hidden": "width (feed-forward width in 
 def _largest(
     change: str, now: int, least: int, unit: int, build: Callable[[int], list[Population]], board: Board
 ) -> dict[str, Any]:
-    """The largest value below ``now`` that fits; fewer never needs more cores, so bisection finds it."""
+    """A value below ``now`` that fits, of which the next larger one does not, by bisection.
+
+    Larger ones may fit all the same: 64 channels can be cut into fewer cores than 63, which have no half.
+    """
 
     def cores(value: int) -> int | None:
         needed = cores_needed(build(value), board)

@@ -1,8 +1,9 @@
 """What one core holds of a population, one rule a function; `RULES` by the name of the limit each is held against.
 
-A population is a grid of *rows* (tokens, or query tokens) that read the same weights, and *columns* (channels, or
-heads x keys) that have weights of their own. A core takes a tile of it. `shared` keeps one synapse list an input for
-all rows of the tile, as Lava's Conv does; `unrolled` keeps a copy for every row, as Lava's Dense does.
+A population is a grid of *rows* (tokens, query tokens, or positions along x; each of ``height`` positions along y) that
+read the same weights, and *columns* (channels, or heads x keys) that have weights of their own. A core takes a tile of
+it. `shared` keeps one synapse list an input for all rows of the tile, as Lava's Conv does; `unrolled` keeps a copy for
+every row, as Lava's Dense does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ class Tile:
     rows: int
     groups: int
     width: int
+    height: int = 1
+
+    @property
+    def positions(self) -> int:
+        return self.rows * self.height
 
     @property
     def columns(self) -> int:
@@ -47,7 +53,7 @@ def grid(population: Population) -> Tile:
         return Tile(population.tokens, population.heads, population.max_tokens)
     if population.kind == "context":
         return Tile(population.tokens, population.heads, population.head_width)
-    return Tile(population.tokens, 1, population.channels)
+    return Tile(population.tokens, 1, population.channels, population.height)
 
 
 def list_words(synapses: int, bits: int, sparse: bool = False) -> int:
@@ -58,8 +64,8 @@ def list_words(synapses: int, bits: int, sparse: bool = False) -> int:
 
 def _lists(core: Core) -> Iterator[tuple[int, int, int, bool]]:
     """Synapse lists on a core: (how many, synapses in each, bits of a weight, sparse)."""
-    p, tile, unrolled = core.population, core.tile, core.sharing == "unrolled"
-    copies = tile.rows if unrolled else 1
+    p, tile, unrolled = core.population, core.tile, core.sharing == "unrolled" or core.population.dense
+    copies = tile.positions if unrolled else 1
     for i in p.inputs:
         if i.one_to_one:
             yield tile.columns * copies, 1, i.bits, True
@@ -85,7 +91,7 @@ def fan_in(core: Core) -> int:
 
 
 def neurons(core: Core) -> int:
-    return core.tile.rows * core.tile.columns
+    return core.tile.positions * core.tile.columns
 
 
 def neuron_memory(core: Core) -> int:
@@ -98,14 +104,15 @@ def synaptic_memory(core: Core) -> int:
 
 def axons_in(core: Core) -> int:
     """Shared lists are found through one axon a synapse group, unrolled ones through one axon each."""
-    return sum(count if core.sharing == "unrolled" else 1 for count, _, _, _ in _lists(core))
+    unrolled = core.sharing == "unrolled" or core.population.dense
+    return sum(count if unrolled else 1 for count, _, _, _ in _lists(core))
 
 
 def axons_out(core: Core) -> int:
     """Addresses sent from: a row (the channel travels in the message), or a neuron when unrolled."""
     if not core.population.fires:
         return 0
-    return core.tile.rows if core.sharing == "shared" else neurons(core)
+    return core.tile.positions if core.sharing == "shared" and not core.population.dense else neurons(core)
 
 
 def routes(core: Core) -> int:

@@ -1,8 +1,9 @@
 """Does a streamed network fit a board: the graph of its processes, cut into cores population by population.
 
-Every population is cut into equal runs of neurons, as few as fit; no two populations share a core. Memory is counted
-from the synapses that exist, by the rules of `spk2loihi.fit.rules` for one neuron a row: a Dense keeps a list of all
-its targets on the core for each of its axons, a Sparse a list of those there are, with the index of each.
+Every population is cut into equal runs of neurons as a dense layer is (`spk2loihi.fit.partition`); no two populations
+share a core. Memory is counted by the rules of `spk2loihi.fit.rules`: a Dense keeps a list of all its targets on the
+core for each of its axons, a Sparse a list of those there are; either with the index of each target, as the published
+partitions show of Dense.
 
 The data has the layout of `spk2loihi.fit.check_fit`, and more:
 
@@ -121,22 +122,14 @@ def _cut(population: Population, into: list[Connection], routes: NDArray[np.int6
         over = [Breach(name, n, board.limits[name].value) for name, n in used.items() if n > board.limits[name].value]
         return max(over, key=lambda one: one.value / one.allowed, default=None)
 
-    low, high, binding = 0, 1, breach(1)  # ``low`` cores are too few, and ``binding`` says why
-    found = binding
-    while found is not None:
-        if high == population.size:
-            return CutPopulation(population, synapses, 0, found, {})
-        low, binding = high, found
-        high = min(2 * high, population.size)
-        found = breach(high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = breach(middle)
-        if found is None:
-            high = middle
-        else:
-            low, binding = middle, found
-    tile = math.ceil(population.size / high)
+    cores, binding, over = 1, None, breach(1)
+    while over is not None:
+        binding = over
+        if cores == population.size:
+            return CutPopulation(population, synapses, 0, over, {})
+        cores = min(cores * math.ceil(over.value / over.allowed), population.size)
+        over = breach(cores)
+    tile = math.ceil(population.size / cores)
     cores = math.ceil(population.size / tile)
     return CutPopulation(population, synapses, cores, binding, _used(population, into, routes, tile))
 
@@ -157,7 +150,7 @@ def _used(population: Population, into: list[Connection], routes: NDArray[np.int
             fan_in += np.bincount(weight.rows, minlength=population.size)
         else:
             bits = weight_width(weight.astype(np.int64))
-            words, axons = words + weight.shape[1] * list_words(tile, bits), axons + weight.shape[1]
+            words, axons = words + weight.shape[1] * list_words(tile, bits, sparse=True), axons + weight.shape[1]
             fan_in += weight.shape[1]
         width = max(width, bits)
     most = np.add.reduceat(routes, np.arange(0, population.size, tile))

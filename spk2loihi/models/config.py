@@ -9,10 +9,22 @@ from transformers import PretrainedConfig
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_BITS
 from spk2loihi.models.solvers import check_solver
-from spk2loihi.models.topology import Sizes, check_sizes
+from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
+from spk2loihi.ranges import shown
 
 _CONTEXT_EXPONENT = 6
 _MAX_SCORE_WEIGHT = 127  # 8 signed bits
+
+#: How a student of BERT is made; what differs is part of the records of the others alone.
+_OF_BERT: dict[str, Any] = {
+    "hidden_act": "gelu",
+    "head": "tanh",
+    "embedding_size": None,
+    "relative_positions": False,
+    "layer_norm_eps": 1e-12,
+}
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+HEADS = ("tanh", "gelu", "relu", "tokens")
 
 
 class SpikingBertConfig(PretrainedConfig):
@@ -35,6 +47,13 @@ class SpikingBertConfig(PretrainedConfig):
         feedback: bound on the spectral norm of the feedback weights of each layer's value neurons, in [0, 1); 0 for
             none. Their equilibrium is a fixed point, and their rates are not rounded.
         solver: what finds that fixed point, one of `spk2loihi.models.solvers.SOLVERS`.
+        hidden_act: activation of the teacher's feed-forward parts, one of `ACTIVATIONS`; one integer GELU
+            stands for all that are not ``relu``.
+        head: what leads to the readout, one of `HEADS` (`spk2loihi.models.topology.topology`).
+        embedding_size: width of the embedding, where a projection leads from it to the layers.
+        relative_positions: scores have a constant drive, by head and distance between query and key.
+        layer_norm_eps: of the teacher; the spiking student has none, its float network
+            (`spk2loihi.models.float_network`) does.
     """
 
     model_type = "spiking-bert"
@@ -58,6 +77,11 @@ class SpikingBertConfig(PretrainedConfig):
         feedback: float = 0.0,
         solver: str = "anderson",
         pad_token_id: int = 0,
+        hidden_act: str = "gelu",
+        head: str = "tanh",
+        embedding_size: int | None = None,
+        relative_positions: bool = False,
+        layer_norm_eps: float = 1e-12,
         **kwargs: Any,
     ) -> None:
         super().__init__(pad_token_id=pad_token_id, **kwargs)
@@ -78,6 +102,11 @@ class SpikingBertConfig(PretrainedConfig):
         self.leak = leak
         self.feedback = feedback
         self.solver = solver
+        self.hidden_act = hidden_act
+        self.head = head
+        self.embedding_size = embedding_size
+        self.relative_positions = relative_positions
+        self.layer_norm_eps = layer_norm_eps
         self._check()
 
     def _check(self) -> None:
@@ -95,10 +124,40 @@ class SpikingBertConfig(PretrainedConfig):
                 "weights below 1: choose a bound from 0 up to 1"
             )
         check_solver(self.solver)
+        for name, value, known in (("hidden_act", self.hidden_act, ACTIVATIONS), ("head", self.head, HEADS)):
+            if value not in known:
+                raise UserError(f"`{name}` is {shown(value)}, but a student has one of {', '.join(known)}: choose one")
+        if self.head == "tokens" and self.preset == "stock":
+            raise UserError(
+                "`preset` is stock, whose networks answer once a sentence, but tags are asked for, one a word: choose "
+                "the `preset` spikingbert or neurocore"
+            )
+        if self.relative_positions and self.preset == "stock":
+            raise UserError(
+                "the teacher's scores depend on the distance of two tokens, for which `preset` stock has no synapses: "
+                "choose the `preset` spikingbert or neurocore, or a teacher other than MPNet"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of Hugging Face, without what is as in BERT."""
+        record: dict[str, Any] = super().to_dict()
+        return {name: x for name, x in record.items() if name not in _OF_BERT or x != _OF_BERT[name]}
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_labels)
+        return Sizes(
+            self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_labels, self.embedding_size
+        )
+
+    @property
+    def topology(self) -> tuple[StageSpec, ...]:
+        """The stages of the network, in topological order."""
+        return topology(
+            self.num_hidden_layers,
+            activation="relu" if self.hidden_act == "relu" else "gelu",
+            head=self.head,
+            projected=self.embedding_size is not None,
+        )
 
     @property
     def context_exponent(self) -> int:

@@ -51,7 +51,8 @@ def spiking_dynamics(
     for stage in model.stages(input_ids, attention_mask, token_type_ids):
         if stage.gate is None:
             u, unit = stage.drive({name: c[-1] for name, c in running.items()}, clock.weight(steps))
-            return trains, (u * unit)[:, 0] * (config.timesteps / clock.weight(steps))
+            logits = u * unit * (config.timesteps / clock.weight(steps))
+            return trains, logits if config.head == "tokens" else logits[:, 0]
         trains[stage.name] = _fire(stage, running, clock)
         running[stage.name] = clock.running_sum(trains[stage.name])
     raise AssertionError("a network ends in a readout")

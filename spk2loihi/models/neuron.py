@@ -254,8 +254,12 @@ class SynapticLinear(nn.Linear):
         scale = self._scale(weight)
         if self.quantised:
             scale = torch.maximum(scale, bias.detach().abs().max() / (in_value.detach() * self.timesteps * BIAS_MAX))
-        if skip_value is not None and gain is None and self.quantised:
-            scale = _scale_for_skip(scale, in_value, skip_value)
+        if skip_value is not None and self.quantised:
+            if gain is None:
+                scale = _scale_for_skip(scale, in_value, skip_value)
+            else:
+                most = (gain * skip_value).detach().abs().max() / in_value.detach()
+                scale = torch.maximum(scale, most / (WEIGHT_MAX << WEIGHT_EXPONENT_MAX))
         unit = scale * in_value
         skip = None
         if skip_value is not None:
@@ -278,11 +282,15 @@ class SynapticLinear(nn.Linear):
 
 
 def _scale_for_skip(scale: Tensor, in_value: Tensor, skip_value: Tensor) -> Tensor:
-    """``scale`` enlarged, by less than 1 %, until the residual's weight ``skip_value / (scale * in_value)`` is exactly
-    ``mantissa * 2**exponent`` with an 8-bit mantissa; channels differ by powers of two."""
+    """``scale`` enlarged until the residual's weight ``skip_value / (scale * in_value)`` is exactly ``mantissa *
+    2**exponent`` with an 8-bit mantissa; channels differ by powers of two.
+
+    By less than 1 %, or as much as it takes for the exponents of all channels to be those of a synapse.
+    """
     ratio = (skip_value.min() / in_value).detach()
     wanted = float(ratio / scale)
-    exponent = _skip_exponent(torch.tensor(max(wanted, 1.0)))
+    spread = float((skip_value.max() / skip_value.min()).detach().log2().round())
+    exponent = _skip_exponent(torch.tensor(max(wanted, 1.0))).clamp(max=max(0.0, WEIGHT_EXPONENT_MAX - spread))
     mantissa = torch.floor(wanted / 2**exponent).clamp(1, WEIGHT_MAX)
     return ratio / (mantissa * 2**exponent)
 

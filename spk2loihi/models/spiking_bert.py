@@ -16,7 +16,12 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from spk2loihi.choices import AFFINE_PRESETS
@@ -27,7 +32,8 @@ from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate, SynapticLinear
 from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
 from spk2loihi.models.solvers import SolverStat
-from spk2loihi.models.topology import StageSpec, hidden_states, topology
+from spk2loihi.models.teacher_parts import TeacherParts
+from spk2loihi.models.topology import StageSpec, hidden_states
 from spk2loihi.models.torch_stage import Counts, TorchStage
 from spk2loihi.models.wiring import Wiring
 
@@ -43,7 +49,7 @@ class Equilibrium:
         counts: spikes of every firing stage in a window of T steps.
         values: float value of one spike of each stage (theta/T), and its channel scale (d,) or None.
         scores: pre-softmax attention scores of each layer, (B, H, L, L) floats.
-        logits: (B, labels).
+        logits: (B, labels), or (B, L, labels) where every token has an answer.
         solves: how the fixed point of each stage with feedback was found.
     """
 
@@ -64,11 +70,12 @@ class SpikingEmbeddings(nn.Module):
 
     def __init__(self, config: SpikingBertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size)
-        self.gate = FireGate(config.timesteps, config.signed, config.quantised, config.hidden_size)
+        width = config.embedding_size or config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.norm = nn.LayerNorm(width)
+        self.gate = FireGate(config.timesteps, config.signed, config.quantised, width)
         self.quantised = config.quantised
 
     def scale(self) -> Tensor:
@@ -117,7 +124,7 @@ class SpikingLayer(nn.Module):
             self.score_affine = scores(
                 config.num_attention_heads, config.timesteps, config.largest_score_weight, config.quantised
             )
-        self.gates = nn.ModuleDict({spec.part: _gate(spec, config) for spec in topology(1) if spec.layer == 0})
+        self.gates = nn.ModuleDict({spec.part: _gate(spec, config) for spec in config.topology if spec.layer == 0})
 
 
 def _gate(spec: StageSpec, config: SpikingBertConfig) -> FireGate:
@@ -155,7 +162,11 @@ class SpikingBertPreTrainedModel(PreTrainedModel):
 
 
 class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
-    """Spiking BERT with BERT's pooler (tanh replaced by the neuron's own clip) and classifier as spiking read-outs."""
+    """Spiking BERT with BERT's pooler (tanh replaced by the neuron's own clip) and classifier as spiking read-outs.
+
+    Attributes:
+        exact: the teacher's own functions, in floats (`spk2loihi.models.float_network`).
+    """
 
     config_class = SpikingBertConfig  # transformers 5 would otherwise read it from (string) annotations
 
@@ -163,10 +174,19 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         super().__init__(config)
         d = config.hidden_size
         self.embeddings = SpikingEmbeddings(config)
+        if config.embedding_size is not None:
+            self.projection = _synapses(config.embedding_size, d, config)
+            self.projection_gate = _gate(self.specs[1], config)
+        self.relative: nn.Parameter | None = None
+        if config.relative_positions:
+            shape = config.num_attention_heads, 2 * config.max_position_embeddings - 1
+            self.relative = nn.Parameter(torch.zeros(shape))
         self.layers = nn.ModuleList(SpikingLayer(config) for _ in range(config.num_hidden_layers))
-        self.pooler = _synapses(d, d, config)
-        self.pooler_gate = _gate(self.specs[-2], config)
+        if config.head != "tokens":
+            self.pooler = _synapses(d, d, config)
+            self.pooler_gate = _gate(self.specs[-2], config)
         self.classifier = _synapses(d, config.num_labels, config)
+        self.exact = False
         self._fade = 1.0
         self._trained = False
         self.post_init()
@@ -174,7 +194,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     @cached_property
     def specs(self) -> tuple[StageSpec, ...]:
         """The stages of the network, in topological order."""
-        return topology(self.config.num_hidden_layers)
+        return self.config.topology
 
     def synapses_of(self, spec: StageSpec) -> SynapticLinear:
         """The module with the synapses of a linear stage, or of the readout."""
@@ -201,9 +221,11 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
     def gates(self) -> dict[str, FireGate]:
         """Fire gates by stage name, in pipeline order."""
         named: dict[str, FireGate] = {"embedding": self.embeddings.gate}
+        if self.config.embedding_size is not None:
+            named["projection"] = self.projection_gate
         for i, layer in enumerate(self.encoder_layers()):
             named |= {f"layer.{i}.{name}": cast(FireGate, gate) for name, gate in layer.gates.items()}
-        return named | {"pooler": self.pooler_gate}
+        return named | ({} if self.config.head == "tokens" else {"pooler": self.pooler_gate})
 
     @property
     def mix(self) -> float:
@@ -254,7 +276,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             if stage.name.endswith(".score"):
                 scores.append(u * unit)
             if stage.gate is None:
-                logits = (u * unit)[:, 0]  # (B, labels)
+                logits = u * unit if self.config.head == "tokens" else (u * unit)[:, 0]
                 break
             n = stage.fire(u, unit, precise)
             # Padding never reaches a token, whose scores are masked; training need not silence the rest of it.
@@ -271,10 +293,16 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         labels: Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """Logits (B, labels); hidden states are the embedding's and each layer's (the last one [CLS] only)."""
+        """Logits (B, labels), or (B, L, labels) of tags; hidden states are the embedding's and each layer's (the last
+        one [CLS] only, but for tags).
+
+        Args:
+            labels: the loss is Hugging Face's: cross-entropy of classes (B,), or of tags (B, L) but for those of -100;
+                squared error of values (B,); binary cross-entropy of several labels (B, labels), floats.
+        """
         result = self.equilibrium(input_ids, attention_mask, token_type_ids)
-        loss = None if labels is None else F.cross_entropy(result.logits, labels)
-        names = hidden_states(len(self.layers))
+        loss = None if labels is None else self._loss(result.logits, labels)
+        names = hidden_states(self.specs)
         return SequenceClassifierOutput(
             loss=loss,
             logits=result.logits,
@@ -282,30 +310,30 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             attentions=tuple(result.scores),
         )
 
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.config.problem_type == "multi_label_classification":
+            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        if self.config.num_labels == 1:
+            return F.mse_loss(logits.flatten(), labels.flatten().to(logits.dtype))
+        return F.cross_entropy(logits.flatten(0, -2), labels.flatten())
+
     @torch.no_grad()
-    def copy_teacher(self, bert: BertModel, layers: list[int]) -> None:
-        """Start from a BERT teacher: its embeddings, pooler, and the encoder layers ``layers`` in that order."""
-        e, t = self.embeddings, bert.embeddings
-        pairs: list[tuple[nn.Module, nn.Module]] = [
-            (e.word_embeddings, t.word_embeddings),
-            (e.position_embeddings, t.position_embeddings),
-            (e.token_type_embeddings, t.token_type_embeddings),
-            (e.norm, t.LayerNorm),
-        ]
+    def copy_teacher(self, parts: TeacherParts, layers: list[int]) -> None:
+        """Start from a teacher: its embeddings and head, and the encoder layers ``layers`` in that order."""
+        e = self.embeddings
+        e.word_embeddings.weight.copy_(parts.word)
+        e.position_embeddings.weight.copy_(parts.position)
+        e.token_type_embeddings.weight.copy_(parts.token_type)
+        pairs: list[tuple[nn.Module, nn.Module]] = [(e.norm, parts.norm)]
         for layer, index in zip(self.encoder_layers(), layers, strict=True):
-            source = bert.encoder.layer[index]
-            pairs += [
-                (layer.query, source.attention.self.query),
-                (layer.key, source.attention.self.key),
-                (layer.value, source.attention.self.value),
-                (layer.attention_output, source.attention.output.dense),
-                (layer.attention_norm, source.attention.output.LayerNorm),
-                (layer.ffn_in, source.intermediate.dense),
-                (layer.ffn_out, source.output.dense),
-                (layer.ffn_norm, source.output.LayerNorm),
-            ]
-        if bert.pooler is not None:
-            pairs.append((self.pooler, bert.pooler.dense))
+            pairs += [(getattr(layer, name), theirs) for name, theirs in parts.layers[index].pairs()]
+        if parts.projection is not None:
+            pairs.append((self.projection, parts.projection))
+        if self.relative is not None and parts.relative is not None:
+            self.relative.copy_(parts.relative)
+        if parts.pooler is not None and self.config.head != "tokens":
+            pairs.append((self.pooler, parts.pooler))
+        pairs.append((self.classifier, parts.classifier))
         for mine, theirs in pairs:
             own = dict(mine.named_parameters())
             for name, parameter in theirs.named_parameters():
@@ -346,3 +374,6 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
 
 AutoConfig.register(SpikingBertConfig.model_type, SpikingBertConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(SpikingBertConfig, SpikingBertForSequenceClassification, exist_ok=True)
+AutoModelForTokenClassification.register(
+    SpikingBertConfig, SpikingBertForSequenceClassification, exist_ok=True
+)  # of tags

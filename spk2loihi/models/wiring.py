@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
+from spk2loihi.models.neuron import FireGate, round_ste
+from spk2loihi.models.teacher_parts import relative_bias
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.models.torch_stage import Counts, Drive, TorchStage
 
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
 
 _NO_VARIANCE = 1e-6  # LayerNorm epsilon in units of U, whose variance is in the thousands
+
+_EXACT: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "tanh": torch.tanh,
+}
+"""Activations of teachers, as they have them."""
 
 Fold = Callable[[], tuple[Tensor | None, Tensor | None]]
 """Gain and shift (d_out,) of an affine to fold into synapses, looked up when the drive is computed."""
@@ -43,7 +54,7 @@ class Wiring:
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
     ) -> None:
-        self.model, self.config, self.mix = model, model.config, model.mix
+        self.model, self.config, self.mix, self.exact = model, model.config, model.mix, model.exact
         self.gates = model.gates()
         self.input_ids = input_ids
         self.types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
@@ -86,14 +97,14 @@ class Wiring:
     def _linear_stage(self, spec: StageSpec) -> TorchStage:
         if spec.normed:
             return self._normed(spec)
-        if spec.part == "ffn_in":
-            return self._ffn_in(spec)
-        drive, feedback = self._linear(spec), None
+        if spec.activation is not None or (self.exact and spec.part == "pooler"):
+            return self._activated(spec)
+        gate, mask = self.gates[spec.name], self._rows(spec)
+        drive, feedback = self._linear(spec, _rows_of(gate) if spec.equalised else _no_fold), None
         if spec.part == "value" and spec.layer is not None:
             feedback = self.model.encoder_layers()[spec.layer].feedback
         if feedback is not None:
             drive = self._with_feedback(drive, feedback, spec.name)
-        gate, mask = self.gates[spec.name], self._rows(spec)
         return TorchStage(spec.name, spec.depth, drive, gate, mask=mask, feedback=feedback is not None)
 
     def _value(self, name: str) -> Tensor:
@@ -141,23 +152,30 @@ class Wiring:
 
     def _layer_norm(self, norm: nn.LayerNorm, u: Tensor, unit: Tensor) -> Tensor:
         eps = _NO_VARIANCE if self.config.quantised else norm.eps
-        if unit.ndim:  # a unit a neuron
+        if self.exact:
+            u, eps = u * unit, self.config.layer_norm_eps
+        elif unit.ndim:  # a unit a neuron
             u, eps = u * unit, norm.eps
         return F.layer_norm(u, u.shape[-1:], norm.weight.to(u.dtype), norm.bias.to(u.dtype), eps)
 
-    def _ffn_in(self, spec: StageSpec) -> TorchStage:
-        """GELU, or the clip of neurons that only fire +1."""
+    def _activated(self, spec: StageSpec) -> TorchStage:
+        """GELU, or the clip of neurons that only fire +1, which also is a ReLU."""
         gate, rows = self.gates[spec.name], self._rows(spec)
-        if self.mix == 1:
-            drive = self._linear(spec, lambda: (torch.exp2(-gate.channel_exponent), None))
-            return TorchStage(spec.name, spec.depth, drive, gate, mask=rows)
+        if self.mix == 1 or (spec.activation == "relu" and not gate.passing):
+            return TorchStage(spec.name, spec.depth, self._linear(spec, _rows_of(gate)), gate, mask=rows)
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             x = u * unit
-            y = ibert_gelu(x) if self.mix == 0 else _between(ibert_gelu(x), x, self.mix)  # the gate clips both at 0
-            return y * torch.exp2(-gate.channel_exponent)
+            y = self._activation(spec, x)
+            y = y if self.mix == 0 else _between(y, x, self.mix)  # the gate clips both at 0
+            return y * torch.exp2(-gate.channel_exponent) if spec.equalised else y
 
         return TorchStage(spec.name, spec.depth, self._linear(spec), gate, soma, mask=rows)
+
+    def _activation(self, spec: StageSpec, x: Tensor) -> Tensor:
+        if self.exact:
+            return _EXACT[self.config.hidden_act if spec.part == "ffn_in" else self.config.head](x)
+        return F.relu(x) if spec.activation == "relu" else ibert_gelu(x)
 
     def _scores(self, spec: StageSpec) -> TorchStage:
         """Softmax of the keys that exist, or score neurons that see one pair of tokens each."""
@@ -169,7 +187,13 @@ class Wiring:
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             q, k = _split_heads(counts[query], heads), _split_heads(counts[key], heads)
             unit = self._value(query) * self._value(key) / math.sqrt(q.shape[-1])
-            return q @ k.transpose(-1, -2), unit  # (B, H, L, L)
+            u = q @ k.transpose(-1, -2)  # (B, H, L, L)
+            if self.model.relative is None:
+                return u, unit
+            constant = relative_bias(self.model.relative, *u.shape[2:]) / unit  # (H, L, L), of a window
+            if self.config.quantised and not self.exact:
+                constant = round_ste(constant)
+            return u + constant * (steps / self.config.timesteps) ** 2, unit
 
         gate = self.gates[spec.name]
         if affine is not None and self.mix == 1:
@@ -177,7 +201,7 @@ class Wiring:
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             s = u * unit
-            p = ibert_softmax(s.masked_fill(self.keys == 0, -math.inf))
+            p = self._softmax(s.masked_fill(self.keys == 0, -math.inf))
             if affine is None:
                 return p
             if self.model.fitting:
@@ -185,6 +209,9 @@ class Wiring:
             return _between(p, affine(s) * pairs, self.mix)
 
         return TorchStage(spec.name, spec.depth, drive, gate, soma, order=2, mask=pairs)
+
+    def _softmax(self, scores: Tensor) -> Tensor:
+        return scores.softmax(-1) if self.exact else ibert_softmax(scores)
 
     def _context(self, spec: StageSpec) -> TorchStage:
         score, value = spec.sources
@@ -196,6 +223,11 @@ class Wiring:
             return context.transpose(1, 2).flatten(2) * refine, unit
 
         return TorchStage(spec.name, spec.depth, drive, self.gates[spec.name], order=2, mask=self._rows(spec))
+
+
+def _rows_of(gate: FireGate) -> Fold:
+    """The powers of two of its channels."""
+    return lambda: (torch.exp2(-gate.channel_exponent), None)
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:

@@ -26,7 +26,8 @@ def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int
     if stage.attention is not None:
         right = network[stage.attention.right]
         terms = right.channels // stage.heads if stage.is_scores else network.max_tokens
-        return t * t * terms + int(added.max())
+        constant = 0 if stage.relative is None else largest(stage.relative)
+        return t * t * terms + int(added.max()) + constant
     if not stage.synapses:
         e = network.embedding
         return sum(largest(table) for table in (e.word, e.position, e.token_type))

@@ -74,6 +74,7 @@ class StageMeta(Struct, forbid_unknown_fields=True):
     attention: AttentionMeta | None
     groups: list[GroupMeta]
     requantise: RequantiseMeta | None = None
+    relative: bool = False
 
 
 class TeacherShape(Struct):
@@ -83,6 +84,7 @@ class TeacherShape(Struct):
     hidden: Size
     intermediate: Size
     labels: Size
+    embedding: Size | None = None  # None: as wide as the layers
 
 
 class Losses(Struct):

@@ -84,6 +84,7 @@ class Stage:
     synapses: tuple[SynapseGroup, ...] = ()
     attention: Attention | None = None
     heads: int = 1  # of an attention drive
+    relative: NDArray[np.int64] | None = None  # constant part of scores, by distance key - query: (heads, 2 L - 1)
     bias: NDArray[np.int64] | None = None  # (d,), added on each of the T steps of the integration window
     soma: Soma | None = None
     requantise: Requantise | None = None  # in place of the threshold, which is then only near what it stands for
@@ -104,9 +105,21 @@ class Stage:
             return (self.attention.left, self.attention.right)
         return tuple(g.source for g in self.synapses)
 
+    def constant(self, rows: int, keys: int) -> NDArray[np.int64]:
+        """What the places of query and key add to U over a window, whatever fires: (heads, rows, keys), or 0."""
+        if self.relative is None:
+            return np.zeros((), np.int64)
+        if max(rows, keys) > self.relative.shape[1] // 2 + 1:
+            raise ValueError(
+                f"{self.name}: {keys} tokens, but the drive by distance is of {self.relative.shape[1]} places"
+            )
+        distance = np.arange(keys) - np.arange(rows)[:, None]
+        part: NDArray[np.int64] = self.relative[:, distance + self.relative.shape[1] // 2]
+        return part
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the weights and the bias, as JSON holds it."""
-        return {
+        """Everything but the weights, the bias and `relative`, as JSON holds it."""
+        record: dict[str, Any] = {
             "name": self.name,
             "depth": self.depth,
             "channels": self.channels,
@@ -125,6 +138,7 @@ class Stage:
                 for g in self.synapses
             ],
         }
+        return record if self.relative is None else {**record, "relative": True}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spk2loihi.data import TaskSpec, read_tokenizer
+from spk2loihi.data import TaskSpec, answer_of, read_tokenizer
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.limits import WEIGHT_BITS
 from spk2loihi.network.file_meta import Config, FileMeta, Provenance, StageMeta, checked
@@ -63,8 +63,9 @@ def check_wiring(network: Network, path: Path) -> None:
     first, last = (network.stages[0], network.stages[-1]) if network.stages else (None, None)
     if first is None or last is None or first.sources or first.depth or last.fires or not last.synapses:
         raise UserError(f"network file {path} does not begin with an embedding and end in a readout: export it again")
-    if last.tokens != "first" or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
-        raise ValueError(f"{last.name}: the readout does not read the [CLS] token")
+    read = "all" if answer_of(str(network.task.get("metric"))) == "tags" else "first"
+    if last.tokens != read or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
+        raise ValueError(f"{last.name}: the readout does not read the tokens that its task asks for")
 
 
 def check_values(network: Network) -> None:
@@ -88,9 +89,19 @@ def check_values(network: Network) -> None:
     for stage in network.stages:
         _check_heads(network, stage)
         _check_streamed(network, stage)
+        _check_relative(network, stage)
         arrays = {} if stage.soma is None else stage.soma.arrays()
         if any(array.shape != (stage.channels,) for array in arrays.values()):
             raise ValueError(f"{stage.name}: soma constants are not {stage.channels} numbers")
+
+
+def _check_relative(network: Network, stage: Stage) -> None:
+    if stage.relative is None:
+        return
+    if not stage.is_scores or network.defaults.schedule == "streamed":
+        raise ValueError(f"{stage.name}: a drive by distance where none belongs")
+    if stage.relative.shape != (stage.heads, 2 * network.max_tokens - 1):
+        raise ValueError(f"{stage.name}: a drive by distance of shape {stage.relative.shape}")
 
 
 def _check_streamed(network: Network, stage: Stage) -> None:

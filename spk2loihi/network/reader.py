@@ -25,13 +25,17 @@ from spk2loihi.network.soma import soma_from_dict
 Arrays = dict[str, NDArray[Any]]
 
 
-def read_network(path: Path) -> Network:
+def read_network(path: Path, file: Group | None = None) -> Network:
     """The network in ``path``.
+
+    Args:
+        file: what is in it, if it was read already.
 
     Raises:
         UserError: missing, not HDF5, truncated, another version, damaged, float weights, or out of limits.
     """
-    file = read_hdf5(path, "network file", "write it with spk2loihi export model.pt")
+    if file is None:
+        file = read_hdf5(path, "network file", "write it with spk2loihi export model.pt")
     try:
         return check_limits(_read(file, path))
     except (
@@ -52,8 +56,8 @@ def read_network(path: Path) -> Network:
 def _read(file: Group, path: Path) -> Network:
     if EXTENSION not in file:
         raise UserError(
-            f"network file {path} is a netx file without the {EXTENSION} group that says how its neurons reset: "
-            "only files written by spk2loihi export can be simulated"
+            f"network file {path} is a netx file without the {EXTENSION} group that says how its neurons reset, and "
+            "not written by spk2loihi export: use run, inspect, fit or verify, which take any netx or NIR file"
         )
     meta = _json(file.value(f"{EXTENSION}/meta"))
     if meta.get("format") != FORMAT or meta.get("version") != VERSION:
@@ -146,6 +150,7 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
     exponent = None if meta.unit_exponent is None else np.array(meta.unit_exponent, dtype=np.int64)
     if exponent is not None and exponent.shape != (meta.channels,):
         raise ValueError(f"{meta.name}: {exponent.size} unit exponents for {meta.channels} channels")
+    relative = arrays[f"{layer}/{EXTENSION}/relative"].astype(np.int64) if meta.relative else None
     return Stage(
         name=meta.name,
         depth=meta.depth,
@@ -154,6 +159,7 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
         synapses=tuple(synapses),
         attention=None if meta.attention is None else Attention(**asdict(meta.attention)),
         heads=meta.heads,
+        relative=relative,
         bias=bias,
         soma=soma_from_dict(meta.soma),
         requantise=_requantise(meta),

@@ -51,6 +51,8 @@ class _Layers:
             group["layers"] = np.array([self.number[stage.attention.left], self.number[stage.attention.right]])
             if stage.bias is not None:
                 _array(group, "bias", stage.bias)
+            if stage.relative is not None:
+                _array(group, f"{EXTENSION}/relative", stage.relative)
         elif not stage.synapses:
             group = self._layer("input", stage.channels)
         else:

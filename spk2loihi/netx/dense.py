@@ -145,3 +145,17 @@ class Matrix:
 def largest_sum(weight: IntArray) -> int:
     """What no neuron of (neurons, inputs) is sent more than in magnitude, of messages of 1."""
     return int(np.abs(weight).sum(1).max())
+
+
+def stored_bits(weight: IntArray) -> int:
+    """Bits a weight takes in memory once powers of two common to all weights are in the weight exponent.
+
+    Two's complement where signs are mixed, magnitudes where they are not; 1 at least. The same number as
+    ``lava.lib.dl.netx.utils.optimize_weight_bits`` gives for a matrix of mixed signs.
+    """
+    common = int(np.bitwise_or.reduce(np.abs(weight), axis=None))
+    shift = (common & -common).bit_length() - 1 if common else 0
+    low, high = int(weight.min(initial=0)) >> shift, int(weight.max(initial=0)) >> shift
+    if low >= 0 or high <= 0:
+        return max(1, (high - low).bit_length())
+    return 1 + max(high.bit_length(), (-low - 1).bit_length())

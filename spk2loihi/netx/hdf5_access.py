@@ -88,6 +88,13 @@ def weight_of(group: Group, number: int, name: str = "weight") -> IntArray:
     return weight
 
 
+def weights_in(group: Group, number: int) -> list[IntArray]:
+    """Every matrix or kernel of a layer as the file has it, before Lava fits it into 8 bits; none of other layers."""
+    parts = [("weight", "real"), ("weight", "imag")] if isinstance(group.get("weight"), Group) else [("weight",)]
+    names = ["/".join(part) for part in (*parts, ("weight_rec",))]
+    return [weight_of(group, number, name) for name in names if name in group]
+
+
 def dense_matrix(group: Group, number: int, name: str = "weight") -> IntArray:
     """A weight of a dense layer, (neurons, inputs)."""
     weight, neurons = weight_of(group, number, name), int(np.prod(shape_of(group, number)))

@@ -52,6 +52,21 @@ class StockLayer:
     def label(self) -> str:
         return f"layer {self.number} ({self.kind})"
 
+    @property
+    def synapses(self) -> tuple[Synapse, ...]:
+        """Those from the layer before, then the recurrent ones."""
+        return tuple(each for each in (self.synapse, self.recurrent) if each is not None)
+
+    @property
+    def existing(self) -> int:
+        """Synapses onto the layer: weights that are not 0, counted for every output."""
+        return sum(each.existing for each in self.synapses)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the same layer of an ANN."""
+        return sum(each.macs for each in self.synapses)
+
     def feedback(self, sent: Array) -> Array:
         """What the messages (B, 1, neurons) of a step bring back in the next, (B, 1, neurons)."""
         assert self.recurrent is not None

@@ -28,11 +28,11 @@ from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import write_atomically
 from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5, write_tree
 from spk2loihi.limits import DELAY_MAX
+from spk2loihi.netx.stock_network import DEFAULT_DT
 
 Values = NDArray[Any]
 Layer = dict[str, Any]
 
-DEFAULT_DT = 1e-4  # seconds a step: what snnTorch, SpikingJelly and Norse write NIR files with
 _LARGEST = 2**31 - 1
 _UNITY = 4096  # a decay of 1 in netx
 _WHOLE = 1e-6  # a number within this part of itself of a whole one is taken for it: products in single precision

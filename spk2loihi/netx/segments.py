@@ -95,12 +95,15 @@ def _segment(group: Group, number: int) -> Segment:
     if kind == "dense":
         neurons, inputs = dense_matrix(group, number).shape
         return Segment(number, kind, name, (inputs,), (neurons,))
-    return Segment(number, kind, name, _conv_input(group, number, shape), shape)
+    return Segment(number, kind, name, smallest_input(group, number, shape), shape)
 
 
-def _conv_input(group: Group, number: int, shape: Shape) -> Shape:
+def smallest_input(group: Group, number: int, shape: Shape) -> Shape:
     """The smallest input a convolution makes its output from; for a 1x1 kernel, the width and height of its own."""
-    taps = weight_of(group, number).shape[3:1:-1]
+    weight = weight_of(group, number)
+    if weight.ndim < 4:
+        raise refusal(group, number, f"weight has shape {weight.shape}", "give it as (out, in, y, x)")
+    taps = weight.shape[3:1:-1]
     stride, padding, dilation = (pair_of(group, number, name) for name in ("stride", "padding", "dilation"))
     size = tuple((shape[i] - 1) * stride[i] + dilation[i] * (taps[i] - 1) + 1 - 2 * padding[i] for i in (0, 1))
-    return (*size, number_of(group, number, "inChannels"))
+    return (*size, weight.shape[1] * number_of(group, number, "groups"))

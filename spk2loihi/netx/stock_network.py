@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
@@ -32,12 +31,11 @@ from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
 from spk2loihi.netx.layer import StockLayer, run_layer
 from spk2loihi.netx.netx_reader import ReaderOptions, read_layers
 from spk2loihi.netx.neuron_model import Int32Array, Tape
-from spk2loihi.netx.nir_reader import DEFAULT_DT, nir_to_netx
 from spk2loihi.netx.stock_run import StockRun
 from spk2loihi.ranges import check_number, check_numbers
 from spk2loihi.temporary_files import temporary_folder
-from spk2loihi.threads import in_turns
 
+DEFAULT_DT = 1e-4  # seconds a step of NIR: what snnTorch, SpikingJelly and Norse write its files with
 _MEMORY_BUDGET = 2**24  # messages of all layers at a time, a byte each if they are spikes
 
 
@@ -124,6 +122,8 @@ class StockNetwork:
         Raises:
             UserError: a node has no exact integer meaning.
         """
+        from spk2loihi.netx.nir_reader import nir_to_netx
+
         check_number("dt", dt)
         with temporary_folder() as folder:
             netx = folder / "network.net"
@@ -172,6 +172,10 @@ class StockNetwork:
             UserError: the input has another shape, is not of integers, or passes 32 bits; a layer or step to record
                 does not exist; or a payload passes what Lava's arithmetic defines.
         """
+        import torch
+
+        from spk2loihi.threads import in_turns
+
         self.check(inputs)
         known = [layer.number for layer in self.layers]
         if unknown := [number for number in record if number not in known]:

@@ -3,24 +3,27 @@
 All take one time step: what they receive at step t reaches the neurons at step t + 1 (lava/proc/dense/models.py and
 lava/proc/conv/models.py send the accumulation of the step before, then receive). Lava truncates sums to 32 bits on the
 way to the neurons; the models here leave that to `exact.wrap_int32`.
+
+Torch and numba take a while to import: whoever only looks at a network needs neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
 from spk2loihi.netx.arrays import INT32_MAX, Array, exact_dtype, wrap_int32
-from spk2loihi.netx.byte_convolution import ByteConvolution, byte_convolution
 from spk2loihi.netx.dense import Matrix, largest_sum
 from spk2loihi.netx.hdf5_access import IntArray
 from spk2loihi.netx.table_convolution import TableConvolution, table_convolution
+
+if TYPE_CHECKING:
+    from spk2loihi.netx.byte_convolution import ByteConvolution
 
 _CONV_BITS = 24  # PyConvModelFixed.clamp_precision
 
@@ -33,6 +36,22 @@ class Synapse(Protocol):
 
     @property
     def output_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        """As the synapse holds them: one array, or real and imaginary part."""
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses onto one neuron, zeros included."""
+
+    @property
+    def existing(self) -> int:
+        """Synapses: weights that are not 0, counted for every output."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the same layer of an ANN: weights for every output, zeros and padding included."""
 
     def drive(self, messages: Array, largest: int) -> Array:
         """What reaches the neurons in the step after each message, and in no other.
@@ -81,6 +100,22 @@ class _AllToAll:
     def output_shape(self) -> tuple[int, ...]:
         return (self.mantissa.shape[0],)
 
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.mantissa,)
+
+    @property
+    def fan_in(self) -> int:
+        return self.mantissa.shape[1]
+
+    @property
+    def existing(self) -> int:
+        return int(np.count_nonzero(self.mantissa))
+
+    @property
+    def macs(self) -> int:
+        return self.mantissa.size
+
     def operations(self, events: Array) -> IntArray:
         return events @ np.count_nonzero(self.mantissa, axis=0)
 
@@ -126,6 +161,22 @@ class ComplexDenseSynapse:
     @property
     def output_shape(self) -> tuple[int, ...]:
         return self.real.output_shape
+
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.real.mantissa, self.imag.mantissa)
+
+    @property
+    def fan_in(self) -> int:
+        return self.real.fan_in + self.imag.fan_in
+
+    @property
+    def existing(self) -> int:
+        return self.real.existing + self.imag.existing
+
+    @property
+    def macs(self) -> int:
+        return self.real.macs + self.imag.macs
 
     def drive(self, messages: Array, largest: int) -> Array:
         return self.real.drive(messages, largest) + 1j * self.imag.drive(messages, largest).astype(np.float64)
@@ -218,8 +269,25 @@ class ConvSynapse:
     def reach(self, largest: int) -> int:
         return min(self._largest * largest, 1 << (_CONV_BITS - 1))
 
+    @property
+    def weights(self) -> tuple[IntArray, ...]:
+        return (self.kernel,)
+
+    @property
+    def fan_in(self) -> int:
+        return self.kernel[0].size
+
+    @property
+    def existing(self) -> int:
+        return int(self._fan_out.sum(dtype=np.int64))
+
+    @property
+    def macs(self) -> int:
+        x, y, _ = self.output_shape
+        return x * y * self.kernel.size
+
     def operations(self, events: Array) -> IntArray:
-        from spk2loihi.netx.neuron_kernels import weighted_sums  # numba takes a while to import
+        from spk2loihi.netx.neuron_kernels import weighted_sums
 
         met: IntArray = weighted_sums(np.ascontiguousarray(events, np.int32).reshape(len(events), -1), self._fan_out)
         return met
@@ -238,6 +306,8 @@ class ConvSynapse:
 
     @cached_property
     def _on_bytes(self) -> ByteConvolution | None:
+        from spk2loihi.netx.byte_convolution import byte_convolution
+
         return byte_convolution(
             self.kernel, self.input_shape, self.stride, self.padding, self.dilation, self.groups, self._convolve
         )
@@ -245,22 +315,26 @@ class ConvSynapse:
     @cached_property
     def _fan_out(self) -> NDArray[np.int32]:
         """How many weights that are not 0 a message of each neuron meets, flat (x, y, channel)."""
-        mask = torch.from_numpy((self.kernel != 0).astype(np.float64))
-        taps = self.kernel.shape[2:]
-        reached = [  # inputs beyond belong to no output
-            (self.output_shape[i] - 1) * self.stride[i] - 2 * self.padding[i] + self.dilation[i] * (taps[i] - 1) + 1
-            for i in (0, 1)
-        ]
-        left = [self.input_shape[i] - reached[i] for i in (0, 1)]
-        x, y, channels = self.output_shape
-        met = torch.conv_transpose2d(
-            torch.ones(1, channels, x, y, dtype=torch.float64), mask, None, self.stride, self.padding, left,
-            self.groups, self.dilation,
-        )  # fmt: skip
-        return met[0].permute(1, 2, 0).reshape(-1).numpy().astype(np.int32)
+        x, y, channels = self.input_shape
+        out, into, *taps = self.kernel.shape
+        blocks = (self.kernel != 0).reshape(self.groups, out // self.groups, into, *taps)
+        weights = blocks.sum(1, dtype=np.int32).reshape(channels, *taps)  # that a tap has for each channel in
+        met = np.zeros((x, y, channels), np.int32)
+        for tap_x, tap_y in np.ndindex(*taps):
+            met[self._under_tap(0, tap_x), self._under_tap(1, tap_y)] += weights[:, tap_x, tap_y]
+        return met.reshape(-1)
+
+    def _under_tap(self, axis: int, tap: int) -> slice:
+        """Inputs along an axis that a tap of the kernel meets, as it moves over the output."""
+        stride, first = self.stride[axis], tap * self.dilation[axis] - self.padding[axis]
+        before = max(0, -(first // stride))  # places where the tap lies before the input
+        last = min(self.output_shape[axis] - 1, (self.input_shape[axis] - 1 - first) // stride)
+        return slice(0, 0) if last < before else slice(first + before * stride, first + last * stride + 1, stride)
 
     def _convolve(self, planes: Array, bound: int) -> Array:
         """(N, *input_shape) to (N, *output_shape), in floats, exact while no sum passes ``bound``."""
+        import torch
+
         dtype = exact_dtype(bound)
         if torch.get_float32_matmul_precision() != "highest":  # torch may round float32 to 8 or 11 bits then
             dtype = np.float64

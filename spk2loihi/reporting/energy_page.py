@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from spk2loihi import formatting as fmt
 from spk2loihi.energy.coefficients import CHARGED_FOR
 from spk2loihi.energy.estimate import COMPONENTS
+from spk2loihi.energy.telling import pointer
 from spk2loihi.errors import UserError
 from spk2loihi.files import json_writer, text_writer, write_together
 from spk2loihi.outputs import Output, check_outputs
@@ -27,6 +28,7 @@ _SCRIPTS = ("core.js", "tables.js", "bars.js", "plots.js", "curve.js", "sentence
 _FORMS: dict[str, Callable[[Any], str]] = {
     "energy": fmt.energy,
     "millijoule": lambda mj: fmt.energy(mj * 1e6),
+    "duration": fmt.duration,
     "count": fmt.count,
     "significant": fmt.significant,
     "plain": str,
@@ -76,7 +78,8 @@ class EnergyReport:
 
     def _repr_html_(self) -> str:
         figures = "".join(
-            f"<tr><td>{escape(f['label'])}</td><td><b>{escape(f['text'])}</b></td><td>{escape(f['note'])}</td></tr>"
+            f"<tr><td>{escape(f['question'] or f['label'])}</td><td><b>{escape(f['text'])}</b></td>"
+            f"<td>{escape(f['note'])}</td></tr>"
             for f in self.data["headline"]
         )
         return f"<table>{figures}</table>" + "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
@@ -114,6 +117,7 @@ def render_html(data: Mapping[str, Any]) -> str:
         .get_template("energy.html.jinja")
         .render(
             data=data,
+            unit=data["network"]["unit"],
             number=number,
             pointer=pointer,
             flat=_flat,
@@ -126,11 +130,6 @@ def render_html(data: Mapping[str, Any]) -> str:
             embedded=Markup(_embedded({"report": data, "components": COMPONENTS})),
         )
     )
-
-
-def pointer(*path: str | int) -> str:
-    """JSON pointer (RFC 6901) of a value."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,8 @@ class Run:
     """What one batch did.
 
     Attributes:
-        logits: membrane of the readout, (B, labels) integers. Pipelined: scaled to a window of T steps.
+        logits: membrane of the readout, (B, labels) integers, or (B, L, labels) of tags, padding 0. Pipelined: scaled
+            to a window of T steps.
         counts: signed sum of every firing stage's spikes.
         events: messages every firing stage sent: spikes of either sign, or graded messages.
         trains: spikes step by step, if recorded.
@@ -61,6 +63,14 @@ class Totals:
     steps: int
     latency_steps: int
     settled: Settled | None = None
+
+
+def stacked(logits: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Answers of several batches as those of one: (B, labels), or (B, L, labels), padded to the longest with 0."""
+    if logits[0].ndim == 2:
+        return np.concatenate(logits)
+    longest = max(each.shape[1] for each in logits)
+    return np.concatenate([np.pad(each, [(0, 0), (0, longest - each.shape[1]), (0, 0)]) for each in logits])
 
 
 class Backend(ABC):

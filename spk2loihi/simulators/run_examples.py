@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from spk2loihi.data import Examples
+from spk2loihi.data import Encoded, Examples, TaskSpec
 from spk2loihi.progress import progress_bar
 from spk2loihi.simulators.backend import Backend
 from spk2loihi.simulators.launched import is_main_process, simulate_together
@@ -19,32 +17,32 @@ _BATCH = {"cpu": 8, "loihi2": 8, "stepped": 32}
 _BATCH_OF_COUNTS, _BATCH_OF_RECORDS = 64, 32
 
 
-def simulate_examples(backend: Backend, examples: Examples, metrics: tuple[str, ...] = ()) -> Simulation:
+def simulate_examples(backend: Backend, examples: Examples, spec: TaskSpec | None = None) -> Simulation:
     """Run labelled ``examples``, cut to the network's limit, and score the answers.
 
     In all processes that `accelerate launch` has started; every process gets the whole.
 
     Args:
-        metrics: of the score, the main one first; the network's own if not given.
+        spec: task of the examples; the network's own if not given.
     """
-    result = _simulate(backend, examples, refuse_long=False)
-    return replace(result, labels=np.array(examples.labels), metrics=metrics or result.metrics)
+    result, encoded = _simulate(backend, examples, refuse_long=False)
+    return result.labelled(spec or TaskSpec.from_dict(backend.network.task), examples, encoded)
 
 
 def simulate_texts(backend: Backend, texts: Sequence[str]) -> Simulation:
     """Run sentences without labels; one beyond the network's limit is refused."""
-    result = _simulate(backend, Examples(list(texts), None, [0] * len(texts)), refuse_long=True)
-    return replace(result, predictions=predict(backend.network, texts, result.logits))
+    result, encoded = _simulate(backend, Examples(list(texts), None, [0] * len(texts)), refuse_long=True)
+    return replace(result, predictions=predict(backend.network, texts, result.logits, encoded))
 
 
-def _simulate(backend: Backend, examples: Examples, refuse_long: bool) -> Simulation:
+def _simulate(backend: Backend, examples: Examples, refuse_long: bool) -> tuple[Simulation, list[Encoded]]:
     encoded, truncated = encode(backend.network, examples, refuse_long=refuse_long)
     with progress_bar() as bar:
         bar.disable = bar.disable or not is_main_process()
         task = bar.add_task(f"simulate ({backend.name})", total=len(encoded))
         batch = _BATCH.get(backend.name, _BATCH_OF_COUNTS)
         result = simulate_together(backend, encoded, batch, lambda n: bar.advance(task, n))
-    return replace(result, truncated=truncated, metrics=(backend.network.task["metric"],))
+    return replace(result, truncated=truncated, metrics=(backend.network.task["metric"],)), encoded
 
 
 def verify_examples(first: Backend, second: Backend, examples: Examples) -> Verification:

@@ -13,20 +13,25 @@ from tokenizers import Tokenizer
 
 from spk2loihi.choices import Encoding, Schedule
 from spk2loihi.data import (
-    REGRESSION_METRICS,
     Encoded,
     Examples,
+    TaskSpec,
+    answer_of,
     collate,
     formatted,
     length_sorted_batches,
     predictions,
     score,
+    targets,
     tokenise,
 )
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
-from spk2loihi.simulators.backend import Backend
+from spk2loihi.simulators.backend import Backend, stacked
 from spk2loihi.simulators.counters import StageOps, count_operations
+
+NO_LABEL = "(no label)"
+"""Answer of a sentence that has none of several labels."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,15 @@ class Prediction:
     """What the readout says of one sentence.
 
     Attributes:
-        label: the predicted class, or the value of a regression as text.
-        membrane: of the readout, (labels,) integers.
-        logits: the same in the student's units, by label.
+        label: the predicted class, the value of a regression, several labels parted by " | " (or `NO_LABEL`), or the
+            words with their tags, ``word/TAG``.
+        membrane: of the readout, (labels,) integers; of tags for each word.
+        logits: the same in the student's units, by label; empty for tags.
     """
 
     text: str
     label: str
-    membrane: list[int]
+    membrane: list[Any]
     logits: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,15 +61,17 @@ class Simulation:
     Attributes:
         backend, schedule, encoding: what they ran on, and how.
         timesteps: T, or the steps of a pipelined run.
-        logits: readout membranes (N, labels) in the order of the examples; times ``network.readout.unit`` they are the
-            student's logits.
+        logits: readout membranes (N, labels) in the order of the examples, or (N, L, labels) of tags; times
+            ``network.readout.unit`` they are the student's logits.
         stages: counters of every stage, summed over the sentences.
         spikes: sum of |n| by stage.
         latency_steps: of the slowest sentence; all take the same number unless the schedule is settling.
         mean_latency_steps: of the average sentence.
         truncated: sentences cut to the network's token limit.
-        labels: true classes or values, (N,); None where there are none.
+        labels: true classes or values, (N,), sets of labels (N, labels), or tags (N, L), as `targets` makes them; None
+            where there are none.
         metrics: what `scores` holds, the main metric first.
+        names: of the labels.
         predictions: answers in words, of sentences without labels.
     """
 
@@ -80,6 +88,7 @@ class Simulation:
     truncated: int = 0
     labels: NDArray[Any] | None = field(default=None, repr=False)
     metrics: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     predictions: list[Prediction] = field(default_factory=list)
 
     def __add__(self, other: Simulation) -> Simulation:
@@ -87,7 +96,7 @@ class Simulation:
         mine, theirs = len(self.logits), len(other.logits)
         return replace(
             self,
-            logits=np.concatenate([self.logits, other.logits]),
+            logits=stacked([self.logits, other.logits]),
             stages=[a + b for a, b in zip(self.stages, other.stages, strict=True)],
             spikes={name: n + other.spikes[name] for name, n in self.spikes.items()},
             latency_steps=max(self.latency_steps, other.latency_steps),
@@ -98,13 +107,21 @@ class Simulation:
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """Predicted classes, or values of a regression in units of the membrane, (N,)."""
-        return predictions(self.logits)
+        """What was predicted, as `predictions` says, values of a regression in units of the membrane."""
+        return predictions(self.logits, self.metrics[0])
 
     @property
     def scores(self) -> dict[str, float]:
         """Score by metric; empty without labels."""
-        return {} if self.labels is None else {m: score(m, self.answers, self.labels) for m in self.metrics}
+        if self.labels is None:
+            return {}
+        answers = self.answers
+        return {metric: score(metric, answers, self.labels, self.names) for metric in self.metrics}
+
+    def labelled(self, spec: TaskSpec, examples: Examples, encoded: list[Encoded]) -> Simulation:
+        """With the labels of the sentences it was run on, to be scored as ``spec`` says."""
+        labels = targets(spec.metric, examples.labels, [one.first for one in encoded])
+        return replace(self, labels=labels, metrics=spec.metrics, names=tuple(spec.labels))
 
     @property
     def synops(self) -> dict[str, float]:
@@ -158,19 +175,34 @@ class Simulation:
         )
 
 
-def predict(network: Network, texts: Sequence[str], logits: NDArray[np.int64]) -> list[Prediction]:
-    """Readout membranes (N, labels) in words."""
-    names, unit = network.task["labels"], network.readout.unit
-    regression = network.task["metric"] in REGRESSION_METRICS  # one output, whose value is the answer
-    return [
-        Prediction(
-            text=text,
-            label=f"{int(value) * unit:.3f}" if regression else names[int(value)],
-            membrane=[int(u) for u in row],
-            logits={name: float(u) * unit for name, u in zip(names, row, strict=True)},
-        )
-        for text, row, value in zip(texts, logits, predictions(logits), strict=True)
-    ]
+def predict(
+    network: Network, texts: Sequence[str], logits: NDArray[np.int64], encoded: Sequence[Encoded]
+) -> list[Prediction]:
+    """Readout membranes (N, labels), or (N, L, labels), in words."""
+    unit, found = network.readout.unit, predictions(logits, network.task["metric"])
+    names = network.task["labels"]
+    told = []
+    for text, row, value, one in zip(texts, logits, found, encoded, strict=True):
+        label = answer_in_words(network, text, value, one)
+        if answer_of(network.task["metric"]) == "tags":
+            told.append(Prediction(text, label, [row[token].tolist() for token in one.first if token >= 0], {}))
+        else:
+            by_name = {name: float(u) * unit for name, u in zip(names, row, strict=True)}
+            told.append(Prediction(text, label, [int(u) for u in row], by_name))
+    return told
+
+
+def answer_in_words(network: Network, text: str, answer: NDArray[np.int64], encoded: Encoded) -> str:
+    """What `predictions` found for one sentence, membranes and no floats."""
+    names, kind = network.task["labels"], answer_of(network.task["metric"])
+    if kind == "value":  # one output, whose value is the answer
+        return f"{int(answer) * network.readout.unit:.3f}"
+    if kind == "labels":
+        return " | ".join(name for name, there in zip(names, answer, strict=True) if there) or NO_LABEL
+    if kind == "tags":
+        both = zip(text.split(), encoded.first, strict=True)
+        return " ".join(f"{word}/{names[int(answer[token])]}" if token >= 0 else word for word, token in both)
+    return str(names[int(answer)])
 
 
 def encode(network: Network, examples: Examples, *, refuse_long: bool = False) -> tuple[list[Encoded], int]:
@@ -180,6 +212,7 @@ def encode(network: Network, examples: Examples, *, refuse_long: bool = False) -
         examples,
         network.max_tokens,
         on_long="refuse" if refuse_long else "truncate",
+        words=answer_of(network.task["metric"]) == "tags",
     )
     words, types = len(network.embedding.word), len(network.embedding.token_type)
     for one in tokenised.encoded:
@@ -228,7 +261,7 @@ def simulate(
         schedule=timeline.schedule,
         encoding=timeline.encoding,
         timesteps=timeline.steps if timeline.schedule == "pipelined" else network.timesteps,
-        logits=np.stack(rows),
+        logits=stacked([row[None] for row in rows]),
         stages=stages,
         spikes=spikes,
         latency_steps=max(latencies),

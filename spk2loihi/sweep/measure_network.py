@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256, write_json
@@ -72,7 +70,7 @@ def measure(
                 refused[way.name] = str(error)
                 continue
             result = simulate(backend, encoded, advance=advance)
-            result.labels, result.metrics = np.array(examples.labels), (task.metric,)
+            result = result.labelled(task, examples, encoded)
             numbers = result.to_dict()
             record = {
                 "key": key,

@@ -56,10 +56,10 @@ def plan_training(
     base = base.for_task(spec, len(train))
     held_out = load_held_out(spec)
     torch.manual_seed(base.seed)  # as `train` does, for a classifier that the teacher has not yet
-    teacher, fine_tuned = load_teacher(base.teacher, spec.labels)
+    teacher, fine_tuned = load_teacher(base.teacher, spec.labels, spec.answer)
     for line in teacher.notes:
         report(line)
-    layers = layer_map(base.layers, teacher.model.config.num_hidden_layers)
+    layers = layer_map(base.layers, teacher.sizes.layers)
     for point in points:
         settings = point.settings(base)
         settings.check()

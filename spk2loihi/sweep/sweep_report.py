@@ -69,7 +69,7 @@ def build_sweep(
         reasons = "; ".join(dict.fromkeys(r["reason"] for r in refused))
         raise UserError(f"none of {len(refused)} networks could be made and run: {reasons}")
     _check_comparable(records)
-    sets = [*coefficient_sets, *BUILTIN_SETS.values()]
+    sets = [s for s in [*coefficient_sets, *BUILTIN_SETS.values()] if s.prices_networks]
     default = default_configuration()
     points = sorted((_point(record, sets, default) for record in records), key=_order)
     for point, on_front, on_joint in zip(points, mark_front(points), mark_joint_front(points), strict=True):

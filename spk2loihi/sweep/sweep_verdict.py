@@ -130,14 +130,14 @@ def _energy_sentences(data: Mapping[str, Any]) -> list[str]:
     points = data["points"]
     sentences = []
     for name, coefficients in data["coefficients"].items():
-        if coefficients["kind"] != "chip":
-            continue
         for baseline, described in data["coefficients"].items():
             if described["kind"] != "arithmetic" or described["precision"] != "int8":
                 continue
+            if coefficients["precision"] not in ("", "int8") or coefficients["memory"] != described["memory"]:
+                continue  # unlike: with memory on one side only
             ratios = [p["energy_per_sample_nJ"][name] / p["ann_energy_per_sample_nJ"][baseline] for p in points]
             sentences.append(
                 f"At the prices of {name} the points cost {fmt.factor(min(ratios))} to {fmt.factor(max(ratios))} times "
-                f"the same-shape ANN in int8 ({baseline})."
+                f"the same-shape ANN in int8 ({baseline}), memory traffic {described['memory']} on both sides."
             )
     return sentences

@@ -54,7 +54,9 @@ def fine_tune(
         UserError: it has not learned the task; ``home`` is as it was, and the run cannot be resumed.
     """
     scale = (float(train.labels.mean()), float(train.labels.std()) or 1.0) if spec.regression else None
-    loop = Loop(FineTuning(teacher.model, scale), train, criterion, settings, accelerator, state, "teacher", report)
+    loop = Loop(
+        FineTuning(teacher.model, spec.answer, scale), train, criterion, settings, accelerator, state, "teacher", report
+    )
     best = loop.run().best
     assert best is not None  # there is at least one epoch
     scores = {name: value for name, value in best.items() if name not in ("step", "epoch")}
@@ -72,7 +74,7 @@ def fine_tune(
             state.path.unlink(missing_ok=True)
         raise
     if scale is not None:
-        classifier = teacher.model.classifier
+        classifier = teacher.parts.classifier
         with torch.no_grad():
             classifier.weight.mul_(scale[1])
             classifier.bias.mul_(scale[1]).add_(scale[0])
@@ -91,21 +93,22 @@ def checked_scores(
         UserError: it does not know the task, or its outputs stand for other labels.
     """
     found = _predictions(teacher, held_out, pad_id, process, processes)
-    scores = {metric: score(metric, found, held_out.labels) for metric in spec.metrics}
+    scores = {metric: score(metric, found, held_out.labels, spec.labels) for metric in spec.metrics}
     check_teacher_score(spec, scores, held_out.labels, lambda: found, teacher.source, True)
     return scores
 
 
 def check_given(teacher: Teacher, spec: TaskSpec, held_out: Examples, max_tokens: int) -> None:
     """`checked_scores` of sentences that are not tokenised yet."""
-    data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), held_out, max_tokens, spec.regression)
-    checked_scores(teacher, spec, data, teacher.model.config.pad_token_id or 0)
+    data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), held_out, max_tokens, spec)
+    checked_scores(teacher, spec, data, teacher.sizes.padding)
 
 
 def _predictions(
     teacher: Teacher, held_out: LabelledData, pad_id: int, process: int = 0, processes: int = 1
 ) -> NDArray[Any]:
-    return predictions(predict(teacher.model, held_out.encoded, pad_id, process=process, processes=processes))
+    logits = predict(teacher.model, held_out.encoded, pad_id, process=process, processes=processes)
+    return predictions(logits, held_out.metric)
 
 
 def _keep(teacher: Teacher, home: Path) -> None:
@@ -163,9 +166,9 @@ def tuned_teacher(
     remove_leftovers(home, record, state_file)
     with make_accelerator(settings.precision) as accelerator:
         tokenizer = Tokenizer.from_str(teacher.tokenizer)
-        data, _ = labelled(tokenizer, train, settings.max_tokens, spec.regression)
-        scored, _ = labelled(tokenizer, held_out, settings.max_tokens, spec.regression)
-        pad_id = teacher.model.config.pad_token_id or 0
+        data, _ = labelled(tokenizer, train, settings.max_tokens, spec)
+        scored, _ = labelled(tokenizer, held_out, settings.max_tokens, spec)
+        pad_id = teacher.sizes.padding
         scores = fine_tune(
             teacher,
             data,
@@ -181,7 +184,7 @@ def tuned_teacher(
             report,
             spec,
         )
-    kept, _ = load_teacher(str(home), spec.labels)
+    kept, _ = load_teacher(str(home), spec.labels, spec.answer)
     write_json(record, {"fingerprint": parts, "sha256": teacher_digest(kept, True), "scores": scores})
     state_file.unlink(missing_ok=True)
     return kept
@@ -197,7 +200,7 @@ def _kept(home: Path, record: Path, parts: dict[str, str], spec: TaskSpec) -> Te
             "choose another folder with -o, or name it with `teacher`"
         ) from None
     changed = [name for name in parts if made_with.get(name) != parts[name]]
-    kept, _ = load_teacher(str(home), spec.labels)
+    kept, _ = load_teacher(str(home), spec.labels, spec.answer)
     if not changed and teacher_digest(kept, True) != digest:
         changed = ["weights"]
     if changed:

@@ -162,7 +162,7 @@ class Loop:
             bar.disable = bar.disable or not self.accelerator.is_main_process
             task = bar.add_task(self.what, total=self.total, completed=self.step)
             while self.step < self.total and not self._stopped():
-                self._epoch(lambda: bar.advance(task))
+                self._epoch(lambda: bar.update(task, advance=1, note=f"loss {np.mean(self.losses[-20:]):.4f}"))
         self.model.load_state_dict(self.best)
         self._set_progress(self.total)
         self.model.eval()
@@ -247,7 +247,8 @@ class Loop:
         for index in length_sorted_batches(self.train.lengths, self.settings.batch_size, rng)[done:]:
             mine = share(index, here.process_index, here.num_processes)
             batch = collate([self.train.encoded[i] for i in mine], self.settings.pad_id)
-            yield model_inputs(batch, on), torch.from_numpy(self.train.labels[mine]).to(on)
+            labels = self.train.batch_labels(mine, batch.input_ids.shape[1])
+            yield model_inputs(batch, on), torch.from_numpy(labels).to(on)
 
     def _set_progress(self, step: int) -> None:
         """Tell a model that changes as training goes on how far it is; evaluated and kept as it will be at the end."""

@@ -5,15 +5,15 @@ The modules are the unit that mixed precision and data parallelism wrap.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
+from spk2loihi.data.metrics import Answer
 from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
 from spk2loihi.models.topology import hidden_states
+from spk2loihi.training.answer_losses import label_loss, prediction_loss
+from spk2loihi.training.evaluation import accepted
 from spk2loihi.training.processes import process_mean
 from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherProbe, TeacherStates
@@ -21,20 +21,21 @@ from spk2loihi.training.teacher import TeacherProbe, TeacherStates
 
 def distillation_loss(
     student: Equilibrium,
+    states: list[str],
     teacher: TeacherStates,
     layers: list[int],
     mask: Tensor,
-    labels: Tensor,
     weights: LossWeights,
 ) -> Tensor:
-    """Scalar loss of a batch.
+    """Scalar loss of a batch inside the network: embeddings, hidden states and attention scores.
 
     Args:
+        states: stages of the student whose activations are its hidden states, as `hidden_states` gives them.
         layers: teacher layer each student layer stands for.
         mask: 1 at tokens, 0 at padding, (B, L).
     """
     tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
-    embedding, *names = hidden_states(len(layers))
+    embedding, *names = states
     loss = weights.embedding * _masked_mse(student.hidden(embedding), teacher.hidden[0], tokens)
     for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
         hidden = student.hidden(name)  # (B, L, d), or (B, 1, d) for the last layer
@@ -48,12 +49,7 @@ def distillation_loss(
         target = teacher.scores[layer][:, :, : scores.shape[2]]
         if target.shape[1] == scores.shape[1]:
             loss = loss + share * weights.score * _masked_mse(scores, target, pairs)
-    t = weights.temperature
-    soft = F.kl_div(
-        F.log_softmax(student.logits / t, -1), F.log_softmax(teacher.logits / t, -1), log_target=True,
-        reduction="batchmean",
-    )  # fmt: skip
-    return loss + weights.prediction * t * t * soft + weights.label * F.cross_entropy(student.logits, labels)
+    return loss
 
 
 def _masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
@@ -87,24 +83,26 @@ def t_times_density(model: SpikingBertForSequenceClassification, result: Equilib
 
 
 class FineTuning(nn.Module):
-    """Cross-entropy of a teacher with the labels, or squared error of its one output with standardised ones.
+    """Distance of a teacher's outputs from the labels.
 
     Args:
-        scale: mean and standard deviation of a regression's labels; None: classification.
+        answer: what the task asks of a sentence.
+        scale: mean and standard deviation of a regression's labels, which are standardised.
     """
 
-    def __init__(self, model: BertForSequenceClassification, scale: tuple[float, float] | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, answer: Answer, scale: tuple[float, float] | None = None) -> None:
         super().__init__()
         self.model = model
+        self.answer = answer
         self.scale = scale
 
     def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Scalar loss of inputs (B, L) and labels (B,)."""
-        logits = self.model(**inputs).logits  # (B, labels)
-        if self.scale is None:
-            return F.cross_entropy(logits, labels)
-        mean, deviation = self.scale
-        return F.mse_loss(logits[:, 0], (labels - mean) / deviation)
+        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
+        logits = self.model(**accepted(self.model, inputs)).logits
+        if self.scale is not None:
+            mean, deviation = self.scale
+            labels = (labels - mean) / deviation
+        return label_loss(self.answer, logits, labels)
 
 
 class Distillation(nn.Module):
@@ -112,7 +110,8 @@ class Distillation(nn.Module):
 
     Args:
         layers: teacher layer each student layer stands for.
-        variance: of a regression's labels, the unit of its squared errors; None: classification.
+        answer: what the task asks of a sentence.
+        variance: of a regression's labels, the unit of its squared errors.
     """
 
     def __init__(
@@ -121,32 +120,28 @@ class Distillation(nn.Module):
         probe: TeacherProbe,
         layers: list[int],
         losses: LossWeights,
+        answer: Answer,
         variance: float | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.probe = probe
         self.layers = layers
+        self.states = hidden_states(model.specs)
         self.losses = losses
+        self.answer = answer
         self.variance = variance
 
     def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Scalar loss of inputs (B, L) and labels (B,)."""
-        states = self.probe(**inputs)
+        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
+        states, losses, mask = self.probe(**inputs), self.losses, inputs["attention_mask"]
         result = self.model.equilibrium(**inputs)
-        loss = self._distilled(result, states, inputs["attention_mask"], labels)
-        if self.losses.rate:
-            loss = loss + self.losses.rate * t_times_density(self.model, result, inputs["attention_mask"])
+        loss = distillation_loss(result, self.states, states, self.layers, mask, losses)
+        if losses.prediction:
+            soft = prediction_loss(self.answer, result.logits, states.logits, mask, losses.temperature, self.variance)
+            loss = loss + losses.prediction * soft
+        if losses.label:
+            loss = loss + losses.label * label_loss(self.answer, result.logits, labels, self.variance)
+        if losses.rate:
+            loss = loss + losses.rate * t_times_density(self.model, result, mask)
         return loss
-
-    def _distilled(self, result: Equilibrium, states: TeacherStates, mask: Tensor, labels: Tensor) -> Tensor:
-        losses = self.losses
-        if self.variance is None:
-            return distillation_loss(result, states, self.layers, mask, labels, losses)
-        internal = distillation_loss(
-            result, states, self.layers, mask, torch.zeros_like(labels, dtype=torch.long),
-            replace(losses, prediction=0.0, label=0.0),
-        )  # fmt: skip
-        soft = F.mse_loss(result.logits, states.logits) / self.variance
-        hard = F.mse_loss(result.logits[:, 0], labels) / self.variance
-        return internal + losses.prediction * soft + losses.label * hard

@@ -20,7 +20,7 @@ _NOT_COMPARED = ("teacher", "student", "corpus", "checkpoint_every")
 
 def teacher_digest(teacher: Teacher, fine_tuned: bool) -> str:
     """SHA-256 over a teacher's weights and tokenizer, without the classifier it has yet to learn."""
-    model = teacher.model if fine_tuned else teacher.model.bert
+    model = teacher.model if fine_tuned else teacher.model.base_model
     digest = hashlib.sha256(teacher.tokenizer.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -17,6 +17,7 @@ from spk2loihi.data import (
     examples_digest,
     lines_digest,
     load_corpus,
+    targets,
     tokenise,
     tokenise_corpus,
 )
@@ -65,10 +66,10 @@ class Sentences:
                 "`stage` general or all, or leave it out"
             )
         tokenizer, limit = Tokenizer.from_str(teacher.tokenizer), settings.max_tokens
-        train, cut = labelled(tokenizer, examples, limit, spec.regression)
-        evaluated, _ = labelled(tokenizer, held_out, limit, spec.regression)
+        train, cut = labelled(tokenizer, examples, limit, spec)
+        evaluated, _ = labelled(tokenizer, held_out, limit, spec)
         _check_types(teacher, train, evaluated)
-        sentences = cls(train, evaluated, teacher.model.config.pad_token_id or 0)
+        sentences = cls(train, evaluated, teacher.sizes.padding)
         sentences.digests = {"train": examples_digest(examples), "held_out": examples_digest(held_out)}
         report(
             f"task {spec.name}: {len(train.labels)} training and {len(evaluated.labels)} held-out sentences"
@@ -87,7 +88,7 @@ class Sentences:
 
 
 def _check_types(teacher: Teacher, *parts: LabelledData) -> None:
-    known = teacher.model.config.type_vocab_size
+    known = teacher.sizes.types
     largest = max((int(e.token_type_ids.max()) for part in parts for e in part.encoded), default=0)
     if largest >= known:
         raise UserError(
@@ -97,14 +98,11 @@ def _check_types(teacher: Teacher, *parts: LabelledData) -> None:
         )
 
 
-def labelled(
-    tokenizer: Tokenizer, examples: Examples, max_tokens: int, regression: bool = False
-) -> tuple[LabelledData, int]:
-    """Examples as training sees them, and how many were cut to ``max_tokens``."""
-    tokenised = tokenise(tokenizer, examples, max_tokens)
-    values = examples.labels
-    labels = np.array(values, dtype=np.float32) if regression else np.array(values, dtype=np.int64)
-    return LabelledData(tokenised.encoded, labels), tokenised.truncated
+def labelled(tokenizer: Tokenizer, examples: Examples, max_tokens: int, spec: TaskSpec) -> tuple[LabelledData, int]:
+    """Examples of a task as training sees them, and how many were cut to ``max_tokens``."""
+    tokenised = tokenise(tokenizer, examples, max_tokens, words=spec.answer == "tags")
+    labels = targets(spec.metric, examples.labels, [one.first for one in tokenised.encoded])
+    return LabelledData(tokenised.encoded, labels, spec.metric, tuple(spec.labels)), tokenised.truncated
 
 
 def _parted(encoded: list[Encoded], corpus: str) -> tuple[LabelledData, LabelledData]:

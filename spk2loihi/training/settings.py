@@ -122,7 +122,8 @@ def train_settings(
 
     Args:
         temperature, rate_penalty: of the losses.
-        student: a `model.pt` to go on from; preset, T, bits, tokens, leak, feedback and solver are its own by default.
+        student: a `model.pt`, a folder of `save_pretrained` or a repository of the hub to go on from; preset, T, bits,
+            tokens, leak, feedback and solver are its own by default.
         options: fields of `TrainSettings`.
 
     Raises:
@@ -137,9 +138,9 @@ def train_settings(
             )
     given = {name: os.fspath(x) if isinstance(x, os.PathLike) else x for name, x in options.items() if x is not None}
     if student is not None:
-        from spk2loihi.training.checkpoint import load_checkpoint
+        from spk2loihi.training.pretrained import load_student
 
-        config = load_checkpoint(Path(student)).model.config
+        config = load_student(Path(student)).model.config
         same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver")
         shape = {name: getattr(config, name) for name in same} | {"bits": config.weight_bits}
         if given.get("preset", config.preset) != config.preset:  # whose T means something else

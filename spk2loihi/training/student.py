@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 
 from spk2loihi.data import TaskSpec, collate
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
 from spk2loihi.models.neuron import SynapticLinear
-from spk2loihi.models.topology import hidden_states
+from spk2loihi.models.topology import StageSpec
 from spk2loihi.training.checkpoint import Checkpoint
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.settings import TrainSettings
@@ -44,22 +43,27 @@ class Start:
 
 def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> Start:
     """A student of the teacher's width, with one layer for each of ``layers``; UserError for unfit settings."""
-    bert = teacher.model.config
-    if settings.hidden not in (None, bert.hidden_size):
+    sizes = teacher.sizes
+    if settings.hidden not in (None, sizes.hidden):
         raise UserError(
             f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
-            f"{bert.hidden_size} wide: leave `hidden` out or choose a teacher of that width"
+            f"{sizes.hidden} wide: leave `hidden` out or choose a teacher of that width"
         )
     return Start(
         SpikingBertConfig(
-            vocab_size=bert.vocab_size,
-            hidden_size=bert.hidden_size,
+            vocab_size=sizes.vocabulary,
+            hidden_size=sizes.hidden,
             num_hidden_layers=len(layers),
-            num_attention_heads=bert.num_attention_heads,
-            intermediate_size=bert.intermediate_size,
-            max_position_embeddings=bert.max_position_embeddings,
-            type_vocab_size=bert.type_vocab_size,
-            pad_token_id=bert.pad_token_id or 0,
+            num_attention_heads=sizes.heads,
+            intermediate_size=sizes.intermediate,
+            max_position_embeddings=sizes.positions,
+            type_vocab_size=sizes.types,
+            pad_token_id=sizes.padding,
+            hidden_act=sizes.activation,
+            head=teacher.head,
+            embedding_size=sizes.embedding,
+            relative_positions=sizes.relative,
+            layer_norm_eps=sizes.epsilon,
             preset=settings.preset,
             timesteps=settings.timesteps,
             weight_bits=settings.bits,
@@ -81,9 +85,10 @@ def start_from_checkpoint(
         UserError: a student of another width, vocabulary, preset or feedback than the teacher and the settings have, or
             trained for other labels.
     """
-    config, bert = checkpoint.model.config, teacher.model.config
+    config, sizes = checkpoint.model.config, teacher.sizes
     for what, theirs, ours in (
-        ("hidden size", config.hidden_size, bert.hidden_size),
+        ("hidden size", config.hidden_size, sizes.hidden),
+        ("activation before the classifier", config.head, teacher.head),
         ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
         ("feedback", config.feedback, settings.feedback),
     ):
@@ -132,8 +137,7 @@ def build_student(
     """The student at its start; the thresholds of one that starts from the teacher are set on ``calibration``."""
     student = SpikingBertForSequenceClassification(start.config)
     if start.weights is None:
-        student.copy_teacher(teacher.model.bert, layers)
-        _copy(student.classifier, teacher.model.classifier)
+        student.copy_teacher(teacher.parts, layers)
         _calibrate(student, calibration, pad_id)
     else:
         # an untrained classifier is left out; so are the steps of low bits, where the checkpoint has more
@@ -148,35 +152,43 @@ def build_student(
     for parameter in student.embeddings.parameters():
         parameter.requires_grad_(False)  # read on the host in 16 bits: the teacher's tables serve as they are
     student.embeddings.gate.log_threshold.requires_grad_(True)
+    if student.relative is not None:
+        student.relative.requires_grad_(False)
     return student
 
 
 @torch.no_grad()
 def copy_outputs(student: SpikingBertForSequenceClassification, teacher: Teacher) -> None:
     """Pooler and classifier of the teacher, for a student whose own have not been trained."""
-    _copy(student.pooler, teacher.model.bert.pooler.dense)
-    scale = student.gates()[hidden_states(len(student.layers))[-1]].channel_scale
-    assert scale is not None  # residual streams have a soma function
-    student.pooler.weight.mul_(scale)  # as `equalise` has it
-    _copy(student.classifier, teacher.model.classifier)
-    for module in (student.pooler, student.classifier):
+    parts = teacher.parts
+    for spec in _outputs(student):
+        module, theirs = student.synapses_of(spec), getattr(parts, spec.part)
+        module.weight.copy_(theirs.weight)
+        module.bias.copy_(theirs.bias)
+        scale = student.gates()[spec.sources[0]].channel_scale
+        if scale is not None:
+            module.weight.mul_(scale)  # as `equalise` has it
         module.set_exponents()
 
 
 def train_outputs(student: SpikingBertForSequenceClassification, trained: bool) -> None:
     """Whether pooler and classifier take part: a loss that does not reach them must not let their weights decay."""
-    for module in (student.pooler, student.pooler_gate, student.classifier):
-        module.requires_grad_(trained)
+    gates = student.gates()
+    for spec in _outputs(student):
+        student.synapses_of(spec).requires_grad_(trained)
+        if spec.name in gates:
+            gates[spec.name].requires_grad_(trained)
 
 
-@torch.no_grad()
-def _copy(mine: nn.Linear, theirs: nn.Linear) -> None:
-    mine.weight.copy_(theirs.weight)
-    mine.bias.copy_(theirs.bias)
+def _outputs(student: SpikingBertForSequenceClassification) -> list[StageSpec]:
+    """Stages after the encoder."""
+    return [spec for spec in student.specs if spec.part in ("pooler", "classifier")]
 
 
 def _labels(spec: TaskSpec) -> dict[str, Any]:
+    several = {"problem_type": "multi_label_classification"} if spec.answer == "labels" else {}
     return {
+        **several,
         "id2label": dict(enumerate(spec.labels)),
         "label2id": {label: i for i, label in enumerate(spec.labels)},
     }
@@ -207,5 +219,6 @@ def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData
         equalise(student, channel_amplitudes({n: activations.hidden(n) for n in equalised}, inputs["attention_mask"]))
     with student.calibration():
         student(**inputs)
-    with torch.no_grad():
-        student.pooler_gate.log_threshold.zero_()  # clip(x, -1, 1) stands for the teacher's tanh
+    if student.config.head == "tanh":
+        with torch.no_grad():
+            student.pooler_gate.log_threshold.zero_()  # clip(x, -1, 1) stands for the teacher's tanh

@@ -49,6 +49,12 @@ class _StudentConfig(Struct):
     leak: _Share = 0.0
     feedback: _Share = 0.0
     solver: Annotated[str, Meta(max_length=40)] = "anderson"
+    hidden_act: Annotated[str, Meta(max_length=40)] = "gelu"
+    head: Annotated[str, Meta(max_length=40)] = "tanh"
+    embedding_size: Annotated[int, _whole("hidden")] | None = None
+    relative_positions: bool = False
+    layer_norm_eps: Annotated[float, Meta(ge=0, le=1)] = 1e-12
+    problem_type: Literal["multi_label_classification"] | None = None
     pad_token_id: Annotated[int, Meta(ge=0, le=_VOCABULARY_MAX)] | Literal[None] = 0
     model_type: Literal["spiking-bert"] = "spiking-bert"
 

@@ -1,4 +1,4 @@
-"""The BERT teacher: loaded from a directory or id, or the packaged MiniLM fine-tuned first on the task."""
+"""The teacher: loaded from a directory or id, or the packaged MiniLM fine-tuned first on the task."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification, PreTrainedConfig
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from spk2loihi.data.metrics import Answer
 from spk2loihi.errors import UserError, first_line
-from spk2loihi.training.teacher_config import check_config, plain_config
+from spk2loihi.models.teacher_parts import TeacherParts, relative_bias
+from spk2loihi.training.evaluation import accepted
+from spk2loihi.training.families import FAMILIES, Family, TeacherSizes
+from spk2loihi.training.teacher_config import check_config, family_of, plain_config, sizes_of
 from spk2loihi.training.teacher_labels import output_order
 from spk2loihi.training.teacher_tokenizer import check_tokenizer
 from spk2loihi.training.teacher_weights import check_finite, check_loaded, check_precision, check_structure
@@ -39,26 +44,44 @@ def embedded_teacher() -> Path:
 
 @dataclass
 class Teacher:
-    """A fine-tuned BERT classifier with its tokenizer (contents of tokenizer.json).
+    """A fine-tuned classifier with its tokenizer (contents of tokenizer.json).
 
     Attributes:
+        model: the classifier of its family, as transformers has it.
         source: where it came from.
         notes: what a user should know about how it was read, as lines.
     """
 
-    model: BertForSequenceClassification
+    model: Any
     tokenizer: str
     source: str
+    family: Family
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def sizes(self) -> TeacherSizes:
+        return sizes_of(self.model.config, self.family)
 
-def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
+    @property
+    def parts(self) -> TeacherParts:
+        return self.family.parts(self.model)
+
+    @property
+    def head(self) -> str:
+        """Of its student, one of `spk2loihi.models.config.HEADS`."""
+        return "tokens" if self.parts.pooler is None else self.family.head
+
+
+def load_teacher(source: str | None, labels: list[str], answer: Answer = "class") -> tuple[Teacher, bool]:
     """Load a teacher; the flag says whether it has a classifier for this task already (no fine-tuning needed).
 
     Class i of its outputs is ``labels[i]``: a classifier that names them in another order is permuted.
 
+    Args:
+        answer: what the task asks of a sentence; tags ask for a token classifier.
+
     Raises:
-        UserError: not a BERT, not a BERT that a student can follow, unreadable, incomplete, or of other labels.
+        UserError: of no family that a student can follow, unreadable, incomplete, or of other labels.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -66,72 +89,89 @@ def load_teacher(source: str | None, labels: list[str]) -> tuple[Teacher, bool]:
     local = Path(where).is_dir()
     if local and (Path(where) / "adapter_config.json").is_file():
         raise UserError(
-            f"teacher {where} is an adapter (adapter_config.json), but only a whole BERT can be distilled: merge "
-            "it into "
-            "its base model (merge_and_unload of peft) and save that"
+            f"teacher {where} is an adapter (adapter_config.json), but only a whole model can be distilled: merge it "
+            "into its base model (merge_and_unload of peft) and save that"
         )
     with _one_sentence(where):
         raw, _ = PreTrainedConfig.get_config_dict(where, local_files_only=local)
-        notes = check_config(raw, where)
+        notes = check_config(raw, where, family_of(raw, where))
         config = plain_config(AutoConfig.from_pretrained(where, local_files_only=local, trust_remote_code=False))
-        notes += check_config({"model_type": config.model_type}, where)  # where the file names none
+        family = family_of({"model_type": config.model_type}, where)  # where the file names none
     with _one_sentence(where, "tokenizer"):
         loaded = AutoTokenizer.from_pretrained(where, use_fast=True, local_files_only=local, trust_remote_code=False)
-        tokenizer = check_tokenizer(loaded, config, where)
-    classifies = "BertForSequenceClassification" in (config.architectures or [])
-    order = output_order(raw, labels, where) if classifies else None
-    config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
-    config.problem_type = "regression" if len(labels) == 1 else None  # of classes, it would refuse a single output
+        tokenizer = check_tokenizer(loaded, sizes_of(config, family), where)
+    kind = family.class_for(answer)
+    classifies = kind in (config.architectures or [])
+    order = output_order(raw, labels, where, answer) if classifies else None
+    _set_labels(config, labels, answer)
     if local:
         check_precision(Path(where))
     with _one_sentence(where):
-        model, report = BertForSequenceClassification.from_pretrained(
-            where, config=config, attn_implementation="sdpa", dtype=torch.float32, local_files_only=local,
+        model, report = _class_of(kind).from_pretrained(
+            where, config=config, attn_implementation=family.attention, dtype=torch.float32, local_files_only=local,
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip
-    notes += check_loaded(model, report, classifies, where)
+    if source is not None and not classifies:
+        notes.append(
+            f"teacher {where}: it is no {kind}, so its classifier starts at random, and the teacher is "
+            "fine-tuned on the task before it teaches the task"
+        )
+    notes += check_loaded(model, report, family, classifies, where)
     check_finite(model, where)
     if order is not None:
-        _permute(model, order)
-    return Teacher(model, tokenizer, where, notes), classifies
+        _permute(family.parts(model).classifier, order)
+    return Teacher(model, tokenizer, where, family, notes), classifies
 
 
-def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str]) -> Teacher:
+def teacher_in_memory(model: Any, tokenizer: Any, labels: list[str], answer: Answer = "class") -> Teacher:
     """A fine-tuned classifier that a program holds already; the teacher gets a copy, so that it stays as it is.
 
     Args:
-        model: a `BertForSequenceClassification`.
+        model: a sentence classifier of a known family, such as a `BertForSequenceClassification`; for tags its token
+            classifier.
         tokenizer: its fast tokenizer, of transformers or of tokenizers.
 
     Raises:
         UserError: another kind of model or tokenizer, or other labels.
     """
     where = "in memory"
-    if not isinstance(model, BertForSequenceClassification):
+    found = [family for family in FAMILIES.values() if type(model).__name__ == family.class_for(answer)]
+    if not found or not isinstance(model, _class_of(found[0].class_for(answer))):
+        names = ", ".join(family.class_for(answer) for family in FAMILIES.values())
         raise UserError(
-            f"`teacher` is a {type(model).__name__}, but only a BertForSequenceClassification can be distilled: give "
+            f"`teacher` is a {type(model).__name__}, but only models of these classes can be distilled ({names}): give "
             "one, or a directory or id"
         )
+    (family,) = found
     if not isinstance(getattr(tokenizer, "backend_tokenizer", tokenizer), Tokenizer):
         raise UserError(
             f"`tokenizer` is a {type(tokenizer).__name__}, but the teacher needs its fast tokenizer: give that of "
             "AutoTokenizer.from_pretrained"
         )
     raw = {**model.config.to_dict(), "num_labels": model.config.num_labels}
-    notes = check_config(raw, where)
-    order = output_order(raw, labels, where)
+    notes = check_config(raw, where, family)
+    order = output_order(raw, labels, where, answer)
     check_structure(model, where)
     with _one_sentence(where):
         copied = copy.deepcopy(model).float()
-        copied.set_attn_implementation("sdpa")
+        copied.set_attn_implementation(family.attention)
     check_finite(copied, where)
-    text = check_tokenizer(tokenizer, copied.config, where)
+    text = check_tokenizer(tokenizer, sizes_of(copied.config, family), where)
     plain_config(copied.config)
-    copied.config.id2label = dict(enumerate(labels))
-    copied.config.label2id = {label: i for i, label in enumerate(labels)}
-    copied.config.problem_type = "regression" if len(labels) == 1 else None
-    _permute(copied, order)
-    return Teacher(copied, text, where, notes)
+    _set_labels(copied.config, labels, answer)
+    _permute(family.parts(copied).classifier, order)
+    return Teacher(copied, text, where, family, notes)
+
+
+def _class_of(name: str) -> Any:
+    return getattr(import_module("transformers"), name)
+
+
+def _set_labels(config: Any, labels: list[str], answer: Answer) -> None:
+    config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
+    # of classes, transformers would refuse a single output
+    kinds = {"value": "regression", "labels": "multi_label_classification"}
+    config.problem_type = kinds.get(answer, "regression" if len(labels) == 1 else None)
 
 
 @contextmanager
@@ -144,15 +184,15 @@ def _one_sentence(where: str, what: str = "") -> Iterator[None]:
     except Exception as error:
         raise UserError(
             f"teacher {where} cannot be loaded ({what + ': ' if what else ''}{first_line(error)}): "
-            "give a directory holding a Hugging Face BERT, or an id reachable from this machine"
+            "give a directory holding a Hugging Face model, or an id reachable from this machine"
         ) from None
 
 
 @torch.no_grad()
-def _permute(model: BertForSequenceClassification, order: list[int]) -> None:
+def _permute(classifier: nn.Linear, order: list[int]) -> None:
     """Let output i be what output ``order[i]`` was."""
     if order != sorted(order):
-        for parameter in (model.classifier.weight, model.classifier.bias):
+        for parameter in (classifier.weight, classifier.bias):
             parameter.copy_(parameter[order].clone())
 
 
@@ -168,27 +208,35 @@ class TeacherStates:
 class TeacherProbe:
     """Runs the teacher without gradients and keeps its internal states (scores from hooks on query and key)."""
 
-    def __init__(self, teacher: BertForSequenceClassification) -> None:
-        self.teacher = teacher.eval()
-        self._seen: list[Tensor] = []
-        for layer in teacher.bert.encoder.layer:
-            attention = layer.attention.self
-            for linear in (attention.query, attention.key):
-                linear.register_forward_hook(self._keep)
-
-    def _keep(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        self._seen.append(output)
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+        self.model = teacher.model.eval()
+        self._heads, self._relative = teacher.sizes.heads, teacher.parts.relative
+        self._queries: list[Tensor] = []
+        self._keys: list[Tensor] = []
+        layers = teacher.parts.layers
+        for seen, linears in (
+            (self._queries, [layer.query for layer in layers]),
+            (self._keys, [layer.key for layer in layers]),
+        ):
+            for linear in dict.fromkeys(linears):  # those that layers share, once
+                linear.register_forward_hook(lambda module, args, output, seen=seen: seen.append(output))
 
     @torch.no_grad()
     def __call__(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> TeacherStates:
-        self._seen.clear()
-        out = self.teacher(
-            input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids, output_hidden_states=True
-        )
-        heads = self.teacher.config.num_attention_heads
-        split = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in self._seen]
-        scores = [
-            q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) for q, k in zip(split[::2], split[1::2], strict=True)
-        ]
-        self._seen.clear()
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        self._queries.clear()
+        self._keys.clear()
+        out = self.model(**accepted(self.model, inputs), output_hidden_states=True)
+        scores = [self._score(q, k) for q, k in zip(self._queries, self._keys, strict=True)]
+        self._queries.clear()
+        self._keys.clear()
         return TeacherStates(out.hidden_states, scores, out.logits)
+
+    def _score(self, query: Tensor, key: Tensor) -> Tensor:
+        """(B, H, L, L) before softmax."""
+        q, k = (x.unflatten(-1, (self._heads, -1)).transpose(1, 2) for x in (query, key))
+        score = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        if self._relative is None:
+            return score
+        return score + relative_bias(self._relative.to(score.device), *score.shape[2:])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from spk2loihi.data.metrics import Answer
 from spk2loihi.errors import UserError
 from spk2loihi.training.teacher_config import some
 
@@ -35,7 +36,7 @@ _NUMBERED = re.compile(r"(?:label|class|category|output)?[\s_\-.:#]*(\d+)", re.I
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.0+)?")
 
 
-def output_order(config: Mapping[str, Any], labels: Sequence[str], teacher: str) -> list[int]:
+def output_order(config: Mapping[str, Any], labels: Sequence[str], teacher: str, answer: Answer = "class") -> list[int]:
     """For each of the data's ``labels``, the teacher's output that stands for it.
 
     Names decide, whatever their case and punctuation, and known synonyms; LABEL_0, LABEL_1 and so on, or bare numbers
@@ -54,7 +55,7 @@ def output_order(config: Mapping[str, Any], labels: Sequence[str], teacher: str)
             "choose a "
             "teacher fine-tuned on this task, or one without a classifier"
         )
-    _check_problem(config.get("problem_type"), len(labels), teacher)
+    _check_problem(config.get("problem_type"), len(labels), teacher, answer)
     if len(labels) == 1:
         return [0]
     for key in (_exact, str.casefold, plain_name, _meaning, _polarity):
@@ -154,12 +155,14 @@ def _names_of_inverse(inverse: Mapping[Any, Any], names: list[str]) -> list[str]
     return [by_index[str(i)] for i in range(len(names))]
 
 
-def _check_problem(problem: Any, labels: int, teacher: str) -> None:
-    fits = ("regression",) if labels == 1 else ("single_label_classification",)
+def _check_problem(problem: Any, labels: int, teacher: str, answer: Answer) -> None:
+    several = answer == "labels"
+    fits = ("multi_label_classification" if several else "single_label_classification",)
+    fits = ("regression",) if labels == 1 else fits
+    asked = "a regression" if labels == 1 else f"to choose {'any' if several else 'one'} of {labels} labels"
     if problem is None or problem in fits or (labels == 1 and problem == "single_label_classification"):
         return  # the last: a single output has only one use, and transformers says so of it by mistake
     raise UserError(
-        f"teacher {teacher} has problem_type {problem!r} in its configuration, but the task is "
-        f"{'a regression' if labels == 1 else 'to choose one of ' + str(labels) + ' labels'}: choose a teacher "
-        "fine-tuned on this task, or one without a classifier"
+        f"teacher {teacher} has problem_type {problem!r} in its configuration, but the task is {asked}: choose a "
+        "teacher fine-tuned on this task, or one without a classifier"
     )

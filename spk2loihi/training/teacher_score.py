@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spk2loihi.data import TaskSpec, formatted, score
+from spk2loihi.data import NO_TAG, TaskSpec, formatted, score
 from spk2loihi.errors import UserError
 
 _CLEARLY = 2.0  # standard errors
@@ -32,6 +32,9 @@ def check_teacher_score(
     * Matthews, and F1, of which predicting only class 1 is no small one: Matthews 0, within 1 / sqrt(n);
     * Pearson and Spearman: 0, within 1 / sqrt(n).
 
+    * F1 of several labels: that of the best answer that is the same for all, within one half over sqrt(n);
+    * F1 of entities: 0, within 1 / sqrt(n).
+
     Labels that are all equal tell nothing, and are not judged by.
 
     Args:
@@ -40,7 +43,10 @@ def check_teacher_score(
         predict: the teacher's predictions for them, (N,); called only where they are needed.
         given: the teacher came with its classifier, rather than being fine-tuned in this run.
     """
-    if len(np.unique(labels)) < 2:
+    if len(np.unique(labels[labels != NO_TAG] if spec.answer == "tags" else labels, axis=0)) < 2:
+        return
+    if spec.answer in ("labels", "tags"):
+        _check_f1(spec, scores[spec.metric], labels, teacher, given)
         return
     error = 1 / math.sqrt(len(labels))
     share, majority = _majority(labels)
@@ -50,12 +56,7 @@ def check_teacher_score(
     if exceeds and (spec.regression or not given):
         return
     found = f"teacher {teacher} has a held-out {spec.metric} of {formatted(scores[spec.metric], spec.metric)}"
-    remedy = (
-        "name a `teacher` fine-tuned on this task, or one without a classifier, which is fine-tuned first"
-        if given
-        else "give more `teacher_epochs`, another `teacher_learning_rate`, or a fine-tuned `teacher`"
-    )
-    of = f"({len(labels)} sentences): {remedy}"
+    of = f"({len(labels)} sentences): {_remedy(given)}"
     if spec.regression:
         raise UserError(f"{found}, and knowing nothing gives 0 within {error:.4f} {of}")
     predictions = predict()
@@ -74,6 +75,29 @@ def check_teacher_score(
     one = spec.labels[int(predictions[0])]
     always = f", answering {one!r} to every sentence" if len(np.unique(predictions)) == 1 else ""
     raise UserError(f"{found}{always}, and {nothing} {of}")
+
+
+def _remedy(given: bool) -> str:
+    if given:
+        return "name a `teacher` fine-tuned on this task, or one without a classifier, which is fine-tuned first"
+    return "give more `teacher_epochs`, another `teacher_learning_rate`, or a fine-tuned `teacher`"
+
+
+def _check_f1(spec: TaskSpec, found: float, labels: NDArray[Any], teacher: str, given: bool) -> None:
+    """Refuse a teacher whose sets of labels, or entities, are no better than one answer for all sentences."""
+    nothing, margin = 0.0, 1 / math.sqrt(len(labels))
+    if spec.answer == "labels":
+        order, margin = np.argsort(-labels.sum(0)), margin / 2
+        for most in range(1, labels.shape[1] + 1):
+            constant = np.zeros_like(labels)
+            constant[:, order[:most]] = 1
+            nothing = max(nothing, score(spec.metric, constant, labels))
+    if not found > nothing + margin:
+        raise UserError(
+            f"teacher {teacher} has a held-out {spec.metric} of {formatted(found, spec.metric)}, and one answer for "
+            f"all sentences gives {formatted(nothing, spec.metric)} within {formatted(margin, spec.metric)} "
+            f"({len(labels)} sentences): {_remedy(given)}"
+        )
 
 
 def _check_order(spec: TaskSpec, predictions: NDArray[Any], labels: NDArray[Any], found: str) -> None:

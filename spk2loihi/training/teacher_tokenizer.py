@@ -1,4 +1,4 @@
-"""Whether a tokenizer is one that a BERT can have been trained with."""
+"""Whether a tokenizer is one that a teacher can have been trained with."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from tokenizers import Tokenizer
 
 from spk2loihi.data import Examples, tokenise
 from spk2loihi.errors import UserError, first_line
+from spk2loihi.training.families import TeacherSizes
 
 _PROBE = "A film, of 2 actors: naïve & fresh 電影 🙂"  # words, punctuation, and what may be in no vocabulary
 
 
-def check_tokenizer(tokenizer: Any, config: Any, teacher: str) -> str:
+def check_tokenizer(tokenizer: Any, sizes: TeacherSizes, teacher: str) -> str:
     """Contents of the `tokenizer.json` of a fast tokenizer, of transformers or of tokenizers.
 
     Raises:
-        UserError: it has another vocabulary than the `BertConfig` ``config`` has embeddings for, or does not mark
-            sentences as BERT reads them.
+        UserError: it has another vocabulary than there are embeddings for, or does not mark sentences as encoders
+            read them.
     """
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     remedy = "give the tokenizer the model was trained with"
@@ -28,10 +29,10 @@ def check_tokenizer(tokenizer: Any, config: Any, teacher: str) -> str:
         )
     size, largest = backend.get_vocab_size(), max(backend.get_vocab().values(), default=0)
     special = sum(token.special for token in backend.get_added_tokens_decoder().values())
-    if largest >= config.vocab_size or size < 2 * special:
+    if largest >= sizes.vocabulary or size < 2 * special:
         raise UserError(
             f"teacher {teacher} has a tokenizer of {size} tokens (largest id {largest}), but "
-            f"{config.vocab_size} word embeddings: {remedy}"
+            f"{sizes.vocabulary} word embeddings: {remedy}"
         )
     try:
         text = backend.to_str()
@@ -46,12 +47,12 @@ def check_tokenizer(tokenizer: Any, config: Any, teacher: str) -> str:
     if len(encoding.ids) < 3 or not (encoding.special_tokens_mask[0] and encoding.special_tokens_mask[-1]):
         raise UserError(
             f"teacher {teacher} has a tokenizer that does not put special tokens ([CLS] and [SEP]) around a sentence, "
-            f"but BERT classifies by the first of them: {remedy}"
+            f"but an encoder classifies by the first of them: {remedy}"
         )
-    if max(encoding.type_ids) >= config.type_vocab_size:
+    if max(encoding.type_ids) >= sizes.types:
         raise UserError(
             f"teacher {teacher} has a tokenizer that numbers the parts of a sentence up to "
             f"{max(encoding.type_ids)}, but "
-            f"{config.type_vocab_size} token type embedding: {remedy}"
+            f"{sizes.types} token type embedding: {remedy}"
         )
     return text

@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from spk2loihi.errors import UserError
+from spk2loihi.training.families import Family
 from spk2loihi.training.teacher_config import some
 
-_FRESH = ("classifier.",)
-_FRESH_IN_AN_ENCODER = (*_FRESH, "bert.pooler.")  # a language model has no pooler: fine-tuning makes one
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _QUANTISED = re.compile(
     r"\.(SCB|absmax|quant_state\S*|weight_format|qweight|qzeros|scales?|zero_points?|_packed_params\S*)$"
@@ -27,7 +26,7 @@ _HEADER_LIMIT = 100_000_000  # bytes, as safetensors has it
 
 
 def check_loaded(
-    model: BertForSequenceClassification, report: Mapping[str, Any], classifies: bool, teacher: str
+    model: PreTrainedModel, report: Mapping[str, Any], family: Family, classifies: bool, teacher: str
 ) -> list[str]:
     """What to say about weights that were loaded, as lines.
 
@@ -38,7 +37,8 @@ def check_loaded(
     Raises:
         UserError: some are missing, or of another shape, and would be random.
     """
-    fresh = _FRESH if not classifies else ()
+    fresh = family.fresh if not classifies else ()
+    pooler = f"{family.encoder}.pooler."  # of a language model there is none: fine-tuning makes one
     all_names = list(model.state_dict())
     wrong = {
         key: (theirs, ours) for key, theirs, ours in report["mismatched_keys"] if not key.startswith(fresh or "\\0")
@@ -58,7 +58,7 @@ def check_loaded(
             f"teacher {teacher} holds quantised weights ({some(quantised)}), but only floats can be distilled: save it "
             "without quantisation"
         )
-    allowed = _FRESH_IN_AN_ENCODER if not classifies else ()
+    allowed = (*fresh, pooler) if not classifies else ()
     missing = [key for key in all_names if key in report["missing_keys"]]
     lacking = [key for key in missing if not allowed or not key.startswith(allowed)]
     if lacking:
@@ -69,28 +69,28 @@ def check_loaded(
             "model with save_pretrained, so that no weight has to be made up"
         )
     notes = []
-    if any(key.startswith("bert.pooler.") for key in missing):
+    if any(key.startswith(pooler) for key in missing):
         notes.append(
             f"teacher {teacher}: it has no pooler, which starts at random and is fine-tuned with the classifier"
         )
     if unexpected:
         notes.append(
-            f"teacher {teacher}: {len(unexpected)} of its weights are not part of a BERT classifier and are left out "
-            f"({some(unexpected)})"
+            f"teacher {teacher}: {len(unexpected)} of its weights are not part of a {family.name} classifier and are "
+            f"left out ({some(unexpected)})"
         )
     return notes
 
 
-def check_structure(model: BertForSequenceClassification, teacher: str) -> None:
+def check_structure(model: PreTrainedModel, teacher: str) -> None:
     """Refuse a model in memory whose weights are not those of its configuration: layers taken out, or put in."""
     with torch.device("meta"):
-        plain = BertForSequenceClassification(model.config).state_dict()
+        plain = type(model)(model.config).state_dict()
     own = {name: getattr(value, "shape", None) for name, value in model.state_dict().items()}
     wrong = [name for name in {**plain, **own} if name not in plain or own.get(name) != plain[name].shape]
     if wrong:
         raise UserError(
-            f"teacher {teacher} is not the BERT of its configuration, from which {some(wrong)} differ: give a "
-            "BertForSequenceClassification as from_pretrained makes it"
+            f"teacher {teacher} is not the model of its configuration, from which {some(wrong)} differ: give a "
+            f"{type(model).__name__} as from_pretrained makes it"
         )
     unfit = [n for n, value in model.state_dict().items() if value.is_meta or not value.is_floating_point()]
     if unfit:

@@ -1,4 +1,4 @@
-"""`spk2loihi train`: a spiking student from a BERT teacher."""
+"""`spk2loihi train`: a spiking student from a teacher."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from accelerate import Accelerator
 
 from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
 from spk2loihi.errors import UserError
-from spk2loihi.files import json_writer, sha256, write_together
+from spk2loihi.files import json_writer, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.temporary_files import remove_leftovers, temporary_folder
-from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint, save_pretrained
+from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import evaluate, mean_loss
 from spk2loihi.training.fine_tune import checked_scores, fine_tune
@@ -26,6 +26,7 @@ from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
+from spk2loihi.training.pretrained import load_student, push_to_hub, save_pretrained, student_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
 from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import Sentences
@@ -64,12 +65,17 @@ class TrainingResult:
         return self.metrics
 
     def save_pretrained(self, folder: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the student as a Hugging Face folder, with its tokenizer and task, which `export_model` takes.
+        """Write the student as a Hugging Face folder, with tokenizer, task and model card, which `export_model` takes.
 
         Args:
             force: replace a model in the folder that is none of these.
         """
         save_pretrained(self.checkpoint, Path(folder), force)
+
+    def push_to_hub(self, repository: str, private: bool = False) -> str:
+        """Write the same to a repository of the Hugging Face hub (``owner/name``), with a model card made of what was
+        measured; its address."""
+        return push_to_hub(self.checkpoint, repository, private)
 
     def _repr_html_(self) -> str:
         m = self.metrics
@@ -105,7 +111,7 @@ def train(
     started = time.perf_counter()
     settings.check()
     todo = stages(settings.stage, settings.losses, settings.hard_labels)
-    earlier = None if settings.student is None else load_checkpoint(Path(settings.student))
+    earlier = None if settings.student is None else load_student(Path(settings.student))
     with make_accelerator(settings.precision) as accelerator:
         if not accelerator.is_main_process:
             report = _silent
@@ -114,11 +120,13 @@ def train(
         settings = settings.for_task(spec, len(examples), all(stage.on_corpus for stage in todo))
         held_out = load_held_out(spec)
         given = teacher
-        teacher, fine_tuned = (given, True) if given is not None else load_teacher(settings.teacher, spec.labels)
+        teacher, fine_tuned = (
+            (given, True) if given is not None else load_teacher(settings.teacher, spec.labels, spec.answer)
+        )
         for line in teacher.notes:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
-        layers = layer_map(settings.layers, teacher.model.config.num_hidden_layers, depth)
+        layers = layer_map(settings.layers, teacher.sizes.layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
             start_from_teacher(teacher, layers, spec, settings)
             if earlier is None
@@ -138,7 +146,7 @@ def train(
             spec,
             sentences.digests,
             teacher_digest(teacher, fine_tuned),
-            None if settings.student is None else sha256(Path(settings.student)),
+            None if settings.student is None else student_digest(Path(settings.student)),
             accelerator,
         )
         state = _open_state(out, home, fingerprint(settings, manifest), resume, accelerator)
@@ -148,7 +156,7 @@ def train(
         teacher_scores: dict[str, float] | None = None
         if tune:
             if untuned is not None:
-                untuned, _ = load_teacher(settings.teacher, spec.labels)
+                untuned, _ = load_teacher(settings.teacher, spec.labels, spec.answer)
             teacher, teacher_scores = run.tuned(teacher, home)
         elif fine_tuned and not todo[-1].on_corpus:
             teacher_scores = run.checked(teacher)
@@ -182,10 +190,11 @@ def train(
             "teacher": teacher.source,
             "teacher_layers": layers,
             "teacher_shape": {
-                "layers": teacher.model.config.num_hidden_layers,
-                "hidden": teacher.model.config.hidden_size,
-                "intermediate": teacher.model.config.intermediate_size,
+                "layers": teacher.sizes.layers,
+                "hidden": teacher.sizes.hidden,
+                "intermediate": teacher.sizes.intermediate,
                 "labels": len(spec.labels),
+                **({} if teacher.sizes.embedding is None else {"embedding": teacher.sizes.embedding}),
             },
             "manifest": manifest,
             "versions": versions(),
@@ -249,12 +258,12 @@ class _Run:
         """The fine-tuned teacher and its held-out scores, from ``home`` where it is finished."""
         finished = self.state.finished.get("teacher")
         if finished is not None:
-            kept, _ = load_teacher(str(home), self.spec.labels)
+            kept, _ = load_teacher(str(home), self.spec.labels, self.spec.answer)
             if teacher_digest(kept, True) != finished["sha256"]:
                 raise UserError(
                     f"teacher {home} is not the one {self.state.path} was made with: leave `resume` out to start anew"
                 )
-            return Teacher(kept.model, kept.tokenizer, teacher.source), finished["scores"]
+            return replace(kept, source=teacher.source, notes=[]), finished["scores"]
         settings, train = self.settings, self.sentences.train
         assert settings.teacher_epochs is not None  # as `for_task` has it
         scores = fine_tune(
@@ -311,8 +320,9 @@ class _Run:
                 continue
             if i and todo[i - 1].on_corpus:
                 copy_outputs(student, teacher)
-            if probe is None or probe.teacher is not of.model:
-                probe = TeacherProbe(of.model.to(self.accelerator.device))
+            if probe is None or probe.teacher is not of:
+                of.model.to(self.accelerator.device)
+                probe = TeacherProbe(of)
             train_outputs(student, stage.outputs)
             results.append(
                 self._stage(student, stage, probe, (i / len(todo), (i + 1) / len(todo)) if fresh else (1, 1))
@@ -331,7 +341,7 @@ class _Run:
         assert settings.epochs is not None  # as `for_task` has it
         train, held_out = self.sentences.of(stage)
         variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
-        objective = Distillation(student, probe, self.layers, stage.losses, variance)
+        objective = Distillation(student, probe, self.layers, stage.losses, self.spec.answer, variance)
         criterion = self._criterion(student)
         if stage.on_corpus:
             name = self.criterion_name(stage)

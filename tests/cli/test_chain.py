@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,9 +137,38 @@ def test_energy_json(chain: Chain) -> None:
         for coefficient in table["values"]:
             assert isinstance(coefficient["value"], float)
             assert all(coefficient[key].strip() for key in ("unit", "source", "scope"))
+    assert (n["fit"]["board"], n["time"]["steps"]) == ("kapoho-point", n["network"]["latency_steps"])
     page = (chain.folder / "energy.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html")
     assert not re.search(r"(src|href)=\"https?://[^\"]*\.(js|css)", page)
+
+
+def test_energy_counts_both_encodings_as_simulate_does(chain: Chain, place: Path) -> None:
+    n = chain.json("energy")
+    assert spk2loihi("simulate", "--encoding", "graded", "--samples", "20", "--json", "graded.json").code == 0
+    graded = json.loads((place / "graded.json").read_text())
+    by_name = {run["encoding"]: run for run in n["encodings"]["runs"]}
+    assert by_name["rate"]["synops"] == n["per_sample"]["synops"]
+    assert by_name["graded"]["synops"] == graded["synops"]["per_sample"]
+    assert by_name["graded"]["latency_steps"] == graded["latency_steps"]
+    assert by_name["graded"]["energy_nJ"].keys() == {"loihi2-pilotnet-bound", "loihi1-davies2018"}
+
+
+def test_energy_derives_a_price_without_a_network(place: Path) -> None:
+    outcome = spk2loihi("energy", "no.net", "--derive", "loihi2-pilotnet-bound", "--json", "price.json")
+    if sys.version_info >= (3, 11):  # where lava-dl, which has the network, does not install
+        assert outcome.code == 2
+        return
+    assert "at most 30.1 pJ, and 45.7 with static power" in outcome.out
+    assert json.loads((place / "price.json").read_text())["synops_per_step"] == 36_315_366 / 16
+
+
+def test_energy_takes_the_time_of_a_step(chain: Chain, place: Path) -> None:
+    assert spk2loihi("energy", "--samples", "2", "--step-us", "10", "--board", "oheo-gulch").code == 0
+    n = json.loads((place / "energy.json").read_text())
+    assert n["time"]["seconds"] == pytest.approx(n["network"]["latency_steps"] * 1e-5)
+    assert n["fit"]["board"] == "oheo-gulch"
+    refused(place, "energy", "--step-us", "0", words="`step_us`|step-us")
 
 
 def test_energy_shows_a_held_out_sentence_or_the_one_given(chain: Chain, place: Path) -> None:

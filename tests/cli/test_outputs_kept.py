@@ -212,7 +212,8 @@ def test_the_library_keeps_files_too(user: Path) -> None:
 
 
 def test_a_student_s_folder_is_no_teacher_s(user: Path) -> None:
-    from spk2loihi.training.checkpoint import load_checkpoint, save_pretrained
+    from spk2loihi.training.checkpoint import load_checkpoint
+    from spk2loihi.training.pretrained import save_pretrained
 
     student, before = load_checkpoint(user / "model.pt"), contents(user)
     with pytest.raises(UserError, match="that is no student of spk2loihi"):

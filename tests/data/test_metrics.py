@@ -45,8 +45,8 @@ def test_correlations_when_undefined() -> None:
 
 
 def test_predictions_are_classes_or_values() -> None:
-    assert predictions(np.array([[1, 5], [3, 2]])).tolist() == [1, 0]
-    assert predictions(np.array([[1.5], [-2.0]])).tolist() == [1.5, -2.0]
+    assert predictions(np.array([[1, 5], [3, 2]]), "accuracy").tolist() == [1, 0]
+    assert predictions(np.array([[1.5], [-2.0]]), "pearson").tolist() == [1.5, -2.0]
 
 
 def test_scores_as_text() -> None:

@@ -11,22 +11,27 @@ import pytest
 
 from spk2loihi.energy import (
     BUILTIN_SETS,
-    LOIHI1,
     Coefficient,
     CoefficientSet,
     coefficient_registry,
     load_coefficients,
-    network_energy,
 )
 from spk2loihi.errors import UserError
 from spk2loihi.reporting.energy_page import render_html
-from support.energy_stages import SAMPLES, report, stages
+from support.energy_stages import SAMPLES, report
 from support.html_page import Page
 
 
 def own_file(**changes: Any) -> dict[str, Any]:
     synop = {"value": 12.5, "unit": "pJ", "source": "board 7, bench supply"}
-    return {"name": "my-board", "kind": "chip", "scope": "one board", "coefficients": {"synop": synop}, **changes}
+    return {
+        "name": "my-board",
+        "kind": "chip",
+        "memory": "included",
+        "scope": "one board",
+        "coefficients": {"synop": synop},
+        **changes,
+    }
 
 
 def test_a_users_set_is_read_and_reported_beside_the_builtin_ones(tmp_path: Path) -> None:
@@ -41,8 +46,10 @@ def test_a_users_set_is_read_and_reported_beside_the_builtin_ones(tmp_path: Path
     assert own.picojoules("neuron_active") == pytest.approx(1000)
     assert [c.scope for c in own.coefficients] == ["one board", "warm"]
     data = report(coefficient_sets=[own])
+    assert data["coefficients"]["my-board"]["memory"] == "included"
     assert list(data["coefficients"]) == ["my-board", *BUILTIN_SETS]
-    assert data["headline"][-1]["note"].endswith("my-board")
+    energy = next(figure for figure in data["headline"] if figure["key"] == "energy_ratio")
+    assert energy["note"].endswith("my-board")
 
 
 def test_a_users_arithmetic_set_is_a_further_baseline(tmp_path: Path) -> None:
@@ -95,14 +102,16 @@ def test_bounds_of_prices_become_bounds_of_totals_and_ratios() -> None:
     )
     assert row["ratio_range"] == pytest.approx([x * 531_000 / (4.6 * 121_600) for x in (10, 20)])
     assert data["per_sample"]["snn"]["loihi1-davies2018"]["total_range_nJ"] is None
-    assert any(line.startswith("The sources of loihi1-davies2018,") for line in data["caveats"])
+    assert any("loihi1-davies2018, horowitz" in line for line in data["caveats"] if line.startswith("The sources of"))
     assert "10.0 to 20.0 pJ" in Page(render_html(data)).text
 
 
 def test_a_comparison_the_bounds_leave_open_is_called_open() -> None:
     even = 4.6 * 121_600 / 531_000  # pJ a SynOp at which the FP32 ANN costs as much
     open_ = report(coefficient_sets=[bounded(even / 2, even * 0.9, even * 2)])
-    assert any("bounds of own, the comparison with the same-shape ANN in FP32" in s for s in open_["verdict"])
+    assert any(
+        "the comparison of own with the same-shape ANN in FP32" in s and "either way" in s for s in open_["verdict"]
+    )
     closed = report(coefficient_sets=[bounded(even * 2, even * 3, even * 4)])
     assert not any("either way" in s for s in closed["verdict"])
 
@@ -112,9 +121,8 @@ def test_a_baseline_with_bounds_meets_the_opposite_end_of_another_set_and_the_sa
     own = CoefficientSet("own", "arithmetic", "h", (Coefficient("add", 1.0, "pJ", "s", "h"), mac), "int4")
     rows = {(c["coefficients"], c["baseline"]): c for c in report(coefficient_sets=[own])["comparisons"]}
     assert rows["own", "ann:own"]["ratio_range"] == pytest.approx([531_000 / (m * 121_600) for m in (4, 1)])
-    loihi = network_energy(stages(), LOIHI1).total
-    expected = [loihi / (m * 121_600) for m in (4, 1)]
-    assert rows["loihi1-davies2018", "ann:own"]["ratio_range"] == pytest.approx(expected)
+    bare = [0.9 * 531_000 / (m * 121_600) for m in (4, 1)]
+    assert rows["horowitz-45nm-fp32", "ann:own"]["ratio_range"] == pytest.approx(bare)
 
 
 # --- refused files
@@ -128,7 +136,14 @@ def test_a_baseline_with_bounds_meets_the_opposite_end_of_another_set_and_the_sa
         (own_file(extra=1), "'extra'.*unknown"),
         (own_file(name="loihi1-davies2018"), "built-in"),
         (own_file(name="<b>"), "'<b>'"),
-        (own_file(kind="gpu"), "'gpu'.*chip, arithmetic"),
+        (own_file(kind="gpu"), "'gpu'.*chip, arithmetic, memory"),
+        (own_file(memory=None), 'memory .*missing.*"included" or "excluded"'),
+        (own_file(memory="yes"), "memory .*'yes'"),
+        (own_file(kind="memory", memory="excluded"), 'must be "included"'),
+        (own_file(bound="lower"), "bound .*'lower'"),
+        (own_file(kind="arithmetic", precision="int8", bound="upper"), "bound .*chip sets"),
+        (own_file(within_synop=["synop"]), "within_synop .*names among"),
+        (own_file(within_synop=["synop_with_static"]), "within_synop .*names among"),
         (own_file(precision="int8"), "precision.*arithmetic"),
         (own_file(scope=" "), "scope.*non-empty"),
         (own_file(kind="arithmetic"), "precision.*missing"),

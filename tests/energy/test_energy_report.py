@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from spk2loihi.energy import LOIHI1, build_report, network_energy
+from spk2loihi.energy import LOIHI1, AnnWork, build_report, network_energy
 from spk2loihi.errors import UserError
 from spk2loihi.reporting.energy_page import render_html
 from spk2loihi.simulators.counters import StageOps
@@ -57,7 +57,7 @@ def test_groups_are_the_sums_of_their_stages() -> None:
         members = [layers[name] for name in group["stages"]]
         for key in ("synops", "attention_synops", "dense", "messages", "active_updates", "all_synops", "updates"):
             assert group["per_sample"][key] == sum(member["per_sample"][key] for member in members)
-        for name in data["coefficients"]:
+        for name in data["per_sample"]["snn"]:
             assert group["energy_total_nJ"][name] == pytest.approx(sum(m["energy_total_nJ"][name] for m in members))
     assert groups["encoder_layer"][1]["asr"] == 2050 / (900 * 16)
     assert groups["encoder_layer"][1]["t_times_density"] == 530_000 / 120_000
@@ -70,8 +70,8 @@ def test_nothing_to_report_on_is_refused() -> None:
         build_report([StageOps("e", "embedding", neurons=1)], 1, network_summary=SUMMARY)
     with pytest.raises(UserError, match="given twice"):
         build_report(stages(), 1, network_summary=SUMMARY, coefficient_sets=[LOIHI1])
-    with pytest.raises(ValueError, match="teacher_macs"):
-        report(teacher_macs=0.0)
+    with pytest.raises(ValueError, match="not above zero"):
+        report(teacher=AnnWork(0.0, 1.0, ()))
 
 
 # --- convergence

@@ -52,9 +52,10 @@ def test_a_stage_prices_its_own_host_operations_where_the_set_knows_them() -> No
     assert "host.softmax" not in not_included(stages(), own)
 
 
-def test_no_set_claims_to_be_loihi_2() -> None:
-    for name, coefficients in BUILTIN_SETS.items():
-        assert "loihi2" not in name
+def test_the_set_of_loihi_2_is_an_upper_bound_and_says_of_what() -> None:
+    assert [name for name, s in BUILTIN_SETS.items() if s.bound] == ["loihi2-pilotnet-bound"]
+    assert "PilotNet LIF" in BUILTIN_SETS["loihi2-pilotnet-bound"].scope
+    for coefficients in BUILTIN_SETS.values():
         for c in coefficients.coefficients:
             assert all((c.unit, c.source, c.scope))
-    assert any("No energy per synaptic operation has been published for Loihi 2" in c for c in report()["caveats"])
+    assert any("Nobody has published the energy of a synaptic operation of Loihi 2" in c for c in report()["caveats"])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spk2loihi.fit import check_fit, populations
+from spk2loihi.fit import BOARDS, check_fit, populations
 from spk2loihi.fit.partition import partition, place
-from spk2loihi.fit.rules import RULES, Core, Tile, grid, synaptic_memory
+from spk2loihi.fit.rules import RULES, Core, Tile, axons_in, axons_out, grid, synaptic_memory
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from support.fit_layers import KAPOHO, board, linear, network_of
@@ -23,17 +23,17 @@ from support.fit_layers import KAPOHO, board, linear, network_of
 def test_one_layer_by_hand() -> None:
     """384 -> 384, 64 tokens, 8 bits.
 
-    24,576 neurons at 4,095 a core are 7 cores at least. All 384 channels do not fit one core: 384 lists of
-    ceil((8 + 384 x 8) / 64) = 49 words are 18,816, over 16,000. Seven tiles of 55 channels and all 64 tokens do:
-    64 x 55 = 3,520 neurons, 384 x ceil((8 + 55 x 8) / 64) = 384 x 7 = 2,688 words, one axon in, 64 addresses out, each
-    to 3 cores. In total 1 + 3,520 + 2,688 + 1 + 64 + 192 = 6,466 words.
+    All 384 channels do not fit one core: 384 lists of ceil((8 + 384 x 8) / 64) = 49 words are 18,816, over 16,000. Half
+    of them do, with 16 tokens: 16 x 192 = 3,072 neurons, and 32 tokens are 6,144, over 4,095. 384 x ceil((8 + 192 x 8)
+    / 64) = 384 x 25 = 9,600 words, one axon in, 16 addresses out, each to 3 cores. In total 1 + 3,072 + 9,600 + 1 + 16
+    + 48 = 12,738 words. A quarter of the channels and 32 tokens make 8 cores as well, with more tiles of columns.
     """
     placement = place(linear(384, 384, 64), KAPOHO, destinations=3)
     assert placement.core is not None and placement.binding is not None
-    assert (placement.cores, placement.column_tiles, placement.core.tile) == (7, 7, Tile(64, 1, 55))
+    assert (placement.cores, placement.column_tiles, placement.core.tile) == (8, 2, Tile(16, 1, 192))
     assert {name: rule(placement.core) for name, rule in RULES.items()} == {
-        "weight_width": 8, "fan_in": 384, "neurons": 3520, "neuron_memory": 3520, "synaptic_memory": 2688,
-        "axons_in": 1, "axons_out": 64, "routes": 192, "core_memory": 6466,
+        "weight_width": 8, "fan_in": 384, "neurons": 3072, "neuron_memory": 3072, "synaptic_memory": 9600,
+        "axons_in": 1, "axons_out": 16, "routes": 48, "core_memory": 12738,
     }  # fmt: skip
     assert placement.binding.limit == "neuron_memory"
 
@@ -41,13 +41,13 @@ def test_one_layer_by_hand() -> None:
 def test_unrolled_copies_by_hand() -> None:
     """The same layer without sharing: every token its own 384 lists, of 20-bit synapses.
 
-    192 channels: 384 x ceil((8 + 192 x 20) / 64) = 384 x 61 = 23,424 words, too many; 128 channels: 384 x 41 = 15,744
-    words for a single token, so 3 cores a token.
+    192 channels: 384 x ceil((8 + 192 x 20) / 64) = 384 x 61 = 23,424 words, too many; 96 channels: 384 x 31 = 11,904
+    words for a single token, so 4 cores a token.
     """
     placement = place(linear(384, 384, 64), KAPOHO, "unrolled")
     assert placement.core is not None and placement.binding is not None
-    assert (placement.cores, placement.core.tile) == (192, Tile(1, 1, 128))
-    assert synaptic_memory(placement.core) == 15_744
+    assert (placement.cores, placement.core.tile) == (256, Tile(1, 1, 96))
+    assert synaptic_memory(placement.core) == 11_904
     assert placement.binding.limit == "synaptic_memory"
 
 
@@ -112,21 +112,39 @@ def test_too_wide_weights_are_refused() -> None:
 def test_no_cut_needs_fewer_cores(
     d_in: int, d_out: int, tokens: int, bits: int, neurons: int, words: int, skip: bool
 ) -> None:
-    """Against every possible rectangle."""
+    """Against every tile that is allowed: tokens in powers of two, channels in whole halves, or in rounded ones."""
     layer = linear(d_in, d_out, tokens, bits, d_out if skip else 0)
     small = board(neurons=neurons, synaptic_memory=words, core_memory=words + 60)
 
-    def fits(tile: Tile) -> bool:
-        return all(rule(Core(layer, tile, "shared", 2)) <= small.limits[name].value for name, rule in RULES.items())
+    def counts(widths: set[int]) -> list[int]:
+        tiles = [Tile(2**e, 1, w) for e in range(5) for w in widths if 2 ** (e - 1) < tokens]
+        fit = [
+            t
+            for t in tiles
+            if all(rule(Core(layer, t, "shared", 2)) <= small.limits[name].value for name, rule in RULES.items())
+        ]
+        return [math.ceil(tokens / t.rows) * math.ceil(d_out / t.width) for t in fit]
 
-    tiles = [Tile(r, 1, w) for r in range(1, tokens + 1) for w in range(1, d_out + 1)]
-    counts = [math.ceil(tokens / t.rows) * math.ceil(d_out / t.width) for t in tiles if fits(t)]
+    whole = {d_out // 2**e for e in range(6) if d_out % 2**e == 0}
+    rounded = {math.ceil(d_out / 2**e) for e in range(7)}
+    allowed = counts(whole) or counts(rounded)
     placement = place(layer, small, destinations=2)
     if placement.refused:
-        assert not counts
+        assert not allowed
     else:
-        assert placement.cores == min(counts)
-        assert placement.core is not None and fits(placement.core.tile)
+        assert placement.cores == min(allowed)
+        assert placement.core is not None and not math.log2(placement.core.tile.rows) % 1
+
+
+def test_a_dense_layer_has_so_many_cores_as_its_memory_is_too_large() -> None:
+    """PilotNet's: 2,560 x ceil((8 + 100 x 15) / 64) = 61,440 words are 6 x 12,000; of 17 neurons 12,800 words: 12."""
+    layer = linear(2560, 100, bits=3, dense=True)
+    assert synaptic_memory(Core(layer, Tile(1, 1, 100))) == 61_440
+    assert synaptic_memory(Core(layer, Tile(1, 1, 17))) == 12_800
+    placement = place(layer, BOARDS["oheo-gulch"])
+    assert placement.core is not None and placement.binding is not None
+    assert (placement.cores, placement.core.tile, placement.binding.limit) == (12, Tile(1, 1, 9), "synaptic_memory")
+    assert axons_in(placement.core) == 2560 and axons_out(placement.core) == 9
 
 
 @pytest.mark.parametrize("schedule", ["windowed", "pipelined", "settling"])

@@ -27,7 +27,7 @@ def limited(**values: int) -> Board:
     return Board("small", BOARD.chips, limits)
 
 
-def test_every_core_holds_what_its_limits_allow_and_one_core_less_does_not() -> None:
+def test_every_core_holds_what_its_limits_allow() -> None:
     board = limited(neurons=20, synaptic_memory=150, core_memory=400)
     graph = build_graph(tiny_network(preset="stock"), 6, "chip")
     cut = cut_graph(graph, board)
@@ -57,7 +57,7 @@ def test_synaptic_memory_is_that_of_the_lists_a_core_keeps() -> None:
                 bits = max(1, (int(magnitudes.max()) >> shift).bit_length() + mixed)
                 words += sum(list_words(n, bits, sparse=True) for n in sizes)
             else:
-                words += weight.shape[1] * list_words(weight.shape[0], 8)
+                words += weight.shape[1] * list_words(weight.shape[0], 8, sparse=True)
         assert one.used["synaptic_memory"] == words, one.population.name
 
 

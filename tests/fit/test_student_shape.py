@@ -32,17 +32,17 @@ def test_a_resized_network_is_the_network_of_that_size() -> None:
 def test_shapes_of_the_guide() -> None:
     """The default student, and SpikingBERT as published: the figures of docs/guide/fit.md."""
     default = shape_populations(StudentShape())
-    assert sum(p.cores for p in partition(default, KAPOHO)) == 440
-    assert sum(p.cores for p in partition(default, KAPOHO, "unrolled")) == 13_538
-    assert sum(p.cores for p in partition(default, BOARDS["oheo-gulch"])) == 444
+    assert sum(p.cores for p in partition(default, KAPOHO)) == 529
+    assert sum(p.cores for p in partition(default, KAPOHO, "unrolled")) == 17_954
+    assert sum(p.cores for p in partition(default, BOARDS["oheo-gulch"])) == 529
     published = shape_populations(StudentShape(layers=4, hidden=768, tokens=128))
     cores = {name: sum(p.cores for p in partition(published, BOARDS[name])) for name in ("kapoho-point", "hala-point")}
-    assert cores == {"kapoho-point": 1086, "hala-point": 1086}
-    assert math.ceil(1086 / BOARDS["hala-point"].cores_per_chip) == 9
+    assert cores == {"kapoho-point": 1339, "hala-point": 1339}
+    assert math.ceil(1339 / BOARDS["hala-point"].cores_per_chip) == 11
     first = {p.population.name: p for p in partition(published, KAPOHO)}
     expected = {
-        "query": 25, "key": 25, "value": 25, "score": 52, "context": 26, "attention_output": 25, "ffn_in": 98,
-        "ffn_out": 50,
+        "query": 32, "key": 32, "value": 32, "score": 64, "context": 32, "attention_output": 32, "ffn_in": 128,
+        "ffn_out": 32,
     }  # fmt: skip
     assert {name: first[f"layer.0.{name}"].cores for name in expected} == expected
     binding = {name: first[f"layer.0.{name}"].binding for name in expected}

@@ -19,13 +19,18 @@ from spk2loihi.analysis import spike_record as sentence
 from spk2loihi.analysis.convergence import measure_convergence
 from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.analysis.spike_record import choose_sentence, record_sentence
+from spk2loihi.choices import ENCODINGS
 from spk2loihi.data import Examples, collate
-from spk2loihi.energy import build_report
+from spk2loihi.energy import LOIHI2_BOUND, AnnWork, Steps, build_report, estimate_time
+from spk2loihi.energy.encodings import EncodedRun, compare_encodings
 from spk2loihi.energy.measure_energy import summarise_network
+from spk2loihi.energy.placement import place_network, told
+from spk2loihi.fit.boards import BOARDS
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.reporting.energy_page import _FORMS, EnergyReport, render_html
 from spk2loihi.simulators import create_backend, encode, simulate
+from spk2loihi.simulators.counters import StageOps
 from spk2loihi.simulators.emulator.emulator import Emulator
 from support.chromium import Chromium, needs_browser
 from support.networks import VOCABULARY, timeline, tiny_network
@@ -63,14 +68,28 @@ def made(net: Network, examples: Examples) -> dict[str, Any]:
         result.stages,
         len(encoded),
         network_summary=summarise_network(timeline(net)),
-        teacher_macs=1e5,
+        teacher=AnnWork(1e5, 1e4, (100.0,)),
         convergence=measure_convergence(net, encoded, list(examples.labels), (1, 2, 4, 8)),
         accuracy={"metric": "accuracy", "student": 2 / 3, "teacher": 1.0, "samples": 3},
         spikes=result.spikes,
         neurobench=neurobench_metrics(timeline(net), result.stages, len(encoded), 2 / 3),
         sentence=recorded(net, examples),
+        encodings=compare_encodings(encoded_runs(net, examples), len(encoded), [LOIHI2_BOUND]),
+        time=timed(result.stages, result.latency_steps),
+        fit=told(place_network(net, BOARDS["kapoho-point"])),
+        verification={"samples": 3, "spikes_compared": 1000, "mismatches": 0},
         provenance={"network": "model.net", "task": "tiny", "seed": 0, "versions": {"numpy": "1.26.4"}},
     )
+
+
+def encoded_runs(net: Network, examples: Examples) -> list[EncodedRun]:
+    encoded, _ = encode(net, examples)
+    runs = [simulate(create_backend("emulator", net, RunConfig(encoding=how)), encoded) for how in ENCODINGS]
+    return [EncodedRun(r.encoding, r.stages, r.latency_steps, timed(r.stages, r.latency_steps)) for r in runs]
+
+
+def timed(stages: list[StageOps], steps: int) -> dict[str, Any] | None:
+    return estimate_time(stages, 3, Steps(steps, steps), {}, "kapoho-point")
 
 
 # --- the recorded sentence -----------------------------------------------------------------------------------------
@@ -176,7 +195,7 @@ def test_no_errors_no_overflow_no_requests(browser: Chromium, files: Path, width
     assert browser.requests == [(files / "energy.html").resolve().as_uri()]
     assert browser.run("document.documentElement.scrollWidth") == width
     assert browser.run("document.querySelectorAll('.plot svg').length") > 3
-    assert browser.run("document.querySelectorAll('.plot .bars').length") == 3
+    assert browser.run("document.querySelectorAll('.plot .bars').length") == 8
     assert (files / "energy.html").stat().st_size < 3_000_000
     page_colour = {"light": "rgb(245, 246, 244)", "dark": "rgb(16, 19, 22)"}[scheme]
     assert browser.run("getComputedStyle(document.body).backgroundColor") == page_colour
@@ -250,12 +269,13 @@ def test_every_number_of_the_page_is_one_of_the_json(page: Chromium, files: Path
         else:
             assert json.loads(claim["value"]) == value, pointer
             assert claim["text"] == _FORMS[claim["form"]](value), pointer
-    required = [f"/headline/{i}/text" for i in range(5)]
+    required = [f"/headline/{i}/text" for i in range(7)]
     required += [f"/{part}/{i}" for part in ("verdict", "caveats") for i in range(len(data[part]))]
     required += [
         f"/layers/{i}/per_sample/{key}" for i in range(len(data["layers"])) for key in ("synops", "all_synops")
     ]
     required += [f"/comparisons/{i}/{key}" for i in range(len(data["comparisons"])) for key in ("ratio", "snn_nJ")]
+    required += [*(f"/encodings/runs/{i}/{key}" for i in (0, 1) for key in ("synops", "seconds"))]
     required += ["/sentence/text", "/sentence/runs/0/synops", "/sentence/runs/1/synops", "/provenance/network"]
     assert set(required) <= set(seen)
     assert page.complaints == []

@@ -24,7 +24,7 @@ def test_page_stands_alone() -> None:
     assert not re.search(r"<script|<link|@import|(src|href)=\"(?!#)", page)
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4  # SynOps, two chips, steps
     assert page.count('<tr class="front">') == sum(p["on_front"] for p in data["points"])
 
 

@@ -25,7 +25,7 @@ LABELS = ["neg", "pos"]
 
 def accuracy(teacher: Teacher, task: TinyTask) -> float:
     spec = task_spec(train_file=task.train_file, dev_file=task.dev_file, labels=LABELS)
-    data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), load_held_out(spec), 32)
+    data, _ = labelled(Tokenizer.from_str(teacher.tokenizer), load_held_out(spec), 32, spec)
     return evaluate(teacher.model, data, ["accuracy"], 0)["accuracy"]
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from spk2loihi.energy import build_report
+from spk2loihi.energy import AnnWork, build_report
 from spk2loihi.simulators.counters import StageOps
 
 SAMPLES = 4
-SUMMARY = {"schedule": "windowed", "encoding": "rate", "timesteps": 16, "steps": 16, "latency_steps": 49}
+SUMMARY = {
+    "schedule": "windowed",
+    "encoding": "rate",
+    "timesteps": 16,
+    "steps": 16,
+    "latency_steps": 49,
+    "weights": 4000,
+}
+TEACHER = AnnWork(60_000.0, 8000.0, (400.0, 200.0))
 ACCURACY = {"metric": "accuracy", "student": 0.884, "teacher": 0.898, "samples": 872}
 CONVERGENCE = {
     "steps": [1, 2, 4, 8],
@@ -38,7 +46,7 @@ def stages() -> list[StageOps]:
 def report(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "network_summary": SUMMARY,
-        "teacher_macs": 60_000.0,
+        "teacher": TEACHER,
         "convergence": CONVERGENCE,
         "accuracy": ACCURACY,
         "provenance": {"seed": 0, "versions": {"numpy": "1.26.4"}},

@@ -16,7 +16,8 @@ from spk2loihi.errors import UserError
 from spk2loihi.export.convert import export_model
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.network import read_network
-from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, load_pretrained, save_checkpoint, save_pretrained
+from spk2loihi.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spk2loihi.training.pretrained import load_pretrained, save_pretrained
 from spk2loihi.training.tensor_file import load_tensors
 
 WEIGHT = "layers.0.query.weight"

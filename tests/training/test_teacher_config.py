@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import AutoTokenizer, BertForSequenceClassification
 
 import spk2loihi as s2l
 from spk2loihi.training.teacher import load_teacher, teacher_in_memory
-from spk2loihi.training.teacher_config import _CHECKED, _OVERRULED, _WITHOUT_EFFECT
 from support.edited_teachers import LABELS, accuracy, edited, refusal
 from support.tiny_task import TinyTask
 
@@ -20,8 +19,7 @@ from support.tiny_task import TinyTask
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("hidden_act", "relu", "only 'gelu'"),
-        ("hidden_act", "gelu_new", "only 'gelu'"),
+        ("hidden_act", "silu", "only 'gelu'"),
         ("position_embedding_type", "relative_key", "only 'absolute'"),
         ("layer_norm_eps", 1e-3, "LayerNorm"),
         ("layer_norm_eps", "x", "LayerNorm"),
@@ -49,9 +47,8 @@ from support.tiny_task import TinyTask
         ("pad_token_id", 61, "pad_token_id"),
         ("num_labels", 5, "5 labels"),
         ("problem_type", "multi_label_classification", "problem_type"),
-        ("model_type", "roberta", "only BERT encoders"),
-        ("model_type", "nonsense", "only BERT encoders"),
-        ("model_type", ["bert"], "only BERT encoders"),
+        ("model_type", "nonsense", "a nonsense model, but only encoders of the families"),
+        ("model_type", ["bert"], "only encoders of the families"),
         ("architectures", "x", "lacks|cannot"),
     ],
 )
@@ -79,11 +76,6 @@ def test_what_makes_no_difference_is_accepted(field: str, value: Any, tiny_task:
     assert teacher.model.dtype == torch.float32
 
 
-def test_every_field_of_a_bert_is_in_the_table() -> None:
-    fields = set(BertConfig().to_dict()) | {name for name in vars(BertConfig()) if not name.startswith("_")}
-    assert fields - _CHECKED.keys() - _OVERRULED.keys() - _WITHOUT_EFFECT == set()
-
-
 def test_unknown_fields_are_said(tiny_task: TinyTask, tmp_path: Path) -> None:
     notes = load_teacher(str(edited(tiny_task, tmp_path / "t", rotary=True)), LABELS)[0].notes
     assert len(notes) == 1 and "rotary" in notes[0]
@@ -104,9 +96,9 @@ def test_models_in_memory_that_were_changed_are_refused(tiny_task: TinyTask) -> 
         with pytest.raises(s2l.UserError, match=words):
             teacher_in_memory(model, tokenizer, LABELS)
 
-    changed(lambda m: m.bert.encoder.layer.pop(1), "not the BERT of its configuration")
+    changed(lambda m: m.bert.encoder.layer.pop(1), "not the model of its configuration")
     changed(lambda m: setattr(m, "classifier", torch.nn.Sequential(m.classifier)), "classifier.weight")
     changed(lambda m: setattr(m, "classifier", torch.nn.Linear(32, 3)), "classifier.weight")
     changed(lambda m: m.classifier.bias.data.fill_(float("nan")), "not finite")
-    changed(lambda m: setattr(m.config, "hidden_act", "relu"), "hidden_act")
+    changed(lambda m: setattr(m.config, "hidden_act", "silu"), "hidden_act")
     changed(lambda m: m.to("meta"), "not numbers in memory")

@@ -70,6 +70,8 @@ def test_a_language_model_has_a_fresh_pooler_and_says_so(tiny_task: TinyTask, tm
     )  # fmt: skip
     teacher, fine_tuned = load_teacher(str(place), LABELS)
     assert not fine_tuned and any("no pooler" in note for note in teacher.notes)
+    assert any("classifier starts at random" in note for note in teacher.notes)
+    assert load_teacher(None, LABELS)[0].notes == []  # the packaged teacher is known to have none
     tagger = edited(tiny_task, tmp_path / "u", architectures=["BertForTokenClassification"])
     three, _ = load_teacher(str(tagger), ["a", "b", "c"])
     assert three.model.classifier.out_features == 3

@@ -79,7 +79,10 @@ def test_saved_student_scores_what_the_metrics_say(
     out, metrics, _ = trained
     checkpoint = load_checkpoint(out)
     held_out, _ = labelled(
-        Tokenizer.from_str(checkpoint.tokenizer), load_held_out(TaskSpec.from_dict(checkpoint.task)), 16
+        Tokenizer.from_str(checkpoint.tokenizer),
+        load_held_out(TaskSpec.from_dict(checkpoint.task)),
+        16,
+        TaskSpec.from_dict(checkpoint.task),
     )
     assert evaluate(checkpoint.model, held_out, ["accuracy"], 0) == {"accuracy": metrics["score"]}
 

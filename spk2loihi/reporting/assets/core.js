@@ -52,12 +52,16 @@ function energy(nanojoules) {
   const [value, prefix] = prefixed(nanojoules * 1e-9);
   return `${significant(value)} ${prefix}J`;
 }
+function duration(seconds) {
+  const [value, prefix] = prefixed(seconds);
+  return `${significant(value)} ${prefix}s`;
+}
 function count(value) {
   if (Math.abs(value) < 10000) return Number.isInteger(value) ? value.toLocaleString("en-GB") : significant(value);
   const [scaled, prefix] = prefixed(value);
   return `${significant(scaled)} ${prefix}`.trim();
 }
-const FORMS = { energy, count, significant };
+const FORMS = { energy, duration, count, significant };
 
 /** A value of the report as an element that says where in energy.json it stands. */
 const number = (path, form) => {

@@ -1,11 +1,14 @@
-// The bar plots: energy of every model, break-even, and the breakdown of operations and energy.
+// The bar plots: energy of every model, rate beside graded, break-even, and the breakdown of operations and energy.
 const bare = (text) => text.replace(/\.00?(?= |$)/, "");
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const UNIT = report.network.unit;
 
-function drawEnergies() {
+/** Energies of the spiking network and of ANNs whose prices are alike: all with memory traffic, or all without. */
+function drawEnergies(id, memory) {
   const { snn, baselines } = report.per_sample;
   const rows = [
-    ...Object.keys(snn).map((name) => ({
-      name: `SNN, ${snn[name].label}`,
+    ...Object.keys(snn).filter((name) => snn[name].memory === memory).map((name) => ({
+      name: `Spiking network, ${snn[name].label}${report.coefficients[name].bound === "upper" ? " (a SynOp at most)" : ""}`,
       path: ["per_sample", "snn", name, "total_nJ"],
       form: "energy",
       range: snn[name].total_range_nJ,
@@ -14,25 +17,55 @@ function drawEnergies() {
         .map((part) => ({ label: COMPONENT_NAMES[part], ink: part, path: ["per_sample", "snn", name, "components_nJ", part] })),
       own: true,
     })),
-    ...Object.keys(baselines).map((key) => ({
-      name: baselines[key].label[0].toUpperCase() + baselines[key].label.slice(1),
+    ...Object.keys(baselines).filter((key) => baselines[key].memory === memory).map((key) => ({
+      name: capital(baselines[key].label),
       path: ["per_sample", "baselines", key, "total_nJ"],
       form: "energy",
+      range: baselines[key].total_range_nJ,
       parts: [{ label: "total", ink: "baseline", path: ["per_sample", "baselines", key, "total_nJ"] }],
-      extra: [["multiply-accumulates", ["per_sample", "baselines", key, "macs"], "count"]],
+      extra: [
+        ["multiply-accumulates", ["per_sample", "baselines", key, "macs"], "count"],
+        ...Object.keys(baselines[key].parts_nJ ?? {}).map((part) => [part, ["per_sample", "baselines", key, "parts_nJ", part], "energy"]),
+      ],
     })),
   ].sort((a, b) => at(...a.path) - at(...b.path));
   for (const row of rows) if (row.own && !row.parts.length) row.parts = [{ label: "total", ink: "synapse", path: row.path }];
-  bars(document.querySelector("#energies .plot"), rows, {
-    label: "Energy per sentence of every model, from lowest to highest",
-    unit: "energy per sentence",
+  bars(document.querySelector(`#${id} .plot`), rows, {
+    label: `Energy per ${UNIT} of every model, memory traffic ${memory}, from lowest to highest`,
+    unit: `energy per ${UNIT}`,
     log: chosen("energy-scale") === "log",
     large: true,
     tick: (value) => bare(energy(value)),
   });
 }
-onChange("energy-scale", drawEnergies);
-drawEnergies();
+const drawBoth = () => {
+  drawEnergies("with-memory", "included");
+  drawEnergies("bare", "excluded");
+};
+onChange("energy-scale", drawBoth);
+drawBoth();
+
+// --- rate beside graded
+
+if (report.encodings) {
+  const { runs, coefficients } = report.encodings;
+  const plots = [
+    ["SynOps", "count", ["synops"]],
+    ["time steps", "count", ["latency_steps"]],
+    [`energy, ${coefficients}`, "energy", ["energy_nJ", coefficients]],
+    ["time to an answer, at least", "duration", ["seconds"]],
+  ].filter(([, , path]) => runs.every((_, i) => at("encodings", "runs", i, ...path) !== null));
+  document.querySelector("#encodings .plot").replaceChildren(...plots.map(([label, form, path]) => {
+    const plot = el("div", {});
+    bars(plot, runs.map((run, i) => ({
+      name: run.encoding,
+      path: ["encodings", "runs", i, ...path],
+      form,
+      parts: [{ label, ink: run.encoding === report.encodings.choice ? "synapse" : "baseline", path: ["encodings", "runs", i, ...path] }],
+    })), { label: `${label} per ${UNIT}, rate and graded`, unit: label });
+    return el("div", {}, el("p", { class: "caption" }, capital(label)), plot);
+  }));
+}
 
 bars(
   document.querySelector("#breakeven .plot"),
@@ -60,7 +93,7 @@ bars(
 
 // --- breakdown
 
-const sets = Object.keys(report.coefficients);
+const sets = Object.keys(report.per_sample.snn);
 const QUANTITIES = [
   { label: "SynOps", form: "count", parts: [
     ["linear synapses", "synapse", ["per_sample", "synops"]],
@@ -108,7 +141,7 @@ function drawBreakdown() {
   if (chosen("order") === "size") rows.sort((a, b) => at(...b.path) - at(...a.path));
   document.getElementById("parts").replaceChildren(...(parts.length > 1 ? parts : []).map(([label, ink]) =>
     el("span", {}, el("i", { class: "swatch", style: { background: `var(--${ink})` } }), ` ${label}`)));
-  bars(document.querySelector("#breakdown .plot"), rows, { label: `${quantity.label} per sentence`, unit: quantity.label });
+  bars(document.querySelector("#breakdown .plot"), rows, { label: `${quantity.label} per ${UNIT}`, unit: quantity.label });
 }
 const EXTRA = [
   ["average spiking rate", ["asr"], "significant"],

@@ -91,10 +91,11 @@ class SoftmaxFire:
             rows, keys: how many exist in each sentence, (B,).
             sums: spikes, and messages, of each sentence are written here, (2, B).
         """
-        return _fire_softmax(
+        exact = _fire_softmax(
             u, rows, keys, self.table, self.spikes, self.offset, self.doubt, self.multipliers, self._threshold,
             self._most, sums,
         )  # fmt: skip
+        return int(exact)
 
 
 class AffineScoreFire:
@@ -144,7 +145,9 @@ def _fire_heads(
 
 
 @compiled
-def fire_affine_head(u: Floats, rows: int, keys: int, scale: float, offset: float, most: int) -> tuple[int, int]:
+def fire_affine_head(
+    u: Floats, rows: int, keys: int, scale: float, offset: float, most: int
+) -> tuple[np.int64, np.int64]:
     """One head (rows, keys and what follows), in place, 0 beyond ``keys``: spikes, messages."""
     least, largest = 0.5, most + 0.5
     spikes, sent = np.int64(0), np.int64(0)
@@ -173,7 +176,7 @@ def _fire_softmax(
     threshold: int,
     most: int,
     sums: Integers,
-) -> int:
+) -> np.int64:
     """How many rows were computed in integers."""
     sentences, heads, longest = u.shape[0], u.shape[1], u.shape[3]
     score, e = np.empty(longest, np.int32), np.empty(longest, np.float32)
@@ -207,11 +210,11 @@ def fire_softmax_head(
     most: int,
     score: NDArray[np.int32],
     exponential: Floats,
-) -> tuple[int, int, int]:
+) -> tuple[np.int64, np.int64, np.int64]:
     """One head (rows, keys and what follows), in place, 0 beyond ``keys``: rows in integers, spikes, messages.
 
-    ``q = spikes * e / sum(e) + offset`` in float32, a row with a q within ``doubt`` of an integer in integers. ``score``
-    and ``exponential`` have room for a row.
+    ``q = spikes * e / sum(e) + offset`` in float32, a row with a q within ``doubt`` of an integer in integers.
+    ``score`` and ``exponential`` have room for a row.
     """
     largest_q, limit, shifted = np.float32(most + 0.5), np.float32(0.5 - doubt), np.float32(offset)
     last = np.int32(len(table) - 1)

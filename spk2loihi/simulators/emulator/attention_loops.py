@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spk2loihi.compiled import Bytes, Integers, inlined
+from spk2loihi.compiled import Bytes, inlined
 from spk2loihi.simulators.emulator.attention_firing import fire_affine_head, fire_softmax_head
 from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, Sums, multiply
 from spk2loihi.simulators.emulator.payload_firing import fire_payload_pairs
@@ -186,7 +186,7 @@ def _row(counts: Bytes, at: int, apart: int, row: int, width: int) -> Bytes:
 def _pairs_by_channel(
     counts: Bytes, left_at: int, left_apart: int, left_zero: int, rows: int, right_at: int, right_apart: int,
     right_zero: int, keys: int, width: int,
-) -> int:  # fmt: skip
+) -> np.int64:  # fmt: skip
     """Products of a query's and a key's payload that are both not 0, of all pairs of one head."""
     pairs = np.int64(0)
     for c in range(width):
@@ -203,7 +203,7 @@ def _pairs_by_channel(
 def _pairs_by_key(
     scores: Bytes, at: int, filled: int, rows: int, counts: Bytes, right_at: int, right_apart: int, right_zero: int,
     keys: int, width: int,
-) -> int:  # fmt: skip
+) -> np.int64:  # fmt: skip
     """Products of a score's and a value's payload that are both not 0, of all pairs of one head."""
     pairs = np.int64(0)
     for j in range(keys):

@@ -72,7 +72,7 @@ class CountEngine:
         for plan in self._plans:
             stage = plan.stage
             if not stage.fires:
-                logits = plan.readout(alive, packing).astype(np.int64)
+                logits = packing.unpacked(stage, plan.readout(alive, packing).astype(np.int64))
                 break
             if stage.is_scores:
                 alive[stage.name], sums[stage.name] = plan.scores(alive, packing, self._graded)
@@ -218,6 +218,8 @@ class _Plan:
         assert self.stage.attention is not None
         left, right = (self._heads(n, alive, packing) for n in (self.stage.attention.left, self.stage.attention.right))
         u = torch.matmul(torch.from_numpy(left), torch.from_numpy(right).transpose(2, 3)).numpy()
+        if self.stage.relative is not None:
+            u += self.stage.constant(*u.shape[2:]).astype(np.float32)
         sums = np.empty((2, packing.sentences), np.int64)  # spikes, messages
         rows, inside = packing.count_of(self.stage), StreamMessages()
         if isinstance(self._fire_scores, PayloadScoreFire):
@@ -285,6 +287,14 @@ class _Packing:
 
     def starts_of(self, stage: Stage) -> Integers:
         return self.starts if stage.tokens == "all" else self.each
+
+    def unpacked(self, stage: Stage, rows: Integers) -> Integers:
+        """Rows (rows, d) as (B, d), or (B, L, d) where all tokens have one."""
+        if stage.tokens == "first":
+            return rows
+        full = np.zeros((*self.mask.shape, rows.shape[1]), rows.dtype)
+        full[self.mask] = rows
+        return full
 
     def count_of(self, stage: Stage) -> Integers:
         """Rows of each sentence, (B,)."""

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.choices import Arithmetic
-from spk2loihi.compiled import Bytes
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage, SynapseGroup
-from spk2loihi.simulators.counters import Counts, EventSums, StreamMessages
+from spk2loihi.simulators.counters import EventSums, StreamMessages
 from spk2loihi.simulators.emulator.attention_firing import AffineScoreFire, SoftmaxFire, score_fire
 from spk2loihi.simulators.emulator.byte_products import fires_exactly, pack
 from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, has_vnni, pack_weight
@@ -58,14 +57,14 @@ class CountProgram:
         self._network, self.arrays = network, program
         self._firing = [_Firing(i, stage, program.stages[i]) for i, stage in enumerate(network.stages) if stage.fires]
         self._channels = int(program.stages["channels"].max() + program.stages["width"].max())
-        self._readout = network.stages[-1].channels
+        self._readout = network.readout
         self._memory = local()  # of each thread, so that parts of a batch run at the same time
 
     def run(self, batch: TokenBatch, keep: bool, graded: bool) -> Counted:
         """Counts are returned if ``keep``."""
         mask, stages = batch.mask, self.arrays.stages
         sentences = _sentences(batch, mask)
-        b = len(batch.lengths)
+        b, tags = len(batch.lengths), self._readout.tokens == "all"
         work = self._work(batch, keep)
         result = Result(
             np.zeros(self._channels, np.int64),
@@ -73,12 +72,16 @@ class CountProgram:
             np.empty((len(stages), b), np.int64),
             np.empty((len(stages), b), np.int64),
             np.zeros((len(stages), 5), np.int64),
-            np.empty((b, self._readout), np.float32),
+            np.empty((len(sentences.ids) if tags else b, self._readout.channels), np.float32),
         )
         run_program(self.arrays, sentences, work, result, keep, graded)
         sums = {one.name: self._sums(one, result) for one in self._firing}
         counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
-        return Counted(result.logits.astype(np.int64), sums, counts)
+        logits = result.logits.astype(np.int64)
+        if tags:
+            rows, logits = logits, np.zeros((*mask.shape, logits.shape[1]), np.int64)
+            logits[mask] = rows
+        return Counted(logits, sums, counts)
 
     def _sums(self, stage: _Firing, result: Result) -> EventSums:
         index, totals = stage.index, result.totals[stage.index].tolist()
@@ -173,7 +176,7 @@ class _Firing:
 
 def compile_network(network: Network, arithmetic: Arithmetic) -> CountProgram | None:
     """The network's program; None where the processor, or a stage, is none that its loops know."""
-    if not has_vnni() or any(type(stage.channels) is not int for stage in network.stages):
+    if not has_vnni() or any(stage.relative is not None for stage in network.stages):
         return None
     made = _Layout(network, arithmetic).program()
     return None if made is None else CountProgram(network, made)
@@ -213,7 +216,9 @@ class _Layout:
             self._doubles.joined(),
             self._whole.joined(),
             self._bytes.joined(),
-            *(table.astype(np.float32) for table in (e.word, e.position, e.token_type)),
+            e.word.astype(np.float32),
+            e.position.astype(np.float32),
+            e.token_type.astype(np.float32),
             self._most,
         )
 
@@ -260,15 +265,15 @@ class _Layout:
                 packed = pack(group, self._zero(group), self._most, _BYTE_MAX)
                 if packed is None:
                     return None
-                weight, factor, offset, repeated, zero = packed
-                bias = bias - weight.sum(1, dtype=np.int64) * zero
+                packed_weight, factor, offset, repeated, zero = packed
+                bias = bias - packed_weight.sum(1, dtype=np.int64) * zero
                 filled = np.zeros(-(-stage.channels // TILE) * TILE, np.int64)
                 filled[: stage.channels] = bias
-                axons = int(_filled(weight.shape[1]))
+                axons = int(_filled(packed_weight.shape[1]))
                 changed = offset.any() or (factor != 1).any() or axons != len(factor)
                 self._groups.append(
                     {
-                        "source": self._index[group.source], "weight": self._weights.add(pack_weight(weight)),
+                        "source": self._index[group.source], "weight": self._weights.add(pack_weight(packed_weight)),
                         "bias": self._biases.add(filled), "axons": axons, "plain": not changed,
                         "factor": self._bytes.add(np.concatenate([factor, offset])),
                         "repeated": self._whole.add(repeated), "repeats": len(repeated),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.simulators.backend import stacked
 from spk2loihi.simulators.counters import Counts, EventSums
 
 
@@ -15,7 +16,7 @@ class Counted:
     """One batch.
 
     Attributes:
-        logits: U of the readout, (B, labels).
+        logits: U of the readout, (B, labels), or (B, L, labels) of tags, padding 0.
         sums: of every firing stage.
         counts: of every firing stage, padded neurons 0, int16; empty unless kept.
     """
@@ -29,5 +30,5 @@ class Counted:
         """Of the sentences of all parts, one after another; counts are not kept."""
         if len(parts) == 1:
             return parts[0]
-        logits = np.concatenate([one.logits for one in parts])
+        logits = stacked([one.logits for one in parts])
         return cls(logits, {name: EventSums.joined([one.sums[name] for one in parts]) for name in parts[0].sums}, {})

@@ -98,7 +98,8 @@ class Emulator(Backend):
             if not stage.fires:
                 break
             if stage.soma is not None:  # a soma function expects the U of T steps
-                u = self._soma(stage, torch.floor(u / resolution ** _order(stage)), masks) * resolution
+                u = torch.floor(u / resolution ** _order(stage)) + _constant(stage, u)
+                u = self._soma(stage, u, masks) * resolution
             n = torch.floor((u + stage.threshold // 2) / stage.threshold)
             counts[stage.name] = n.clamp_(-most if stage.signed else 0, most).mul_(masks.of(stage))
         return counts, u
@@ -131,13 +132,14 @@ class Emulator(Backend):
         )
 
     def logits(self, trains: Trains, batch: TokenBatch) -> NDArray[np.int64]:
-        """What a run of ``steps`` steps reads out, (B, labels), from recorded ``trains`` of at least as many."""
+        """What a run of ``steps`` steps reads out, as `Run` has it, from recorded ``trains`` of at least as many."""
         stage = self.network.readout
         first = {s: torch.from_numpy(trains[s][: self.timeline.steps].astype(np.float32)) for s in stage.sources}
         return self._readout(stage, first, _Masks(batch))
 
     def _readout(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
-        u = self._integrate(stage, trains, masks)[:, 0]
+        u = self._integrate(stage, trains, masks)
+        u = u[:, 0] if stage.tokens == "first" else u * _integers(masks.of(stage))
         return u * self.network.timesteps // self.timeline.steps if self.timeline.schedule == "pipelined" else u
 
     def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:
@@ -163,7 +165,7 @@ class Emulator(Backend):
     def _step_windowed(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
         u = _floats(self._integrate(stage, trains, masks)) if stage.depth else self._embedding_drive(batch)
-        u = self._soma(stage, u, masks) + stage.threshold // 2
+        u = self._soma(stage, u + _constant(stage, u), masks) + stage.threshold // 2
         mask = masks.of(stage)
         if self.timeline.encoding == "graded":
             most = self.network.timesteps
@@ -207,7 +209,8 @@ class Emulator(Backend):
         for t in range(1, self.timeline.steps + 1):
             if embedded is None:
                 running = running + _integers(next(drives))
-                z = self._soma(stage, _floats(running * window**order // t**order), masks)
+                mean = _floats(running * window**order // t**order)
+                z = self._soma(stage, mean + _constant(stage, mean), masks)
             else:
                 z = embedded
             s = _compare(rest + t * z.clamp(low, threshold).double(), threshold, stage.signed)
@@ -267,6 +270,11 @@ def _attend(stage: Stage, left: Tensor, right: Tensor) -> Tensor:
     if stage.attention.kind == "scores":
         return _split_heads(left, stage.heads) @ _split_heads(right, stage.heads).transpose(-1, -2)
     return (left @ _split_heads(right, stage.heads)).transpose(1, 2).flatten(2)
+
+
+def _constant(stage: Stage, u: Tensor) -> Tensor:
+    """Part of U that no spike adds."""
+    return _floats(stage.constant(*u.shape[2:])) if stage.is_scores else torch.zeros(())
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:

@@ -54,7 +54,7 @@ def tally_rows(m: Bytes, zero: int, graded: bool, starts: Integers, sums: Intege
 
 
 @compiled
-def spikes_of(m: Bytes, zero: int) -> int:
+def spikes_of(m: Bytes, zero: int) -> np.int64:
     """Sum of |n|, whatever is sent."""
     total = np.int64(0)
     for row in m:

@@ -174,13 +174,13 @@ def fire_payload_pairs(
     limit: int,
     chip: bool,
     messages: Integers,
-) -> tuple[int, int]:
+) -> tuple[np.int64, np.int64]:
     """Scores of one head (rows, keys and what follows) to payloads, in place, 0 beyond ``keys``; spikes, messages."""
     spikes, sent = np.int64(0), np.int64(0)
     for i in range(rows):
         row = u[i]
         for j in range(keys):
-            n = _payload(np.int64(row[j]) + start, weight, shift, relu, limit, chip, messages)
+            n = _payload(int(row[j]) + start, weight, shift, relu, limit, chip, messages)
             row[j] = np.float32(n)
             spikes += abs(n)
             sent += n != 0

@@ -125,7 +125,7 @@ class Result(NamedTuple):
         channels, firsts: events of every channel, and those of first tokens, stage after stage.
         sentences, first: events of every sentence, and those of its first token, (stages, B); where they are needed.
         totals: (stages, 5).
-        logits: U of the readout, (B, labels).
+        logits: U of the readout, (B or tokens, labels).
     """
 
     channels: Integers

@@ -67,7 +67,7 @@ class SettlingEmulator(Backend):
         steps = self.timeline.settled(silent)
         latency = int(steps.max())
         return Run(
-            logits=readout.drive.astype(np.int64),
+            logits=readout.answers(),
             counts={name: p.shaped(p.tracer) for name, p in populations.items()},
             events={name: p.shaped(p.events) for name, p in populations.items()},
             trains={name: p.recorded(latency) for name, p in populations.items()} if record else None,
@@ -160,6 +160,8 @@ class _Population:
         size = len(self.alive), self.shape[-1]
         self.rows_per_sentence = size[0] // sentences
         self.drive = np.zeros(size, np.int32)
+        if stage.is_scores:
+            self.drive.reshape(self.shape)[:] = stage.constant(tokens, length)
         self.target = np.zeros(size, np.int32)  # soma(U) + theta // 2
         self.tracer = np.zeros(size, np.int16)
         self.events = np.zeros(size, np.int16)
@@ -223,6 +225,11 @@ class _Population:
     def shaped(self, x: NDArray[Any]) -> NDArray[Any]:
         """(rows, width) as (B, L, d) or (B, H, L, L)."""
         return x.reshape(self.shape)
+
+    def answers(self) -> NDArray[np.int64]:
+        """Drives of a readout, (B, labels), or (B, L, labels) of tags, padding 0."""
+        drive = self.shaped(self.drive * self.alive[:, None]).astype(np.int64)
+        return drive[:, 0] if self.stage.tokens == "first" else drive
 
     def recorded(self, steps: int) -> NDArray[np.int8]:
         """Spikes of each step, (steps, ...)."""

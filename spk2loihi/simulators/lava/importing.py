@@ -9,6 +9,7 @@ import multiprocessing
 import sys
 
 from spk2loihi.errors import UserError, first_line
+from spk2loihi.versions import INSTALL_LAVA
 
 
 def import_lava() -> None:
@@ -29,9 +30,10 @@ def import_lava() -> None:
             import lava.lib.dl.netx.blocks.process
             import lava.lib.dl.netx.hdf5  # noqa: F401
     except (ImportError, ValueError) as error:  # ValueError: dataclass defaults of lava-nc, from Python 3.11 on
+        how = INSTALL_LAVA if sys.version_info[:2] == (3, 10) else "make an environment with Python 3.10"
         raise UserError(
             f"the cpu and loihi2 backends need lava-nc 0.10.0 and lava-dl 0.6.0 on Python 3.10, which cannot be "
-            f"imported here ({first_line(error)}): install them, or use the `backend` emulator, which works without"
+            f"imported here ({first_line(error)}): {how}, or use the `backend` emulator, which works without"
         ) from error
     finally:
         chatty.setLevel(level)

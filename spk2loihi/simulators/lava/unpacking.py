@@ -24,7 +24,9 @@ class Result:
         self.network = network
         sentences, length = batch.input_ids.shape
         shapes = {stage.name: _unpacked_shape(stage, sentences, length) for stage in network.stages if stage.fires}
-        self.logits = np.zeros((sentences, network.readout.channels), np.int64)
+        self._tagged = network.readout.tokens == "all"  # every token has an answer
+        answers = (sentences, length) if self._tagged else (sentences,)
+        self.logits = np.zeros((*answers, network.readout.channels), np.int64)
         self.counts: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
         self.events: Counts = {name: np.zeros(shape, np.int64) for name, shape in shapes.items()}
         self.last = np.zeros(sentences, np.int64)  # step with a spike; settling only
@@ -53,7 +55,11 @@ class Result:
         """Copy what one Lava run left in shared memory."""
         width = graph.grid.width
         for place in places:
-            self.logits[place.sentence] = graph.host.result[place.lane * width + place.start, 0]
+            slot = place.lane * width + place.start
+            if self._tagged:
+                self.logits[place.sentence, : place.length] = graph.host.result[slot : slot + place.length, 0]
+            else:
+                self.logits[place.sentence] = graph.host.result[slot, 0]
             for name in self.counts:
                 stage, memory = self.network[name], graph.stages[name]
                 rows = 1 if stage.tokens == "first" else place.length

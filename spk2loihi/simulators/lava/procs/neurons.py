@@ -70,6 +70,7 @@ class PopulationModel(PyLoihiProcessModel):
         self._silence = np.zeros(self._memory.counts.shape, np.int8)
         self._rows: tuple[Any, ...] = ()
         self._keys: NDArray[np.bool_] | None = None
+        self._constant: IntArray = np.zeros((), np.int64)  # part of the drive of rows that no spike adds
 
     def _reset(self, *state: IntArray) -> None:
         """A new run, of the sentences the host has loaded; ``state``: what else starts from zero."""
@@ -78,6 +79,12 @@ class PopulationModel(PyLoihiProcessModel):
         self._rows, self._keys = self._host.rows(self._stage)
         if not self._stage.depth:
             self.drive[:] = self._host.drive
+        if self._stage.relative is not None:
+            self._constant = self._stage.constant(*self.drive.shape[2:])[:, self._rows[2]].swapaxes(
+                0, 1
+            )  # (n, H, width)
+            if self._timing.schedule != "pipelined":  # where it is no part of what grows with time
+                self.drive[self._rows] = self._constant
 
     def _own(self, rows: NDArray[Any]) -> NDArray[Any]:
         """``rows`` of existing tokens, 0 for keys of other sentences in the lane."""

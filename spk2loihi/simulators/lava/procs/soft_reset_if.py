@@ -98,7 +98,8 @@ class PySoftResetIFModel(PopulationModel):
         vth = int(self.vth[0]) * (window if self._by_mean else 1)
         u = self.u[self._rows] if tau > 1 else np.full_like(self.u[self._rows], vth // 2)
         if self._by_mean:  # u holds half a threshold less what was sent; it is compared with the charge added to it
-            z = self._soma(self._mean(self.drive[self._rows], tau)).clip(-vth if self._stage.signed else 0, vth)
+            mean = self._mean(self.drive[self._rows], tau) + self._constant
+            z = self._soma(mean).clip(-vth if self._stage.signed else 0, vth)
             s = self._compare(u + z * tau, vth)
         else:
             u = (u + a_in[self._rows] + self.bias[self._rows]).clip(-MEMBRANE_MAX, MEMBRANE_MAX)
