@@ -2,7 +2,8 @@
 
 Only tokens that exist are computed: a batch is packed to (tokens, d), and padded for attention alone. Counts travel as
 bytes (`byte_products`), drives as float32 that hold integers, and a soma function costs about what reading its drive
-costs (`firing`, `attention`). `Emulator.equilibrium` is the same computation without any of this, and the reference.
+costs (`firing`, `attention_firing`). Where the processor allows it, `count_program` does all of it in one call.
+`Emulator.equilibrium` is the same computation without any of this, and the reference.
 """
 
 from __future__ import annotations
