@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     class SimulationOptions(RunOptions, DataOptions, total=False):
         """How to run, and on which sentences."""
 
+    class EnergyOptions(DataOptions, FileOptions, total=False):
+        """On which sentences; or, of another netx or NIR file, how it runs its input."""
+
     Array = NDArray[Any]
 
 
@@ -304,14 +307,16 @@ def verify(
             streamed one these two compare every population of the graph, registers and all.
         samples: sentences.
         inputs: array, or .npy file, as of `run`.
-        options: those of `simulate`; with ``inputs``, those of `run` but for ``backend`` and what is recorded.
+        options: those of `simulate`; with ``inputs``, those of
+            `spk2loihi.simulators.verify_file.verify_file`.
     """
     net = read(network)
     if not isinstance(net, SpikingNetwork):
         return _verify_file(net, inputs, backends, options)
     from spk2loihi.simulators.file_input import FileOptions
 
-    _only_of_own(net, {"inputs": inputs, **{n: v for n, v in options.items() if n in FileOptions.__annotations__}})
+    of_files = ("state_steps", *FileOptions.__annotations__)
+    _only_of_own(net, {"inputs": inputs, **{name: options.pop(name) for name in of_files if name in options}})
     from spk2loihi.simulators import verify_examples
 
     how, data = _parted(cast("SimulationOptions", options))
@@ -332,17 +337,14 @@ def _verify_file(
     from spk2loihi.simulators.file_input import FileOptions
     from spk2loihi.simulators.verify_file import verify_file
 
-    if inputs is None:
-        raise UserError(
-            f"{file.path} is a {file.format} file, which says nothing of its input: give `inputs`, an array"
-        )
+    array = _input_of(file, inputs)
     if backends and sorted(backends) != ["cpu", "emulator"]:
         raise UserError(
             f"`backends` are {', '.join(map(str, backends))}, but netx and NIR files run on emulator and cpu: leave "
             "them out"
         )
-    _only_of_files(file, options, FileOptions.__annotations__)
-    return verify_file(file, _array(inputs), **cast("FileOptions", dict(options)))
+    _only_of_files(file, options, {"state_steps": str, **FileOptions.__annotations__})
+    return verify_file(file, array, **cast(Any, options))
 
 
 def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -362,8 +364,10 @@ def _only_of_own(net: SpikingNetwork, options: Mapping[str, Any]) -> None:
 
 
 def energy(
-    network: SpikingNetwork | StrPath,
+    network: SpikingNetwork | NetworkFile | StrPath,
     *,
+    inputs: StrPath | Array | None = None,
+    frame_steps: int | None = None,
     coefficients: Sequence[str | Path | CoefficientSet] = (),
     text: str | None = None,
     samples: int | None = None,
@@ -374,11 +378,14 @@ def energy(
     step_us: float | None = None,
     verification: Verification | None = None,
     command: str | None = None,
-    **data: Unpack[DataOptions],
+    **options: Unpack[EnergyOptions],
 ) -> EnergyReport:
-    """Count the operations of held-out sentences, price and time them, and compare with ANNs of the same task.
+    """Count the operations of a network, price and time them, and compare with ANNs, like with like.
 
     Args:
+        network: of `export`, which runs held-out sentences; or any other netx or NIR file, which runs ``inputs``.
+        inputs: array, or .npy file, as of `run`.
+        frame_steps: of ``inputs``: steps to one answer (`spk2loihi.simulators.file_counters.count_file`).
         coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
         text: the sentence to record spike by spike; None: a held-out one. Streamed networks send no spikes.
         schedule: streamed for a network of the `stock` preset, and windowed for any other, if not given.
@@ -386,19 +393,30 @@ def energy(
         step_us: microseconds of every step, if you know better than the estimate.
         verification: of `verify`, for the report to say.
         command: for the report's provenance.
+        options: the sentences (`spk2loihi.data.DataOptions`); with ``inputs``, options of `run`.
     """
-    from datetime import datetime, timezone
-
     from spk2loihi.energy import CoefficientSet, coefficient_path, load_coefficients
     from spk2loihi.energy.measure_energy import measure_energy
     from spk2loihi.fit import Board, find_board
     from spk2loihi.reporting.energy_page import EnergyReport
-    from spk2loihi.versions import versions
+    from spk2loihi.simulators.file_input import FileOptions
 
     check_numbers({"step_us": step_us})
     place = board if isinstance(board, Board) else find_board(board)
     sets = [c if isinstance(c, CoefficientSet) else load_coefficients(c) for c in coefficients]
-    net = _network(network)
+    files = [coefficient_path(c) for c in coefficients if not isinstance(c, CoefficientSet)]
+    of_file: Any = {name: value for name, value in options.items() if name in FileOptions.__annotations__}
+    data: Any = {name: value for name, value in options.items() if name not in of_file}
+    net = read(network)
+    if not isinstance(net, SpikingNetwork):
+        own = {
+            **data, "text": text, "samples": samples, "schedule": schedule, "encoding": encoding, "stagger": stagger,
+            "verification": verification,
+        }  # fmt: skip
+        _only_of_files(net, own, {})
+        given: Any = {name: value for name, value in of_file.items() if value is not None}
+        return _energy_of_file(net, inputs, files, command, frame_steps, sets, place, step_us, given)
+    _only_of_own(net, {"inputs": inputs, "frame_steps": frame_steps, **of_file})
     usual: Schedule = "streamed" if net.network.streamed else "windowed"
     config = net.network.run_config(schedule or usual, encoding, stagger=stagger)
     spec, examples = _held_out(net, data, samples)
@@ -410,12 +428,8 @@ def energy(
         "network_sha256": net.sha256,
         "task": spec.name,
         "seed": training.get("settings", {}).get("seed"),
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "command": command,
-        "versions": versions(),
+        **_made(command),
     }
-    files = [coefficient_path(c) for c in coefficients if not isinstance(c, CoefficientSet)]
-    sources = [*_inputs_of(net, data), *files]
     return EnergyReport(
         measure_energy(
             net.network,
@@ -430,8 +444,47 @@ def energy(
             teacher_score=training.get("teacher_score") if same_data else None,
             provenance=provenance,
         ),
-        sources,
+        [*_inputs_of(net, data), *files],
     )
+
+
+def _energy_of_file(
+    file: NetworkFile,
+    inputs: StrPath | Array | None,
+    sources: Sequence[Path],
+    command: str | None,
+    frame_steps: int | None,
+    sets: Sequence[CoefficientSet],
+    board: Board,
+    step_us: float | None,
+    options: FileOptions,
+) -> EnergyReport:
+    from spk2loihi.energy.measure_file import measure_file
+    from spk2loihi.files import sha256
+    from spk2loihi.reporting.energy_page import EnergyReport
+
+    array = _input_of(file, inputs)
+    provenance = {
+        "network": file.path.name,
+        "network_sha256": sha256(file.path),
+        "input": str(array) if isinstance(array, Path) else f"an array of {array.shape}",
+        "options": dict(options),
+        **_made(command),
+    }
+    data = measure_file(
+        file.path, array, frame_steps=frame_steps, coefficient_sets=sets, board=board, step_us=step_us,
+        provenance=provenance, **options,
+    )  # fmt: skip
+    return EnergyReport(data, [file.path, *sources, *([array] if isinstance(array, Path) else [])])
+
+
+def _made(command: str | None) -> dict[str, Any]:
+    """When, how and with which versions a report was made."""
+    from datetime import datetime, timezone
+
+    from spk2loihi.versions import versions
+
+    return {"date": datetime.now(timezone.utc).date().isoformat(), "command": command, "versions": versions()}
 
 
 def derive_price(name: str = "loihi2-pilotnet-bound") -> Derivation:
@@ -634,6 +687,14 @@ def _shortened(net: SpikingNetwork, examples: Examples) -> SpikingNetwork:
 
 def _array(inputs: StrPath | Array) -> Path | Array:
     return Path(inputs) if isinstance(inputs, str) or hasattr(inputs, "__fspath__") else inputs
+
+
+def _input_of(file: NetworkFile, inputs: StrPath | Array | None) -> Path | Array:
+    if inputs is None:
+        raise UserError(
+            f"{file.path} is a {file.format} file, which says nothing of its input: give `inputs`, an array"
+        )
+    return _array(inputs)
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:

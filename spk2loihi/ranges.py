@@ -76,6 +76,7 @@ RANGES: dict[str, Range] = {
     "networks": Range(1, 1000),
     # runs of arrays
     "steps": _STEPS,
+    "frame_steps": _STEPS,
     "num_layers": Range(1, 10**6),
     "first_layer": Range(0, 10**6),
     "message_bits": Range(0, 31),  # precision of num_message_bits in lava/proc/dense/models.py: 5 bits

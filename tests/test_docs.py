@@ -99,7 +99,13 @@ def prepare(folder: Path, trained: Path, task: TinyTask) -> None:
             (folder / data / "SST-2" / f"{part}.tsv").write_text("\n".join(["sentence\tlabel", *glue]) + "\n")
     (folder / "wiki.txt").write_text("\n".join(text for text, _ in sentences(80, 5)) + "\n")
     synop = {"value": 12.5, "unit": "pJ", "source": "made up for the test"}
-    board = {"name": "my-board", "kind": "chip", "scope": "a test", "coefficients": {"synop": synop}}
+    board = {
+        "name": "my-board",
+        "kind": "chip",
+        "scope": "a test",
+        "memory": "included",
+        "coefficients": {"synop": synop},
+    }
     (folder / "my-board.json").write_text(json.dumps(board))
     rng = np.random.default_rng(0)
     weights = [rng.integers(-20, 60, shape) for shape in ((6, 4), (5, 6), (3, 5))]

@@ -201,7 +201,8 @@ def say(line: object, err: bool = False) -> None:
 
 def say_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """What a chip would not take (`spk2loihi.fit.preflight`), a line each."""
-    say(f"preflight: {len(findings)} findings" if findings else "preflight: nothing that a Loihi 2 would not take")
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    say(f"preflight: {count}" if findings else "preflight: nothing that a Loihi 2 would not take")
     for finding in findings:
         say(f"  {finding['layer']}, {finding['limit']} ({finding['certainty']}): {finding['text']}")
 

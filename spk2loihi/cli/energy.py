@@ -14,6 +14,8 @@ from spk2loihi.cli.common import (
     command_line,
     data_options,
     encoding_option,
+    file_options,
+    given,
     network_argument,
     output_options,
     samples_option,
@@ -58,11 +60,23 @@ from spk2loihi.errors import UserError
     help="Only recompute this built-in price: emulator counts, and the power that Intel printed.",
 )
 @data_options
+@click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy); last axis is time.")
+@click.option("--frame-steps", type=int, help="Of --input: steps to one answer. [default: see the guide]")
+@file_options
 @output_options
 def command(
-    network_file: Path, out: Path, derive: str | None, json_file: Path | None, force: bool, **options: Any
+    network_file: Path,
+    inputs: Path | None,
+    out: Path,
+    derive: str | None,
+    json_file: Path | None,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Count the operations of held-out sentences, estimate their energy and time, and compare them with ANNs.
+
+    Any other netx or NIR file runs the array of --input (see spk2loihi run), and an answer of the network takes the
+    place of a sentence.
 
     Writes energy.html and energy.json.
     """
@@ -71,15 +85,21 @@ def command(
         return
     if out.suffix == ".json":
         raise UserError(f"{out} is the place of the report's numbers, not of its page: name an .html file as `out`")
+    from spk2loihi.analysis.spiking_network import SpikingNetwork
     from spk2loihi.energy import coefficient_path
     from spk2loihi.outputs import named_inputs
     from spk2loihi.reporting.energy_page import report_outputs
 
-    reads = [network_file, *(coefficient_path(name) for name in options["coefficients"])]
+    reads = [
+        network_file,
+        *([] if inputs is None else [inputs]),
+        *(coefficient_path(name) for name in options["coefficients"]),
+    ]
     with claimed(json_file, *reads, options=options, outputs=report_outputs(out), force=force) as places:
-        net = api.load(network_file)
-        places.reads(named_inputs(net.network.task))
-        report = api.energy(net, command=command_line(), **options)
+        network = api.read(network_file)
+        if isinstance(network, SpikingNetwork):
+            places.reads(named_inputs(network.network.task))
+        report = api.energy(network, inputs=inputs, command=command_line(), **given(options))
         path_json = report.save(out, force)
         save_numbers(json_file, report.to_dict())
         for figure in report.data["headline"]:

@@ -40,7 +40,13 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--hidden",
     type=int,
-    help="Width; must be the teacher's, because the student starts from its layers. [default: the teacher's]",
+    help="Width, at most the teacher's: a narrower student starts from principal components. [default: the teacher's]",
+)
+@click.option("--heads", type=int, help="Attention heads of a layer. [default: of the teacher's width]")
+@click.option(
+    "--intermediate",
+    type=int,
+    help="Neurons of a feed-forward part. [default: in proportion to the width]",
 )
 @click.option(
     "--timesteps", type=int, help="T, steps of a window; of stock the largest payload. [default: 16; stock: 127]"

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 @run_options
 @data_options
 @click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy); last axis is time.")
+@click.option(
+    "--state-steps", help="Other files: steps after which to compare states, START:STOP[:STEP]. [default: the last]"
+)
 @file_options
 @output_options
 def command(
@@ -56,7 +59,7 @@ def command(
     """Run sentences on two backends and compare every neuron of every stage at every step.
 
     Any other netx or NIR file runs the array of --input, on the emulator and in stock Lava (see spk2loihi run), and
-    every message and state of every layer is compared.
+    every message of every layer in every step is compared, and the states after the last.
 
     If they differ, prints the layer, step and neuron of the first mismatch and exits with code 1.
     """

@@ -22,7 +22,8 @@ Layout of the dictionary (energies in nJ a sample unless the key says otherwise;
                                  parts_nJ {arithmetic, weights, activations}, accesses {weights, activations}}},
                           teacher: its macs, or null}
     break_even           {set: {baseline id: T x density below which the SynOps alone cost less}}
-    tally                {total, wins, loses, ties}: outcomes of the comparisons
+    tally                {total, wins, loses, ties, and the same for memory included and excluded}: outcomes of the
+                          comparisons
     comparisons          [{coefficients, baseline, baseline_label, memory, batch, snn_nJ, baseline_nJ, ratio, factor
                            (ratio or its inverse, null for 0), synapse_ratio, overhead_ratio, ratio_range,
                            break_even_t_times_density, outcome}]; ratios are SNN / baseline, memory on both sides or on
@@ -49,7 +50,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
 from spk2loihi import formatting as fmt
 from spk2loihi.analysis.convergence import convergence_data
@@ -59,7 +60,7 @@ from spk2loihi.energy.ann_memory import AnnWork
 from spk2loihi.energy.breakdown import grouped_rows, stage_rows
 from spk2loihi.energy.caveats import caveats
 from spk2loihi.energy.coefficient_registry import BUILTIN_SETS
-from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet
+from spk2loihi.energy.coefficients import CHARGED_FOR, CoefficientSet, Memory
 from spk2loihi.energy.comparison import Priced, baselines, compare, price_network
 from spk2loihi.energy.energy_verdict import verdict_sentences
 from spk2loihi.energy.estimate import Energy
@@ -110,7 +111,8 @@ def build_report(
             with rate encoding messages are spikes.
         neurobench: the metrics of `neurobench_metrics`.
         sentence: what `record_sentence` recorded.
-        encodings, time: of `compare_encodings` and `estimate_time`.
+        encodings: of `compare_encodings`.
+        time: of `estimate_time`.
         fit: ``fit`` of the layout.
         verification: `spk2loihi.simulators.Verification.to_dict`.
         provenance: checksums, versions, command, date, seed: shown as given.
@@ -148,7 +150,6 @@ def build_report(
         for key, (row, other) in others.items()
         if own[s.name].memory == other.memory
     ]
-    tally = Counter(c["outcome"] for c in comparisons)
     updates = estimate.neuron_updates(stages)
     totals = _totals(stages)
     report: dict[str, Any] = {
@@ -172,7 +173,10 @@ def build_report(
             s.name: {c["baseline"]: c["break_even_t_times_density"] for c in comparisons if c["coefficients"] == s.name}
             for s in pricing
         },
-        "tally": {"total": len(comparisons), **{word: tally[word] for word in ("wins", "loses", "ties")}},
+        "tally": {
+            **_tally(comparisons),
+            **{m: _tally([c for c in comparisons if c["memory"] == m]) for m in get_args(Memory)},
+        },
         "comparisons": comparisons,
         "encodings": plain(dict(encodings)) if encodings is not None else None,
         "time": plain(dict(time)) if time is not None else None,
@@ -227,6 +231,11 @@ def _priced(
         "not_included": left_out,
         "not_included_per_sample": _averages(left_out, samples),
     }
+
+
+def _tally(comparisons: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found = Counter(c["outcome"] for c in comparisons)
+    return {"total": len(comparisons), **{word: found[word] for word in ("wins", "loses", "ties")}}
 
 
 def _nanojoules(energy: Energy, samples: int) -> dict[str, float]:

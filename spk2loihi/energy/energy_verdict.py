@@ -15,6 +15,9 @@ from spk2loihi.energy.verdict_run import run_sentences
 Rows = Sequence[tuple[int, Mapping[str, Any]]]
 """Comparisons, with their place in the report."""
 
+#: Numbers of SynOps per neuron update that differ by less are called the same: the chip's counter differs by 1 %.
+_ALIKE = 0.05
+
 
 def verdict_sentences(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[Sentence]:
     """On the outcome, correctness, operations, every comparison, time, encodings, fit and convergence, in this order.
@@ -37,19 +40,22 @@ def _silence(report: Mapping[str, Any]) -> list[Sentence]:
 
 
 def _tally(report: Mapping[str, Any]) -> list[Sentence]:
+    """The outcome in a word, and how often: with memory on both sides, and without on either."""
     tell, tally = Telling(report), report["tally"]
-    total = tell("tally", "total")
-    alike = "with an ANN priced alike, with memory or without on both sides"
-    if tally["loses"] == tally["total"]:
-        text = f"Unfavourable: the spiking network costs more energy in all {total} comparisons {alike}."
-    elif tally["loses"] == 0:
-        text = f"Favourable: the spiking network costs no more energy in any of the {total} comparisons {alike}."
-    else:
-        text = (
-            f"Mixed: of {total} comparisons {alike}, the spiking network loses {tell('tally', 'loses')} and wins "
-            f"{tell('tally', 'wins')}. Which one matters depends on the hardware that each side would run on."
-        )
-    return [tell.sentence(text)]
+    word = "Mixed"
+    if tally["loses"] in (0, tally["total"]):
+        word = "Unfavourable" if tally["loses"] else "Favourable"
+        tell("tally", "loses")
+
+    def lost(memory: str, where: str) -> str:
+        return f"{tell('tally', memory, 'loses')} of {tell('tally', memory, 'total')} comparisons {where}"
+
+    parts = [
+        lost(memory, where)
+        for memory, where in (("included", "with memory on both sides"), ("excluded", "as bare arithmetic"))
+        if tally[memory]["total"]
+    ]
+    return [tell.sentence(f"{word}: against ANNs, the spiking network loses {listed(parts)}.")]
 
 
 def _operations(report: Mapping[str, Any]) -> Sentence:
@@ -129,6 +135,8 @@ def _price_scope(report: Mapping[str, Any], prices: CoefficientSet) -> list[Sent
         f"{tell('per_sample', 'snn', prices.name, 'reference_synops_per_update', form=fmt.significant)} SynOps per "
         f"neuron update. This network makes {tell('per_sample', 'synops_per_update', form=fmt.significant)}"
     )
+    if abs(own / reference - 1) <= _ALIKE:
+        return [tell.sentence(text + ": about as many.")]
     dearer = own < reference
     return [
         tell.sentence(text + (", so its SynOps may cost more than that." if dearer else ", so they may cost less."))

@@ -20,6 +20,7 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
     """
     network, per_sample, unit = report["network"], report["per_sample"], report["network"]["unit"]
     graded = network["encoding"] == "graded"
+    included = "attention included; " if report["totals"]["attention_synops"] else ""
     window = network["timesteps"] if graded or network["schedule"] == "settling" else network["steps"]
     return [
         _score(report),
@@ -38,7 +39,7 @@ def headline(report: Mapping[str, Any], sets: Sequence[CoefficientSet]) -> list[
             f"SynOps per {unit}",
             per_sample["synops"],
             fmt.count(per_sample["synops"]),
-            f"attention included; ANN: {fmt.count(per_sample['dense'])} multiply-accumulates",
+            f"{included}ANN: {fmt.count(per_sample['dense'])} multiply-accumulates",
         ),
         _figure(
             "latency_steps",
@@ -88,7 +89,7 @@ def _fit(fit: Mapping[str, Any] | None) -> dict[str, Any]:
     text = ("yes" if fit["fits"] else "no") + f": {cores}"
     if fit["refused"]:
         text, cores = "no", f"not one neuron of {fit['refused'][0]} fits a core"
-    note = f"{fit['board']}, {fmt.count(fit['chips_available'])} chips; this project's own partition"
+    note = f"{fit['board']}; by this project's own partition"
     return {
         **_figure("fit", "Cores", fit["cores"], text, note, question),
         "outcome": "wins" if fit["fits"] else "loses",
@@ -105,7 +106,9 @@ def _seconds(time: Mapping[str, Any] | None, unit: str) -> dict[str, Any]:
     if time["step_us_given"] is not None:
         text, note = fmt.duration(time["seconds"]), f"{rate}, at {time['step_us_given']:g} µs a step, as given"
     else:
-        text = f"{fmt.duration(time['seconds'])} to {fmt.duration(time['seconds_high'])}"
+        low, high = fmt.duration(time["seconds"]), fmt.duration(time["seconds_high"])
+        amount, prefixed = low.split(" ")
+        text = low if low == high else f"{amount if high.endswith(f' {prefixed}') else low} to {high}"
         step = f"{fmt.significant(time['measured_step_us'])} µs a step"
         note = f"at most {rate}; from one measured run: SynOps alone, or its {step}"
     return _figure("seconds", "Time to an answer", time["seconds"], text, note, question)

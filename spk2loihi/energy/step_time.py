@@ -4,8 +4,9 @@ On PilotNet LIF (`spk2loihi.energy.pilotnet_bound`) a step took 153 us, with 150
 1.0 ns each, if they alone filled the step. Here a step takes as long as the SynOps of its busiest core, at that rate,
 and no less than a chip-wide barrier (`FLOOR_S`). SynOps are spread evenly over the cores of a layer. Neuron updates,
 messages between cores and input and output take time too, so the estimate is a lower one; the upper one gives every
-step the measured time. Within a factor of ten of the measured load (`TRUSTED`) SynOps can be expected to fill a step;
-below it they may not, and only the two ends are worth anything.
+step the measured time. A compiler that spreads a layer over more cores than `spk2loihi.fit` is faster
+than both. Within a factor of ten of the measured load (`TRUSTED`) SynOps can be expected to fill a step; below it they
+may not, and only the two ends are worth anything.
 """
 
 from __future__ import annotations

@@ -78,15 +78,18 @@ def _time(report: Mapping[str, Any]) -> list[Sentence]:
                 f"{tell('time', 'samples_per_second', form=fmt.significant)} {unit}s a second."
             )
         ]
-    first = tell.sentence(
-        f"An answer takes {seconds('seconds')} or more, if the SynOps of the busiest core "
-        f"({tell('time', 'busiest', 'stage')}) fill each step at "
-        f"{tell('time', 'synop_ns', form=lambda ns: f'{ns:.2f}')} ns each, as in one measured run; "
-        f"{seconds('seconds_high')} if each step takes at least the "
-        f"{tell('time', 'measured_step_us', form=fmt.significant)} µs of that run. So "
-        f"{tell('time', 'samples_per_second_low', form=fmt.significant)} to "
-        f"{tell('time', 'samples_per_second', form=fmt.significant)} {unit}s a second."
+    text = (
+        f"An answer takes {seconds('seconds')} if the SynOps of the busiest core ({tell('time', 'busiest', 'stage')}) "
+        f"fill each step at {tell('time', 'synop_ns', form=lambda ns: f'{ns:.2f}')} ns each, as in one measured run: "
+        f"{tell('time', 'samples_per_second', form=fmt.significant)} {unit}s a second"
     )
+    if seconds("seconds") != seconds("seconds_high"):
+        text += (
+            f". It takes {seconds('seconds_high')} if each step takes at least the "
+            f"{tell('time', 'measured_step_us', form=fmt.significant)} µs of that run: "
+            f"{tell('time', 'samples_per_second_low', form=fmt.significant)} a second"
+        )
+    first = tell.sentence(f"{text}.")
     if time["within"]:
         return [first]
     tell = Telling(report)

@@ -10,9 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from spk2loihi.fit.boards import BOARDS, Board
+from spk2loihi.fit.boards import Board
 from spk2loihi.fit.check_fit import check_fit
 from spk2loihi.fit.population import Input, Population
+from spk2loihi.fit.remedies import larger_board
 from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
 from spk2loihi.netx.dense import stored_bits
 from spk2loihi.netx.layer import StockLayer
@@ -26,12 +27,12 @@ def file_populations(layers: Sequence[StockLayer]) -> list[Population]:
     """One a layer, in their order, named as in errors; before them, where there are no input neurons, `OUTSIDE`."""
     found: list[Population] = []
     if layers[0].synapse is not None:
-        found.append(_population(OUTSIDE, layers[0].input_shape, (), 0))
+        found.append(layer_population(OUTSIDE, layers[0].input_shape, (), 0))
     for layer in layers:
         inputs = _inputs(layer, found[-1].name) if layer.synapses else ()
         dense = bool(inputs) and not isinstance(layer.synapse, ConvSynapse)
         shape = (math.prod(layer.shape),) if dense else layer.shape
-        found.append(_population(layer.label, shape, inputs, _state_bits(layer), dense))
+        found.append(layer_population(layer.label, shape, inputs, _state_bits(layer), dense))
     return found
 
 
@@ -42,7 +43,12 @@ def check_file_fit(layers: Sequence[StockLayer], board: Board) -> dict[str, Any]
     """
     report = _fit(layers, board)
     if not report["fits"]:
-        report["remedies"] = [_larger_board(layers, board)]
+
+        def needed(other: Board) -> int | None:
+            found = _fit(layers, other)
+            return None if found["refused"] else found["cores"]
+
+        report["remedies"] = [larger_board(board, needed)]
     return report
 
 
@@ -54,18 +60,10 @@ def _fit(layers: Sequence[StockLayer], board: Board) -> dict[str, Any]:
     return report
 
 
-def _larger_board(layers: Sequence[StockLayer], board: Board) -> dict[str, Any]:
-    for other in sorted(BOARDS.values(), key=lambda one: one.cores):
-        if other.cores > board.cores and (found := _fit(layers, other))["fits"]:
-            text = f"board {other.name} instead of {board.name}: {found['cores']:,} of {other.cores:,} cores"
-            return {"change": "board", "from": board.name, "to": other.name, "cores": found["cores"], "text": text}
-    text = "no larger built-in board holds it"
-    return {"change": "board", "from": board.name, "to": None, "cores": None, "text": text}
-
-
-def _population(
+def layer_population(
     name: str, shape: tuple[int, ...], inputs: tuple[Input, ...], state_bits: int, dense: bool = False
 ) -> Population:
+    """A layer of a file: a convolution or an input of ``shape`` (x, y, channels), or a dense one of (neurons,)."""
     x, y, channels = (1,) * (3 - len(shape)) + shape
     return Population(
         name=name, kind="linear", tokens=x, max_tokens=x, channels=channels, heads=1, inputs=inputs, left="", right="",

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spk2loihi.choices import Schedule
 from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
 from spk2loihi.network.network import Network, Stage
+from spk2loihi.netx.dense import stored_bits
 
 Kind = Literal["input", "linear", "scores", "context"]
 
@@ -111,7 +111,7 @@ def _population(network: Network, stage: Stage) -> Population:
                 g.source,
                 network[g.source].channels,
                 g.one_to_one,
-                weight_width(g.weight),
+                stored_bits(g.weight),
                 int(np.count_nonzero(g.weight)),
             )
             for g in stage.synapses
@@ -131,21 +131,6 @@ def _population(network: Network, stage: Stage) -> Population:
         fires=stage.fires,
         pipelined=pipelined,
     )
-
-
-def weight_width(weight: NDArray[np.int64]) -> int:
-    """Bits a weight takes in memory once powers of two common to all weights are in the weight exponent.
-
-    Two's complement where signs are mixed, magnitudes where they are not; 1 at least. The same number as
-    ``lava.lib.dl.netx.utils.optimize_weight_bits`` gives for a matrix of mixed signs.
-    """
-    low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
-    common = int(np.bitwise_or.reduce(np.abs(weight), axis=None))
-    shift = (common & -common).bit_length() - 1 if common else 0
-    low, high = low >> shift, high >> shift
-    if low >= 0 or high <= 0:
-        return max(1, (high - low).bit_length())
-    return 1 + max(high.bit_length(), (-low - 1).bit_length())
 
 
 def count_bits(timesteps: int, signed: bool) -> int:

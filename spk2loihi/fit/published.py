@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spk2loihi.fit.boards import find_board
+from spk2loihi.fit.file_populations import layer_population
 from spk2loihi.fit.partition import place
 from spk2loihi.fit.population import Input, Population
 from spk2loihi.limits import BIAS_BITS, MEMBRANE_BITS
@@ -38,8 +39,8 @@ class PublishedLayer:
 
     @property
     def population(self) -> Population:
-        x, y, channels = (1, 1, *self.shape) if len(self.shape) == 1 else self.shape
-        return convolution(self.name, x, y, channels, self.lists, self.bits, dense=len(self.shape) == 1)
+        inputs = (Input("", self.lists, False, self.bits, self.lists * self.shape[-1]),) if self.lists else ()
+        return layer_population(self.name, self.shape, inputs, MEMBRANE_BITS + BIAS_BITS, dense=len(self.shape) == 1)
 
 
 @dataclass(frozen=True)
@@ -117,23 +118,6 @@ PARTITIONS = (
         ),
     ),
 )  # fmt: skip
-
-
-def convolution(
-    name: str, x: int, y: int, channels: int, lists: int, bits: int, *, existing: int | None = None, dense: bool = False
-) -> Population:
-    """A layer of LIF or sigma-delta neurons: a convolution, a dense layer, or, without lists, an input.
-
-    Args:
-        lists: channels of the input times positions of the kernel.
-        existing: weights other than 0 of one position; all, if not given.
-    """
-    inputs = (Input("", lists, False, bits, lists * channels if existing is None else existing),) if lists else ()
-    return Population(
-        name=name, kind="linear" if lists else "input", tokens=x, max_tokens=x, channels=channels, heads=1,
-        inputs=inputs, left="", right="", left_bits=0, right_bits=0, head_width=0,
-        state_bits=MEMBRANE_BITS + BIAS_BITS, soma=None, fires=True, pipelined=False, height=y, dense=dense,
-    )  # fmt: skip
 
 
 def compared() -> Iterator[dict[str, Any]]:

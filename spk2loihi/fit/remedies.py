@@ -43,7 +43,7 @@ def remedies(populations: Sequence[Population], board: Board) -> list[dict[str, 
     found.append(
         _largest("hidden", first.channels // heads // step, 1, heads * step, lambda n: narrower(n * step), board)
     )
-    return [*found, _larger_board(populations, board)]
+    return [*found, larger_board(board, lambda other: cores_needed(populations, other))]
 
 
 def _longest(populations: Sequence[Population], now: int, board: Board) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _largest(
     return {"change": change, "from": now * unit, "to": low * unit, "cores": needed, "text": text}
 
 
-def _larger_board(populations: Sequence[Population], board: Board) -> dict[str, Any]:
+def larger_board(board: Board, needed: Callable[[Board], int | None]) -> dict[str, Any]:
+    """The smallest larger built-in board that holds what ``needed`` says the cores of; as an entry of `remedies`."""
     for other in sorted(BOARDS.values(), key=lambda b: b.cores):
-        needed = cores_needed(populations, other)
-        if other.cores > board.cores and needed is not None and needed <= other.cores:
-            text = f"board {other.name} instead of {board.name}: {needed:,} of {other.cores:,} cores"
-            return {"change": "board", "from": board.name, "to": other.name, "cores": needed, "text": text}
+        if other.cores > board.cores and (cores := needed(other)) is not None and cores <= other.cores:
+            text = f"board {other.name} instead of {board.name}: {cores:,} of {other.cores:,} cores"
+            return {"change": "board", "from": board.name, "to": other.name, "cores": cores, "text": text}
     text = "no larger built-in board holds it"
     return {"change": "board", "from": board.name, "to": None, "cores": None, "text": text}

@@ -30,11 +30,11 @@ from spk2loihi.fit.boards import Board
 from spk2loihi.fit.check_fit import EMBEDDING, REASONS
 from spk2loihi.fit.chip_limits import WORD_BITS
 from spk2loihi.fit.partition import Breach
-from spk2loihi.fit.population import weight_width
 from spk2loihi.fit.rules import list_words
 from spk2loihi.limits import MEMBRANE_BITS
 from spk2loihi.network.network import Network
 from spk2loihi.network.stream import stream_delays, stream_period
+from spk2loihi.netx.dense import stored_bits
 
 _NEURON_WORDS = math.ceil(MEMBRANE_BITS / WORD_BITS)
 _OF_A_NEURON = ("weight_width", "fan_in")  # the other limits are on what a core holds in total
@@ -142,14 +142,14 @@ def _used(population: Population, into: list[Connection], routes: NDArray[np.int
     for connection in into:
         weight = connection.weight
         if isinstance(weight, SparseWeight):
-            bits = weight_width(weight.values.astype(np.int64))
+            bits = stored_bits(weight.values.astype(np.int64))
             at = (weight.rows // tile).astype(np.int64) * weight.shape[1] + weight.columns
             lists = np.bincount(at, minlength=cores * weight.shape[1]).reshape(cores, -1)  # synapses of each
             sizes = np.array([list_words(n, bits, sparse=True) if n else 0 for n in range(int(lists.max()) + 1)])
             words, axons = words + sizes[lists].sum(1), axons + (lists > 0).sum(1)
             fan_in += np.bincount(weight.rows, minlength=population.size)
         else:
-            bits = weight_width(weight.astype(np.int64))
+            bits = stored_bits(weight.astype(np.int64))
             words, axons = words + weight.shape[1] * list_words(tile, bits, sparse=True), axons + weight.shape[1]
             fan_in += weight.shape[1]
         width = max(width, bits)

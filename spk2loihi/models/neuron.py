@@ -21,6 +21,10 @@ from spk2loihi.limits import BIAS_MAX, SOMA_THRESHOLD, WEIGHT_EXPONENT_MAX, WEIG
 _FULL_RANGE_BITS = 5
 
 
+#: Bits of a residual's weight from which nothing would be left of the others on its scale.
+_WIDEST_SKIP = 30
+
+
 def round_ste(x: Tensor) -> Tensor:
     """Round half to even; straight-through gradient 1."""
     return x + (x.round() - x).detach()
@@ -290,7 +294,9 @@ def _scale_for_skip(scale: Tensor, in_value: Tensor, skip_value: Tensor) -> Tens
     ratio = (skip_value.min() / in_value).detach()
     wanted = float(ratio / scale)
     spread = float((skip_value.max() / skip_value.min()).detach().log2().round())
-    exponent = _skip_exponent(torch.tensor(max(wanted, 1.0))).clamp(max=max(0.0, WEIGHT_EXPONENT_MAX - spread))
+    if spread > WEIGHT_EXPONENT_MAX or wanted > 2.0**_WIDEST_SKIP:
+        raise ValueError(f"the weights of a residual are up to {float(wanted) * 2**spread:g} times the others")
+    exponent = _skip_exponent(torch.tensor(max(wanted, 1.0))).clamp(max=WEIGHT_EXPONENT_MAX - spread)
     mantissa = torch.floor(wanted / 2**exponent).clamp(1, WEIGHT_MAX)
     return ratio / (mantissa * 2**exponent)
 

@@ -121,7 +121,7 @@ def run_file(
         raise UserError(f"`backend` is {shown(backend)}: choose emulator or cpu")
     given = read_input(path, inputs, **options)
     chosen = _layers(record, [layer.number for layer in given.network.layers])
-    rows = _rows(record_steps, given.steps)
+    rows = steps_of(record_steps, given.steps)
     started = time.perf_counter()
     arrays, synops = (emulate if backend == "emulator" else run_lava)(given, chosen, rows)
     wall = time.perf_counter() - started
@@ -144,18 +144,24 @@ def emulate(given: FileInput, record: list[int], rows: list[int]) -> tuple[Array
     return arrays, {str(number): each.tolist() for number, each in run.synops.items()}
 
 
-def run_lava(given: FileInput, record: list[int], rows: list[int]) -> tuple[Arrays, dict[str, list[int]] | None]:
-    """As `emulate`, in stock Lava, one sample after another; Lava does not count."""
+def run_lava(
+    given: FileInput, record: list[int], rows: list[int], all_messages: bool = False
+) -> tuple[Arrays, dict[str, list[int]] | None]:
+    """As `emulate`, in stock Lava, one sample after another; Lava does not count.
+
+    Args:
+        all_messages: record messages in all steps, and states alone in ``rows``.
+    """
     from spk2loihi.simulators.lava.stock_lava import run_in_lava
 
     each: list[Arrays] = []
     with given.file.as_netx() as netx:
         for sample in given.messages:
-            output, records = run_in_lava(netx, given.network, sample, record, **given.loader_options)
+            output, records = run_in_lava(netx, given.network, sample, record, state_steps=rows, **given.loader_options)
             arrays: Arrays = {"out": output}
             for number, layer in records.items():
-                arrays[f"{number}/s"] = layer.s[..., rows]
-                arrays |= {f"{number}/{name}": state[..., rows] for name, state in layer.states.items()}
+                arrays[f"{number}/s"] = layer.s if all_messages else layer.s[..., rows]
+                arrays |= {f"{number}/{name}": state for name, state in layer.states.items()}
             each.append(arrays)
     if not each:
         raise UserError("input has no samples: give at least one to the `backend` cpu")
@@ -172,7 +178,8 @@ def _layers(record: Sequence[str | int], known: list[int]) -> list[int]:
     return sorted({numbers[name] for name in names})
 
 
-def _rows(text: str | None, steps: int) -> list[int]:
+def steps_of(text: str | None, steps: int, name: str = "record_steps") -> list[int]:
+    """``START:STOP`` or ``START:STOP:STEP`` among ``steps``; all if not given. ``name`` is the parameter's."""
     if text is None:
         return list(range(steps))
     parts = text.split(":")
@@ -181,10 +188,8 @@ def _rows(text: str | None, steps: int) -> list[int]:
         if len(numbers) not in (2, 3) or (len(numbers) == 3 and not (numbers[2] or 0) > 0):
             raise ValueError
     except ValueError:
-        raise UserError(
-            f"`record_steps` {text[:40]}: give START:STOP or START:STOP:STEP, with STEP 1 or more"
-        ) from None
+        raise UserError(f"`{name}` {text[:40]}: give START:STOP or START:STOP:STEP, with STEP 1 or more") from None
     rows = list(range(*slice(*numbers).indices(steps)))
     if not rows:
-        raise UserError(f"`record_steps` {text[:40]} holds none of the {steps} steps: choose within 0:{steps}")
+        raise UserError(f"`{name}` {text[:40]} holds none of the {steps} steps: choose within 0:{steps}")
     return rows

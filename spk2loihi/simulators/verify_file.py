@@ -1,4 +1,4 @@
-"""Compare the emulator with stock Lava on a netx or NIR file: every layer, every step, messages and states."""
+"""Compare the emulator with stock Lava on a netx or NIR file: messages of every layer in every step, and states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
 from spk2loihi.simulators.file_input import FileOptions, read_input
-from spk2loihi.simulators.run_file import emulate, run_lava
+from spk2loihi.simulators.run_file import emulate, run_lava, steps_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,7 +26,8 @@ class FileVerification:
 
     Attributes:
         layers: compared, by number in the file.
-        compared: integers: messages and state variables of every neuron in every step.
+        state_steps: after which states were compared, from 0.
+        compared: integers: messages of every neuron in every step, and its states in ``state_steps``.
         messages: of them, messages sent that are not 0. Where all neurons are silent, equal spikes show little.
         mismatches: integers that differ.
         first_mismatch: of the earliest step, in it of the first layer: ``layer``, ``what`` (``s`` for messages, or a
@@ -39,6 +40,7 @@ class FileVerification:
     samples: int
     steps: int
     layers: list[int]
+    state_steps: list[int]
     compared: int
     messages: int
     mismatches: int
@@ -55,12 +57,18 @@ class FileVerification:
 
 
 def verify_file(
-    file: NetworkFile | Path, inputs: Path | NDArray[Any], **options: Unpack[FileOptions]
+    file: NetworkFile | Path,
+    inputs: Path | NDArray[Any],
+    *,
+    state_steps: str | None = None,
+    **options: Unpack[FileOptions],
 ) -> FileVerification:
-    """Run an input on the emulator and in stock Lava, and compare all that either computes.
+    """Run an input on the emulator and in stock Lava, and compare.
 
     Args:
         inputs: array, or .npy file: (*shape, steps), or (samples, *shape, steps).
+        state_steps: after which steps states are compared, too: ``START:STOP`` or ``START:STOP:STEP``; after the last
+            one if not given. Lava takes tens of microseconds to hand over the state of a neuron.
         options: of `run_file`.
 
     Raises:
@@ -72,43 +80,54 @@ def verify_file(
             f"the input has {given.samples} samples of {given.steps} steps, and there is nothing to compare: give one "
             "of each or more"
         )
-    record, rows = [layer.number for layer in given.network.layers], list(range(given.steps))
+    record, every = [layer.number for layer in given.network.layers], list(range(given.steps))
+    rows = every[-1:] if state_steps is None else steps_of(state_steps, given.steps, "state_steps")
     started = time.perf_counter()
-    ours, _ = emulate(given, record, rows)
+    ours, _ = emulate(given, record, every)
     between = time.perf_counter()
-    lavas, _ = run_lava(given, record, rows)
+    lavas, _ = run_lava(given, record, rows, all_messages=True)
     ended = time.perf_counter()
-    names = [name for name in ours if name != "out"]  # which the last layer repeats
-    unequal = {name: ours[name] != lavas[name] for name in names}
+    del ours["out"], lavas["out"]  # what the last layer sends
+    ours = {name: array if _is_messages(name) else array[..., rows] for name, array in ours.items()}
+    unequal = {name: ours[name] != lavas[name] for name in ours}
     return FileVerification(
-        str(given.file.path),
-        ["emulator", "cpu"],
-        given.samples,
-        given.steps,
-        record,
-        sum(array.size for array in unequal.values()),
-        sum(int(np.count_nonzero(ours[name])) for name in names if name.endswith("/s")),
-        sum(int(np.count_nonzero(array)) for array in unequal.values()),
-        _first(unequal, ours, lavas),
-        {"emulator": between - started, "cpu": ended - between},
+        network=str(given.file.path),
+        backends=["emulator", "cpu"],
+        samples=given.samples,
+        steps=given.steps,
+        layers=record,
+        state_steps=rows,
+        compared=sum(array.size for array in unequal.values()),
+        messages=sum(int(np.count_nonzero(array)) for name, array in ours.items() if _is_messages(name)),
+        mismatches=sum(int(np.count_nonzero(array)) for array in unequal.values()),
+        first_mismatch=_first(unequal, ours, lavas, rows),
+        wall_s={"emulator": between - started, "cpu": ended - between},
     )
 
 
+def _is_messages(name: str) -> bool:
+    return name.endswith("/s")
+
+
 def _first(
-    unequal: dict[str, NDArray[np.bool_]], ours: dict[str, NDArray[Any]], lavas: dict[str, NDArray[Any]]
+    unequal: dict[str, NDArray[np.bool_]],
+    ours: dict[str, NDArray[Any]],
+    lavas: dict[str, NDArray[Any]],
+    rows: list[int],
 ) -> dict[str, Any] | None:
     """Earliest in time: a difference spreads from there."""
-    found: tuple[int, str] | None = None
+    found: list[tuple[int, int, str]] = []  # step, place in the array, name
     for name, array in unequal.items():
-        steps = array.reshape(-1, array.shape[-1]).any(0)
-        if steps.any() and (found is None or int(steps.argmax()) < found[0]):
-            found = int(steps.argmax()), name
-    if found is None:
+        differs = array.reshape(-1, array.shape[-1]).any(0)
+        if differs.any():
+            place = int(differs.argmax())
+            found.append((place if _is_messages(name) else rows[place], place, name))
+    if not found:
         return None
-    step, name = found
-    sample, *neuron = (int(i) for i in np.argwhere(unequal[name][..., step])[0])
+    step, place, name = min(found, key=lambda one: one[0])  # of equal ones the first layer
+    sample, *neuron = (int(i) for i in np.argwhere(unequal[name][..., place])[0])
     number, what = name.split("/")
-    at = (sample, *neuron, step)
+    at = (sample, *neuron, place)
     return {
         "layer": int(number),
         "what": what,

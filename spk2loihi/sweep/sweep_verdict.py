@@ -84,8 +84,9 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
         "different operations, so each encoding has its own front. Chip tables charge the same price for both, "
         "because no price for the latter has been published; bare arithmetic charges an addition for one and a "
         "multiply-accumulate for the other.",
-        "Energies are counts times published prices, not measurements. No price has been published for Loihi 2. The "
-        "time of a step depends on the mapping, so latency is in steps.",
+        "Energies are counts times prices, not measurements. Nobody has published the price of a SynOp of Loihi 2. "
+        "That of loihi2-pilotnet-bound is an upper bound on one workload, and other networks may pay more. The time of "
+        "a step depends on the mapping, so latency is in steps (spk2loihi energy estimates seconds).",
     ]
     return lines
 

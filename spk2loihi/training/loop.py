@@ -106,7 +106,8 @@ class Loop:
     """Trains ``objective.model`` in place with AdamW and leaves it at its best evaluation.
 
     Args:
-        objective: module with a ``model``; called with model inputs and labels it returns the loss of a batch.
+        objective: module with a ``model``; called with model inputs and labels it returns the loss of a batch. What
+            else it has to learn is trained along.
         what: name in messages, and of the phase in ``state``.
         state: where checkpoints go and where the loop continues from.
     """
@@ -129,7 +130,10 @@ class Loop:
         thresholds = [p for n, p in trained if n.endswith("log_threshold")]
         affines = [p for n, p in trained if "_affine." in n]
         weights = [p for n, p in trained if not n.endswith("log_threshold") and "_affine." not in n]
-        self.clipped = weights + affines
+        objective.to(accelerator.device)
+        self.helpers = {n: p for n, p in objective.named_parameters() if not n.startswith("model.")}
+        helpers = list(self.helpers.values())
+        self.clipped = weights + affines + helpers
         groups: list[dict[str, Any]] = [
             {"params": weights, "lr": settings.learning_rate, "weight_decay": _WEIGHT_DECAY}
         ]
@@ -137,6 +141,8 @@ class Loop:
             groups.append({"params": thresholds, "lr": settings.threshold_learning_rate, "weight_decay": 0.0})
         if affines:
             groups.append({"params": affines, "lr": settings.affine_learning_rate, "weight_decay": 0.0})
+        if helpers:
+            groups.append({"params": helpers, "lr": settings.affine_learning_rate, "weight_decay": 0.0})
         optimiser = torch.optim.AdamW(groups, fused=True)
         self.steps_an_epoch = -(-len(train.encoded) // settings.batch_size)
         self.total = total = settings.steps or self.steps_an_epoch * settings.epochs
@@ -294,6 +300,7 @@ class Loop:
                     "best": self.result.best,
                     "best_model": self.best,
                     "model": self.model.state_dict(),
+                    "helpers": {name: parameter.detach() for name, parameter in self.helpers.items()},
                     "optimiser": self.optimiser.state_dict(),
                     "schedule": self.schedule.state_dict(),  # holds None for each function
                     "scaler": scaler.state_dict() if scaler is not None else None,
@@ -309,6 +316,9 @@ class Loop:
         self.result = Result(saved["epochs"], saved["evaluations"], saved["best"])
         self.best = saved["best_model"]
         self.model.load_state_dict(saved["model"])
+        with torch.no_grad():
+            for name, parameter in self.helpers.items():
+                parameter.copy_(saved["helpers"][name])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.schedule.load_state_dict(saved["schedule"])
         if self.accelerator.scaler is not None:

@@ -26,6 +26,8 @@ def distillation_loss(
     layers: list[int],
     mask: Tensor,
     weights: LossWeights,
+    widen: nn.Linear | None = None,
+    heads: list[list[int]] | None = None,
 ) -> Tensor:
     """Scalar loss of a batch inside the network: embeddings, hidden states and attention scores.
 
@@ -33,12 +35,18 @@ def distillation_loss(
         states: stages of the student whose activations are its hidden states, as `hidden_states` gives them.
         layers: teacher layer each student layer stands for.
         mask: 1 at tokens, 0 at padding, (B, L).
+        widen: from the width of a narrower student to the teacher's (TinyBERT, section 3).
+        heads: of each student layer, the teacher's heads that its own stand for; None: all, in their order.
     """
     tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
     embedding, *names = states
-    loss = weights.embedding * _masked_mse(student.hidden(embedding), teacher.hidden[0], tokens)
+
+    def hidden_of(name: str) -> Tensor:
+        return student.hidden(name) if widen is None else widen(student.hidden(name))
+
+    loss = weights.embedding * _masked_mse(hidden_of(embedding), teacher.hidden[0], tokens)
     for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
-        hidden = student.hidden(name)  # (B, L, d), or (B, 1, d) for the last layer
+        hidden = hidden_of(name)  # (B, L, d), or (B, 1, d) for the last layer
         rows = hidden.shape[1]
         share = 1 / len(layers)
         loss = loss + share * weights.hidden * _masked_mse(
@@ -47,6 +55,8 @@ def distillation_loss(
         scores = student.scores[i]  # (B, H, L or 1, L)
         pairs = tokens[:, None, : scores.shape[2]] * tokens[:, None].transpose(-1, -2)
         target = teacher.scores[layer][:, :, : scores.shape[2]]
+        if heads is not None:
+            target = target[:, heads[i]]
         if target.shape[1] == scores.shape[1]:
             loss = loss + share * weights.score * _masked_mse(scores, target, pairs)
     return loss
@@ -112,6 +122,8 @@ class Distillation(nn.Module):
         layers: teacher layer each student layer stands for.
         answer: what the task asks of a sentence.
         variance: of a regression's labels, the unit of its squared errors.
+        widening: where the projection of a narrower student's hidden states starts, (d, d_s); it is learned.
+        heads: teacher heads that those of each layer stand for.
     """
 
     def __init__(
@@ -122,9 +134,17 @@ class Distillation(nn.Module):
         losses: LossWeights,
         answer: Answer,
         variance: float | None = None,
+        widening: Tensor | None = None,
+        heads: list[list[int]] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.widen: nn.Linear | None = None
+        if widening is not None:
+            self.widen = nn.Linear(widening.shape[1], widening.shape[0], bias=False)
+            with torch.no_grad():
+                self.widen.weight.copy_(widening)
+        self.heads = heads
         self.probe = probe
         self.layers = layers
         self.states = hidden_states(model.specs)
@@ -136,7 +156,7 @@ class Distillation(nn.Module):
         """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
         states, losses, mask = self.probe(**inputs), self.losses, inputs["attention_mask"]
         result = self.model.equilibrium(**inputs)
-        loss = distillation_loss(result, self.states, states, self.layers, mask, losses)
+        loss = distillation_loss(result, self.states, states, self.layers, mask, losses, self.widen, self.heads)
         if losses.prediction:
             soft = prediction_loss(self.answer, result.logits, states.logits, mask, losses.temperature, self.variance)
             loss = loss + losses.prediction * soft

@@ -50,7 +50,7 @@ class TrainSettings:
     teacher: str | None = None  # directory or id; None: the packaged MiniLM, fine-tuned first
     preset: str = "spikingbert"
     layers: str | list[int] | None = None  # teacher layers the student stands for; None: all, or uniform over a student
-    hidden: int | None = None  # width; None, or the teacher's, whose layers the student starts from
+    hidden: int | None = None  # width, at most the teacher's; None: the teacher's
     timesteps: int = 16
     bits: float = 8
     max_tokens: int = 64
@@ -75,6 +75,8 @@ class TrainSettings:
     checkpoint_every: str = "10m"
     evaluate_every: int | None = None
     early_stop: int | None = None
+    heads: int | None = None  # these two: of a student smaller than its teacher; None: in proportion to the width
+    intermediate: int | None = None
 
     def for_task(self, spec: TaskSpec, sentences: int, on_corpus: bool = False) -> TrainSettings:
         """The same with epochs where none are given.

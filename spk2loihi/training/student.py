@@ -17,6 +17,8 @@ from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.training.checkpoint import Checkpoint
 from spk2loihi.training.evaluation import LabelledData, model_inputs
+from spk2loihi.training.families import TeacherSizes
+from spk2loihi.training.reduction import Reduced, fitted_outputs, is_smaller, reduce_teacher
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.teacher import Teacher
 
@@ -42,20 +44,16 @@ class Start:
 
 
 def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, settings: TrainSettings) -> Start:
-    """A student of the teacher's width, with one layer for each of ``layers``; UserError for unfit settings."""
+    """A student with a layer for each of ``layers``, no wider than the teacher; UserError for unfit settings."""
     sizes = teacher.sizes
-    if settings.hidden not in (None, sizes.hidden):
-        raise UserError(
-            f"hidden is {settings.hidden}, but the student starts from the teacher's layers, which are "
-            f"{sizes.hidden} wide: leave `hidden` out or choose a teacher of that width"
-        )
+    hidden, heads, intermediate = _widths(sizes, settings)
     return Start(
         SpikingBertConfig(
             vocab_size=sizes.vocabulary,
-            hidden_size=sizes.hidden,
+            hidden_size=hidden,
             num_hidden_layers=len(layers),
-            num_attention_heads=sizes.heads,
-            intermediate_size=sizes.intermediate,
+            num_attention_heads=heads,
+            intermediate_size=intermediate,
             max_position_embeddings=sizes.positions,
             type_vocab_size=sizes.types,
             pad_token_id=sizes.padding,
@@ -76,6 +74,34 @@ def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, sett
     )
 
 
+def _widths(sizes: TeacherSizes, settings: TrainSettings) -> tuple[int, int, int]:
+    """Width, heads and neurons of the feed-forward parts: those given, or the teacher's in proportion to the width.
+
+    Heads keep the teacher's width where that divides the student's.
+
+    Raises:
+        UserError: more than the teacher has, or heads that are wider than its.
+    """
+    hidden = settings.hidden or sizes.hidden
+    head = sizes.hidden // sizes.heads
+    heads = settings.heads or (hidden // head if hidden % head == 0 else sizes.heads)
+    intermediate = settings.intermediate or max(1, round(sizes.intermediate * hidden / sizes.hidden))
+    ours = {"hidden": hidden, "heads": heads, "intermediate": intermediate}
+    theirs = {"hidden": sizes.hidden, "heads": sizes.heads, "intermediate": sizes.intermediate}
+    for name, value in ours.items():
+        if value > theirs[name]:
+            raise UserError(
+                f"`{name}` is {value}, but the student starts from the teacher's layers, which have {theirs[name]}: "
+                "choose at most that many, or leave it out"
+            )
+    if hidden > heads * head:
+        raise UserError(
+            f"`heads` is {heads}, which makes heads of {hidden / heads:g} channels of a `hidden` of {hidden}, but the "
+            f"teacher's have {head}: choose at least {-(-hidden // head)} heads"
+        )
+    return hidden, heads, intermediate
+
+
 def start_from_checkpoint(
     path: Path, checkpoint: Checkpoint, teacher: Teacher, spec: TaskSpec, settings: TrainSettings
 ) -> Start:
@@ -85,9 +111,10 @@ def start_from_checkpoint(
         UserError: a student of another width, vocabulary, preset or feedback than the teacher and the settings have, or
             trained for other labels.
     """
-    config, sizes = checkpoint.model.config, teacher.sizes
+    config = checkpoint.model.config
     for what, theirs, ours in (
-        ("hidden size", config.hidden_size, sizes.hidden),
+        ("heads", config.num_attention_heads, settings.heads or config.num_attention_heads),
+        ("intermediate size", config.intermediate_size, settings.intermediate or config.intermediate_size),
         ("activation before the classifier", config.head, teacher.head),
         ("hidden size", config.hidden_size, settings.hidden or config.hidden_size),
         ("feedback", config.feedback, settings.feedback),
@@ -132,12 +159,25 @@ def start_from_checkpoint(
 
 
 def build_student(
-    start: Start, teacher: Teacher, layers: list[int], calibration: LabelledData, pad_id: int
+    start: Start,
+    teacher: Teacher,
+    layers: list[int],
+    calibration: LabelledData,
+    pad_id: int,
+    reduced: Reduced | None = None,
 ) -> SpikingBertForSequenceClassification:
-    """The student at its start; the thresholds of one that starts from the teacher are set on ``calibration``."""
+    """The student at its start; the thresholds of one that starts from the teacher are set on ``calibration``.
+
+    Args:
+        reduced: what a smaller student starts from; made here if it is not given.
+    """
     student = SpikingBertForSequenceClassification(start.config)
     if start.weights is None:
-        student.copy_teacher(teacher.parts, layers)
+        if is_smaller(start.config, teacher):
+            reduced = reduced or reduce_teacher(teacher, start.config, layers, calibration, pad_id)
+            student.copy_teacher(reduced.parts, list(range(len(layers))))
+        else:
+            student.copy_teacher(teacher.parts, layers)
         _calibrate(student, calibration, pad_id)
     else:
         # an untrained classifier is left out; so are the steps of low bits, where the checkpoint has more
@@ -158,9 +198,17 @@ def build_student(
 
 
 @torch.no_grad()
-def copy_outputs(student: SpikingBertForSequenceClassification, teacher: Teacher) -> None:
-    """Pooler and classifier of the teacher, for a student whose own have not been trained."""
+def copy_outputs(
+    student: SpikingBertForSequenceClassification, teacher: Teacher, data: LabelledData, pad_id: int
+) -> None:
+    """Pooler and classifier of the teacher, for a student whose own have not been trained.
+
+    Args:
+        data: of the task; a smaller student's are fitted to its states over the first sentences.
+    """
     parts = teacher.parts
+    if student.config.hidden_size != teacher.sizes.hidden:
+        parts = fitted_outputs(student, teacher, data, pad_id)
     for spec in _outputs(student):
         module, theirs = student.synapses_of(spec), getattr(parts, spec.part)
         module.weight.copy_(theirs.weight)

@@ -28,6 +28,7 @@ from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
 from spk2loihi.training.pretrained import load_student, push_to_hub, save_pretrained, student_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
+from spk2loihi.training.reduction import is_smaller, reduce_teacher, widening
 from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import Sentences
 from spk2loihi.training.settings import TrainSettings
@@ -164,9 +165,17 @@ def train(
             score = formatted(teacher_scores[spec.metric], spec.metric)
             report(f"teacher: held-out {spec.metric} {score}")
         first = untuned or teacher
-        student = build_student(start, first, layers, sentences.of(todo[0])[0], sentences.pad_id)
+        calibration = sentences.of(todo[0])[0]
+        reduced = None
+        if earlier is None and is_smaller(start.config, first):
+            reduced = reduce_teacher(first, start.config, layers, calibration, sentences.pad_id)
+        student = build_student(start, first, layers, calibration, sentences.pad_id, reduced)
         if earlier is not None and not start.outputs and not todo[0].on_corpus:
-            copy_outputs(student, teacher)
+            copy_outputs(student, teacher, sentences.train, sentences.pad_id)
+        heads = None if reduced is None else reduced.heads
+        if earlier is not None:
+            heads = earlier.training.get("teacher_heads")
+        run.heads = heads
         results = run.distil(student, todo, untuned, teacher, fresh=earlier is None)
         student.cpu()
         best = results[-1].best
@@ -189,6 +198,7 @@ def train(
             "settings": asdict(settings),
             "teacher": teacher.source,
             "teacher_layers": layers,
+            **({} if heads is None else {"teacher_heads": heads}),
             "teacher_shape": {
                 "layers": teacher.sizes.layers,
                 "hidden": teacher.sizes.hidden,
@@ -253,6 +263,7 @@ class _Run:
     accelerator: Accelerator
     state: RunState
     report: Callable[[str], None]
+    heads: list[list[int]] | None = None  # of the teacher, that those of each layer of a smaller student stand for
 
     def tuned(self, teacher: Teacher, home: Path) -> tuple[Teacher, dict[str, float]]:
         """The fine-tuned teacher and its held-out scores, from ``home`` where it is finished."""
@@ -319,7 +330,7 @@ class _Run:
                 results.append(Result(**self.state.finished[stage.name]))
                 continue
             if i and todo[i - 1].on_corpus:
-                copy_outputs(student, teacher)
+                copy_outputs(student, teacher, self.sentences.train, self.sentences.pad_id)
             if probe is None or probe.teacher is not of:
                 of.model.to(self.accelerator.device)
                 probe = TeacherProbe(of)
@@ -341,7 +352,12 @@ class _Run:
         assert settings.epochs is not None  # as `for_task` has it
         train, held_out = self.sentences.of(stage)
         variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
-        objective = Distillation(student, probe, self.layers, stage.losses, self.spec.answer, variance)
+        widen = None
+        if student.config.hidden_size != probe.teacher.sizes.hidden:
+            widen = widening(student, probe.teacher, self.layers, train, self.sentences.pad_id)
+        objective = Distillation(
+            student, probe, self.layers, stage.losses, self.spec.answer, variance, widen, self.heads
+        )
         criterion = self._criterion(student)
         if stage.on_corpus:
             name = self.criterion_name(stage)

@@ -166,9 +166,12 @@ def test_coefficient_files(place: Path) -> None:
     (place / "mine.json").write_text("{")
     refused(place, "energy", "--coefficients", "mine.json", words="is not JSON")
     table = {"synop": {"value": 12.5, "unit": "pJ", "source": "measured"}}
-    (place / "mine.json").write_text(
-        json.dumps({"name": "mine", "kind": "chip", "scope": "a board", "coefficients": table})
+    board = {"name": "mine", "kind": "chip", "scope": "a board", "coefficients": table}
+    (place / "mine.json").write_text(json.dumps(board))
+    refused(
+        place, "energy", "--coefficients", "mine.json", words=r"memory in the coefficient file mine\.json is missing"
     )
+    (place / "mine.json").write_text(json.dumps({**board, "memory": "included"}))
     assert spk2loihi("energy", "--coefficients", "mine.json", "--samples", "2").code == 0
     values = json.loads((place / "energy.json").read_text())["coefficients"]["mine"]["values"]
     assert [(v["value"], v["unit"], v["source"], v["scope"]) for v in values] == [(12.5, "pJ", "measured", "a board")]

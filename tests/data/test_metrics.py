@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spk2loihi.choices import METRICS
-from spk2loihi.data import formatted, predictions, score
+from spk2loihi.data import NO_TAG, answer_of, formatted, predictions, score, targets
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -61,7 +61,31 @@ def test_metrics_by_hand_and_when_undefined() -> None:
     assert score("matthews", np.ones(5, int), labels) == 0.0
     assert score("f1", np.zeros(5, int), labels) == 0.0
     for metric in METRICS:
-        assert score(metric, labels, labels) == pytest.approx(1.0)
+        if answer_of(metric) in ("class", "value"):
+            assert score(metric, labels, labels) == pytest.approx(1.0)
+
+
+def test_f1_of_several_labels_agrees_with_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 2, (50, 4)), rng.integers(0, 2, (50, 4))
+    labels[:, 3] = predicted[:, 3] = 0  # neither there nor predicted
+    for name in ("micro", "macro"):
+        wanted = metrics.f1_score(labels, predicted, average=name, zero_division=0)
+        assert score(f"{name}_f1", predicted, labels) == pytest.approx(wanted)
+    assert predictions(np.array([[3, 0, -1]]), "micro_f1").tolist() == [[1, 0, 0]]
+
+
+def test_f1_of_entities_counts_whole_ones() -> None:
+    names, none = ("O", "B-X", "I-X"), NO_TAG
+    labels = np.array([[none, 1, 2, none, 0, 1], [none, 0, 1, none, none, none]])
+    perfect = np.where(labels == none, 1, labels)
+    assert score("entity_f1", perfect, labels, names) == 1.0
+    shorter = perfect.copy()
+    shorter[0, 2] = 0  # one of three entities is cut
+    assert score("entity_f1", shorter, labels, names) == pytest.approx(2 / 3)
+    assert score("entity_f1", np.zeros((2, 9), int), labels, names) == 0.0
+    assert targets("entity_f1", [(1, 2)], [np.array([1, -1])]).tolist() == [[none, 1]]
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,13 @@ def test_graded_messages_are_multiply_accumulates_and_said_to_be() -> None:
     assert any("Graded messages" in line for line in data["caveats"])
     page = render_html(data)
     assert "additions only" not in page
+
+
+@pytest.mark.parametrize(
+    ("synops", "said"), [(1429, "14.3: about as many."), (500, "may cost more than that."), (5000, "may cost less.")]
+)
+def test_a_network_is_held_against_the_workload_of_the_bound(synops: int, said: str) -> None:
+    one = [StageOps("all", "linear", neurons=10, messages=9, synops=synops, dense=1000, active_updates=100)]
+    sentence = next(s for s in report(stages=one)["verdict"] if "an upper bound on its own workload" in s)
+    assert "which made 14.3 SynOps per neuron update" in sentence
+    assert sentence.endswith(said)

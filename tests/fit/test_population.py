@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spk2loihi.fit import populations
-from spk2loihi.fit.population import weight_width
 from spk2loihi.network.network import Network
+from spk2loihi.netx.dense import stored_bits
 from spk2loihi.simulators.lava.importing import import_lava
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 127), st.integers(0, 6))
 @settings(max_examples=30, deadline=None)
-def test_weight_width_is_lavas(seed: int, largest: int, shift: int) -> None:
+def test_stored_bits_are_lavas(seed: int, largest: int, shift: int) -> None:
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
     import_lava()
     from lava.lib.dl.netx.utils import optimize_weight_bits
@@ -23,15 +23,15 @@ def test_weight_width_is_lavas(seed: int, largest: int, shift: int) -> None:
     weight = np.random.default_rng(seed).integers(-largest, largest, (5, 7), endpoint=True)
     weight[0, :2] = -largest, 1
     weight = np.clip(weight << shift, -128, 126) if largest << shift > 127 else weight << shift
-    assert weight_width(weight) == optimize_weight_bits(weight)[1]
+    assert stored_bits(weight) == optimize_weight_bits(weight)[1]
 
 
-def test_weight_width_of_one_sign_and_of_nothing() -> None:
-    assert weight_width(np.array([[0, 255]])) == 8
-    assert weight_width(np.array([[0, 254]])) == 7
-    assert weight_width(np.array([[-4, -8]])) == 2
-    assert weight_width(np.zeros((2, 2), np.int64)) == 1
-    assert weight_width(np.array([[-1, 0, 1]])) == 2  # ternary
+def test_stored_bits_of_one_sign_and_of_nothing() -> None:
+    assert stored_bits(np.array([[0, 255]])) == 8
+    assert stored_bits(np.array([[0, 254]])) == 7
+    assert stored_bits(np.array([[-4, -8]])) == 2
+    assert stored_bits(np.zeros((2, 2), np.int64)) == 1
+    assert stored_bits(np.array([[-1, 0, 1]])) == 2  # ternary
 
 
 def test_populations_of_a_network(network: Network) -> None:

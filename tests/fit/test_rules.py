@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from spk2loihi.fit.boards import LOIHI2
-from spk2loihi.fit.population import weight_width
-from spk2loihi.fit.rules import Core, Tile, list_words, synaptic_memory
+from spk2loihi.fit.published import PARTITIONS
+from spk2loihi.fit.rules import Core, Tile, axons_out, list_words, synaptic_memory
+from spk2loihi.netx.dense import stored_bits
 from support.fit_layers import linear
 
 #: netx/mnist/run.ipynb (784-128-64-10, 8-bit weights, sparse lists): inputs, neurons on a core, share of 16,000 words.
@@ -70,18 +71,33 @@ def pilotnet(layer: int) -> np.ndarray:
 @pytest.mark.parametrize(("layer", "neurons", "words"), PILOTNET_DENSE)
 def test_synaptic_memory_of_pilotnet_dense_layers(layer: int, neurons: int, words: int) -> None:
     weight = pilotnet(layer)
-    assert weight.shape[1] * list_words(neurons, weight_width(weight), sparse=True) == words
+    assert weight.shape[1] * list_words(neurons, stored_bits(weight), sparse=True) == words
 
 
 @pytest.mark.parametrize(("layer", "channels", "words"), PILOTNET_CONV)
 def test_synaptic_memory_of_pilotnet_convolutions(layer: int, channels: int, words: int) -> None:
     """One shared list an input channel and kernel position."""
     weight = pilotnet(layer)
-    assert math.prod(weight.shape[1:]) * list_words(channels, weight_width(weight)) == words
+    assert math.prod(weight.shape[1:]) * list_words(channels, stored_bits(weight)) == words
 
 
 def test_pilotnet_layer_over_twelve_cores() -> None:
     """2,560 inputs, 100 neurons: eleven cores of nine and one of one, 7,253 words on average."""
     weight = pilotnet(7)
-    words = [list_words(n, weight_width(weight), sparse=True) for n in [9] * 11 + [1]]
+    words = [list_words(n, stored_bits(weight), sparse=True) for n in [9] * 11 + [1]]
     assert int(2560 * sum(words) / 12) == 7253
+
+
+#: netx/yolo_kp/run.ipynb: share of 16,000 words that the axon map of a core takes, from the first convolution on.
+YOLO_AXON_MAPS = [1.40, 0.70, 0.35, 0.17, 0.17, 0.35, 0.35, 0.09, 0.35, 16.80]
+
+
+def test_axon_maps_of_the_published_convolutions() -> None:
+    """An address each position; of the last convolution, which no other reads, each neuron."""
+    (yolo,) = (p for p in PARTITIONS if p.name == "YOLO-KP")
+    for layer, share in zip(yolo.layers, YOLO_AXON_MAPS, strict=True):
+        assert layer.tile is not None
+        x, y, channels = layer.tile
+        core = Core(layer.population, Tile(x, 1, channels, y))
+        words = axons_out(core) * (channels if layer is yolo.layers[-1] else 1)
+        assert words / LOIHI2["axons_out"].value == pytest.approx(share / 100, abs=0.5e-4 + 1e-9), layer.name

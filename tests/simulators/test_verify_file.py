@@ -35,9 +35,10 @@ def spikes() -> np.ndarray:
 
 def test_equal(network: Path, spikes: np.ndarray) -> None:
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
-    result = verify_file(network, spikes, reset_interval=4)
+    result = verify_file(network, spikes, reset_interval=4, state_steps="3:9:5")
     assert result.equal and result.first_mismatch is None
-    assert result.compared == 2 * STEPS * (5 + 4) * 3  # s, u and v
+    assert result.state_steps == [3, 8]
+    assert result.compared == 2 * (5 + 4) * (STEPS + 2 * 2)  # s in every step; u and v in two
     assert (result.layers, result.samples, result.steps) == ([1, 2], 2, STEPS)
     assert result.messages > 0
 
@@ -45,14 +46,16 @@ def test_equal(network: Path, spikes: np.ndarray) -> None:
 def test_the_first_mismatch(network: Path, spikes: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Earliest in time, whatever layer; a wrong state counts like a wrong message."""
 
-    def wrong(given: Any, record: Any, rows: Any) -> Any:
-        arrays, _ = emulate(given, record, rows)
-        arrays["1/v"][0, 2, 7] += 5
-        arrays["2/u"][1, 3, 4] += 1
+    def wrong(given: Any, record: Any, rows: list[int], all_messages: bool) -> Any:
+        assert all_messages
+        arrays, _ = emulate(given, record, list(range(STEPS)))
+        arrays = {name: array if name.endswith("/s") else array[..., rows] for name, array in arrays.items()}
+        arrays["1/s"][0, 2, 7] += 5
+        arrays["2/u"][1, 3, 1] += 1
         return arrays, None
 
     monkeypatch.setattr(module, "run_lava", wrong)
-    result = verify_file(network, spikes)
+    result = verify_file(network, spikes, state_steps="2:7:2")
     assert not result.equal and result.mismatches == 2
     assert result.first_mismatch is not None
     where = {key: result.first_mismatch[key] for key in ("layer", "what", "step", "sample", "neuron")}

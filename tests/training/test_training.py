@@ -239,7 +239,7 @@ def test_leak_and_feedback(tiny_task: TinyTask, tmp_path: Path) -> None:
         ({"layers": [2]}, "layer 2 .* 0 to 1"),
         ({"layers": [-1]}, "layer -1"),
         ({"layers": []}, "names 0 teacher layers"),
-        ({"hidden": 64}, "hidden is 64.* 32 wide"),
+        ({"hidden": 64}, "`hidden` is 64.* which have 32"),
         ({"leak": 1.0}, "`leak` is 1,"),
         ({"feedback": 1.5}, "`feedback` is 1.5"),
         ({"solver": "newton"}, "`solver` 'newton'.*anderson"),

@@ -102,6 +102,16 @@ def test_a_run_cut_off_after_any_step(
 
 
 @pytest.mark.slow
+def test_a_narrower_student_cut_off(tiny_task: TinyTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The projection of its losses is learned, too, and is not in `model.pt`."""
+    settings = replace(SETTINGS, teacher=str(tiny_task.tuned), hidden=16, epochs=1)
+    train(spec_of(tiny_task), settings, tmp_path / "a" / "model.pt")
+    cut_off(monkeypatch, 10, spec_of(tiny_task), settings, tmp_path / "b" / "model.pt")
+    train(spec_of(tiny_task), settings, tmp_path / "b" / "model.pt", resume=True)
+    assert weights(tmp_path / "a" / "model.pt") == weights(tmp_path / "b" / "model.pt")
+
+
+@pytest.mark.slow
 def test_a_killed_process(whole: tuple[TrainSettings, Path, dict], tiny_task: TinyTask, tmp_path: Path) -> None:
     """`kill -9` at random moments, again and again, until a run gets through."""
     settings, expected, _ = whole

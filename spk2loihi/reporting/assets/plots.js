@@ -53,7 +53,7 @@ if (report.encodings) {
     ["SynOps", "count", ["synops"]],
     ["time steps", "count", ["latency_steps"]],
     [`energy, ${coefficients}`, "energy", ["energy_nJ", coefficients]],
-    ["time to an answer, at least", "duration", ["seconds"]],
+    ["time to an answer", "duration", ["seconds"]],
   ].filter(([, , path]) => runs.every((_, i) => at("encodings", "runs", i, ...path) !== null));
   document.querySelector("#encodings .plot").replaceChildren(...plots.map(([label, form, path]) => {
     const plot = el("div", {});

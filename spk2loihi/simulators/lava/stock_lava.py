@@ -23,6 +23,7 @@ def run_in_lava(
     inputs: NDArray[Any],
     record: Collection[int] = (),
     states: bool = True,
+    state_steps: Collection[int] | None = None,
     **loader_options: Any,
 ) -> tuple[Int32Array, dict[int, LayerRecord]]:
     """Run one sample through ``hdf5.Network`` on Lava's CPU simulator.
@@ -32,11 +33,13 @@ def run_in_lava(
         network: the same file and options as read by `StockNetwork`; names the layers.
         inputs: (*input_shape, steps); they go where `StockNetwork.run` says.
         record: numbers of layers to record.
-        states: record the state variables too: Lava then stops after every step.
+        states: record the state variables too: Lava then stops to read them, neuron by neuron.
+        state_steps: steps after which to record them, counted from 0; None for all.
         loader_options: of ``hdf5.Network``.
 
     Returns:
-        What the last layer sends, (*output_shape, steps), and the records, without a batch axis.
+        What the last layer sends, (*output_shape, steps), and the records, without a batch axis: messages of all steps,
+        states of ``state_steps``.
 
     Raises:
         UserError: Lava is missing, or its loader refuses the file.
@@ -71,16 +74,18 @@ def run_in_lava(
         blocks[number].out.connect(sink.a_in)
     names = {layer.number: layer.neuron.states if states else () for layer in network.layers if layer.number in record}
     tapes: dict[int, dict[str, list[Any]]] = {n: {name: [] for name in names[n]} for n in names}
-    at_once = biases is None and not any(names.values())
+    rows = [step for step in range(steps) if state_steps is None or step in state_steps] if any(names.values()) else []
     config = Loihi2SimCfg(select_tag="fixed_pt")
     with LavaProcesses(lava, config, server.processes[known:], direct=False) as processes:
-        for step in range(1 if at_once else steps):
-            processes.run(steps if at_once else 1)
-            for number, tape in tapes.items():
+        done = 0
+        for stop in _stops(steps, rows, biases):
+            if biases is not None and done and (biases[done] != biases[done - 1]).any():
+                lava.layers[0].neuron.bias_mant.set(biases[done])
+            processes.run(stop - done)
+            done = stop
+            for number, tape in tapes.items() if done - 1 in rows else ():
                 for name, values in tape.items():
                     values.append(np.asarray(getattr(blocks[number].neuron, name).get()).copy())
-            if biases is not None and step + 1 < steps:
-                lava.layers[0].neuron.bias_mant.set(biases[step + 1])
         sent = {number: np.asarray(sink.data.get()).astype(np.int32) for number, sink in sinks.items()}
     records = {
         number: LayerRecord(
@@ -89,3 +94,9 @@ def run_in_lava(
         for number in names
     }
     return sent[network.layers[-1].number], records
+
+
+def _stops(steps: int, rows: list[int], biases: NDArray[Any] | None) -> list[int]:
+    """Steps done when Lava stops: to have states read, or biases changed. Both take a message a neuron."""
+    changes = [] if biases is None else [step for step in range(1, steps) if (biases[step] != biases[step - 1]).any()]
+    return sorted({*(row + 1 for row in rows), *changes, steps})
