@@ -23,6 +23,8 @@ SOURCES = ("compiled.py", "choices.py", "limits.py", "network/*.py", "netx/*.py"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_compiler = partial(njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
 
 def compiled(function: F) -> F:
     """Compiled at the first call, and kept on disk (numba's cache) for the next process.
@@ -30,19 +32,26 @@ def compiled(function: F) -> F:
     Sums may be taken in any order, in vector lanes, and products fused with additions; numbers that are not are still
     treated as IEEE 754 has it. Integers divide towards minus infinity. The interpreter lock is not held meanwhile.
     """
-    compiler = partial(njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
     if not _has_home():
-        return cast(F, compiler(function))
+        return cast(F, _compiler()(function))
     try:
-        made = compiler(cache=True)(function)
+        made = _compiler(cache=True)(function)
     except (RuntimeError, OSError):  # numba: "no locator available", no folder can be written
-        return cast(F, compiler(function))
+        return cast(F, _compiler()(function))
     if (cache := getattr(made, "_cache", None)) is not None:  # none with NUMBA_DISABLE_JIT
         index = cache._cache_file
         index._source_stamp = (index._source_stamp, _sources())
         cache.load_overload = _or_none(cache.load_overload)
         cache.save_overload = _or_none(cache.save_overload)
     return cast(F, made)
+
+
+def inlined(function: F) -> F:
+    """A part of `compiled` functions, which call it; Python cannot. Nothing is kept of it alone.
+
+    That spares the wrapper Python would need, which for tuples of many arrays takes longer to compile than a loop.
+    """
+    return cast(F, _compiler(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function))
 
 
 def cache_folder() -> str | None:

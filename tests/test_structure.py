@@ -60,7 +60,8 @@ def test_a_file_name_says_what_is_in_it_and_no_other_file_has_it() -> None:
 def test_compiled_loops_are_stamped_with_all_they_are_made_of() -> None:
     """Files of compiled loops import no code or constant of this package from outside `compiled.SOURCES`."""
     stamped = {path for pattern in compiled.SOURCES for path in PACKAGE.glob(pattern)}
-    loops = [path for path in SOURCES if re.search(r"^@compiled$", path.read_text(encoding="utf-8"), re.MULTILINE)]
+    loop = re.compile(r"^@(compiled|inlined)$", re.MULTILINE)
+    loops = [path for path in SOURCES if loop.search(path.read_text(encoding="utf-8"))]
     assert len(loops) >= 5
     for path in loops:
         assert path in stamped

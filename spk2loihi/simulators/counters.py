@@ -165,24 +165,41 @@ def count_operations(
         settled: of a settling run, in which each sentence has its own number of steps.
     """
     sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    every, firsts = _Extent(lengths, lengths), _Extent(np.ones_like(lengths), lengths)
+    extents = [firsts if stage.tokens == "first" else every for stage in timeline.network.stages]
+    stages = list(zip(timeline.network.stages, extents, strict=True))
     if timeline.schedule == "streamed":
         from spk2loihi.simulators.stream_counters import StreamCounter
 
         counter = StreamCounter(timeline, sums, lengths)
-        return [counter.count(stage, _shape(timeline, stage, lengths)) for stage in timeline.network.stages]
-    return [_count_stage(timeline, stage, sums, lengths, settled) for stage in timeline.network.stages]
+        return [counter.count(stage, _shape(timeline, stage, extent)) for stage, extent in stages]
+    return [_count_stage(timeline, stage, sums, extent, settled) for stage, extent in stages]
+
+
+class _Extent:
+    """Where stages exist.
+
+    Attributes:
+        rows, lengths: tokens of each sentence at which they exist, and all its tokens, (B,).
+        tokens, pairs: sums of ``rows``, and of their pairs with all tokens.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        self.rows, self.lengths = rows, lengths
+        self.tokens, self.pairs = int(rows.sum()), int(rows @ lengths)
+
+    def neurons(self, stage: Stage) -> int:
+        return stage.channels * (self.pairs if stage.is_scores else self.tokens)
 
 
 def _count_stage(
     timeline: Timeline,
     stage: Stage,
     events: dict[str, EventSums],
-    lengths: NDArray[np.int64],
+    extent: _Extent,
     settled: Settled | None,
 ) -> StageOps:
-    ops = _shape(timeline, stage, lengths)
-    rows = _rows(stage, lengths)
-    neurons = stage.channels * (rows * lengths if stage.is_scores else rows)
+    ops = _shape(timeline, stage, extent)
     if stage.fires:
         ops.messages = events[stage.name].events
     for group in stage.synapses:
@@ -191,11 +208,12 @@ def _count_stage(
         assert fired is not None
         ops.synops += int(fired @ group.fan_out)
     if stage.attention is not None:
-        _count_attention(timeline, stage, events, lengths, rows, ops)
+        _count_attention(timeline, stage, events, extent, ops)
     if settled is not None and stage.soma is not None and stage.soma.on_host:
         ops.host[stage.soma.kind] = settled.elements[stage.name]
     if settled is not None:  # gates stay open until the sentence is silent
         early = timeline.start(stage) - 1
+        neurons = stage.channels * (extent.rows * extent.lengths if stage.is_scores else extent.rows)
         ops.active_updates = int(neurons @ (settled.steps - early))
         ops.inactive_updates = ops.neurons * early
         return ops
@@ -208,20 +226,15 @@ def _count_stage(
     return ops
 
 
-def _rows(stage: Stage, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tokens at which the stage exists, (B,)."""
-    return np.ones_like(lengths) if stage.tokens == "first" else lengths
-
-
-def _shape(timeline: Timeline, stage: Stage, lengths: NDArray[np.int64]) -> StageOps:
+def _shape(timeline: Timeline, stage: Stage, extent: _Extent) -> StageOps:
     """What does not depend on events: neurons, the operations of the same-shape ANN, and those of the host."""
-    ops, rows = StageOps(stage.name, _kind(stage)), _rows(stage, lengths)
-    ops.neurons = int((stage.channels * (rows * lengths if stage.is_scores else rows)).sum())
+    ops = StageOps(stage.name, _kind(stage))
+    ops.neurons = extent.neurons(stage)
     for group in stage.synapses:
         if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
-            ops.dense += int(group.weight.size * rows.sum())
+            ops.dense += group.weight.size * extent.tokens
     if stage.attention is not None:
-        ops.dense = int(timeline.network[stage.attention.right].channels * (rows * lengths).sum())
+        ops.dense = timeline.network[stage.attention.right].channels * extent.pairs
     if not stage.synapses and stage.attention is None:
         ops.host["embedding"] = ops.neurons
     if stage.soma is not None and stage.soma.on_host:
@@ -233,8 +246,7 @@ def _count_attention(
     timeline: Timeline,
     stage: Stage,
     events: dict[str, EventSums],
-    lengths: NDArray[np.int64],
-    rows: NDArray[np.int64],
+    extent: _Extent,
     ops: StageOps,
 ) -> None:
     assert stage.attention is not None
@@ -246,8 +258,8 @@ def _count_attention(
         if stage.tokens == "first":
             assert left.first is not None
             per_left = left.first
-        ops.attention_synops = int((per_left * lengths).sum() + (per_right * rows).sum())
+        ops.attention_synops = int(per_left @ extent.lengths + per_right @ extent.rows)
     else:
         ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
         if timeline.schedule != "windowed":
-            ops.attention_synops += int((per_right * rows).sum())
+            ops.attention_synops += int(per_right @ extent.rows)

@@ -29,8 +29,16 @@ T = 16
 
 
 def assert_reference(network: Network, batch: TokenBatch, graded: bool = False) -> None:
+    """Of the engine as it is on this processor, and of the one that runs stage by stage."""
+    assert_engine(CountEngine(network, graded), network, batch, graded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "compile_network", lambda network, arithmetic: None)
+        stage_wise = CountEngine(network, graded)
+    assert_engine(stage_wise, network, batch, graded)
+
+
+def assert_engine(engine: CountEngine, network: Network, batch: TokenBatch, graded: bool) -> None:
     counts, readout = Emulator(network).equilibrium(batch)
-    engine = CountEngine(network, graded)
     kept = engine.run(batch, keep=True)
     assert np.array_equal(kept.logits, readout[:, 0].numpy())
     assert list(kept.counts) == list(counts)

@@ -31,6 +31,8 @@ from spk2loihi.simulators.emulator.payload_firing import PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import Doubles, Multipliers, fired
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_FAR = np.float32(-(2**30))
+"""A score that has no exponential beside any other, and fires no spike."""
 
 
 @compiled
@@ -73,13 +75,13 @@ class SoftmaxFire:
         silent = math.ceil((E_BITS + 2) * LN2 * 2**scale.shift / scale.mantissa)  # farther scores have no exponential
         x = -scale(np.arange(min(silent, 2 * stage.max_drive) + 1))
         e, near = exponential(x), [exponential(np.minimum(x + unit, 0)) for unit in (-1, 1)]
-        self._table = np.append(e, 0).astype(np.float32)
-        self._spikes = gain.mantissa * 2.0 ** (P_BITS - gain.shift) / stage.threshold  # of a probability of 1
-        self._offset = (stage.threshold // 2 + 0.5) / stage.threshold
+        self.table = np.append(e, 0).astype(np.float32)
+        self.spikes = gain.mantissa * 2.0 ** (P_BITS - gain.shift) / stage.threshold  # of a probability of 1
+        self.offset = (stage.threshold // 2 + 0.5) / stage.threshold
         off = max(float((np.maximum(np.abs(other - e) - 2, 0) / np.maximum(e, 1)).max()) for other in near)
         relative = 2 * off + keys * 2.0 ** (2 - E_BITS) + (keys + 8) * 2.0**-24  # the last: float32
-        self.doubt = 2 * ((most + 2) * relative + self._spikes * 2.0 ** (2 - P_BITS))
-        self._multipliers = (scale.mantissa, scale.shift, gain.mantissa, gain.shift)
+        self.doubt = 2 * ((most + 2) * relative + self.spikes * 2.0 ** (2 - P_BITS))
+        self.multipliers = (scale.mantissa, scale.shift, gain.mantissa, gain.shift)
         self._threshold, self._most = stage.threshold, most
 
     def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
@@ -89,23 +91,24 @@ class SoftmaxFire:
             rows, keys: how many exist in each sentence, (B,).
             sums: spikes, and messages, of each sentence are written here, (2, B).
         """
-        return _fire_softmax(
-            u, rows, keys, self._table, self._spikes, self._offset, self.doubt, self._multipliers, self._threshold,
+        exact = _fire_softmax(
+            u, rows, keys, self.table, self.spikes, self.offset, self.doubt, self.multipliers, self._threshold,
             self._most, sums,
         )  # fmt: skip
+        return int(exact)
 
 
 class AffineScoreFire:
     """``weight[h] * U + bias[h]``, or U itself, in float64."""
 
     def __init__(self, stage: Stage, most: int) -> None:
-        self._scale, self._offset = affine(stage, 0)
+        self.scale, self.offset = affine(stage, 0)
         self._most = most
 
     def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
         """As `SoftmaxFire`."""
         heads = u.shape[1]
-        scale, offset = (np.broadcast_to(x, heads).copy() for x in (self._scale, self._offset))
+        scale, offset = (np.broadcast_to(x, heads).copy() for x in (self.scale, self.offset))
         _fire_heads(u, rows, keys, scale, offset, self._most, sums)
         return 0
 
@@ -130,21 +133,34 @@ def fire_context(u: Floats, rows: Integers, scale: float, offset: float, zero: i
 def _fire_heads(
     u: Floats, rows: Integers, keys: Integers, scale: Doubles, offset: Doubles, most: int, sums: Integers
 ) -> None:
-    least, largest = 0.5, most + 0.5
     for b in range(u.shape[0]):
         spikes, sent = np.int64(0), np.int64(0)
         for h in range(u.shape[1]):
-            for i in range(rows[b]):
-                row = u[b, h, i]
-                for j in range(keys[b]):
-                    q = float(row[j]) * scale[h] + offset[h]
-                    n = np.int32(min(max(q, least), largest))
-                    row[j] = np.float32(n)
-                    spikes += n
-                    sent += n > 0
-                row[keys[b] :] = _ZERO
-            u[b, h, rows[b] :] = _ZERO
+            head = u[b, h]
+            here, there = fire_affine_head(head, rows[b], keys[b], scale[h], offset[h], most)
+            spikes += here
+            sent += there
+            head[rows[b] :] = _ZERO
         sums[0, b], sums[1, b] = spikes, sent
+
+
+@compiled
+def fire_affine_head(
+    u: Floats, rows: int, keys: int, scale: float, offset: float, most: int
+) -> tuple[np.int64, np.int64]:
+    """One head (rows, keys and what follows), in place, 0 beyond ``keys``: spikes, messages."""
+    least, largest = 0.5, most + 0.5
+    spikes, sent = np.int64(0), np.int64(0)
+    for i in range(rows):
+        row = u[i]
+        for j in range(keys):
+            q = float(row[j]) * scale + offset
+            n = np.int32(min(max(q, least), largest))
+            row[j] = np.float32(n)
+            spikes += n
+            sent += n > 0
+        row[keys:] = _ZERO
+    return spikes, sent
 
 
 @compiled
@@ -160,46 +176,77 @@ def _fire_softmax(
     threshold: int,
     most: int,
     sums: Integers,
-) -> int:
-    """``q = spikes * e / sum(e) + offset`` in float32, a row with a q within ``doubt`` of an integer in integers."""
-    sentences, heads, _, longest = u.shape
-    largest_q, limit, shifted = np.float32(most + 0.5), np.float32(0.5 - doubt), np.float32(offset)
-    last = np.int32(len(table) - 1)
+) -> np.int64:
+    """How many rows were computed in integers."""
+    sentences, heads, longest = u.shape[0], u.shape[1], u.shape[3]
     score, e = np.empty(longest, np.int32), np.empty(longest, np.float32)
-    exact = 0
+    exact = np.int64(0)
     for b in range(sentences):
-        length = keys[b]
-        z, ez = score[:length], e[:length]
         spiked, sent = np.int64(0), np.int64(0)
         for h in range(heads):
-            for i in range(rows[b]):
-                row = u[b, h, i, :length]
-                top = np.int32(-(2**31))
-                for j in range(length):
-                    z[j] = np.int32(row[j])
-                    top = max(top, z[j])
-                total = _ZERO
-                for j in range(length):
-                    ez[j] = table[min(np.int32(top - z[j]), last)]
-                    total += ez[j]
-                factor = np.float32(spikes) / total
-                doubtful, fired_here, sent_here = _ZERO, _ZERO, _ZERO
-                for j in range(length):
-                    q = min(ez[j] * factor + shifted, largest_q)
-                    n = np.float32(np.int32(q))
-                    doubtful += _ONE if abs(q - n - _HALF) >= limit else _ZERO
-                    row[j] = n
-                    fired_here += n
-                    sent_here += _ONE if n > _ZERO else _ZERO
-                if doubtful:
-                    fired_here, sent_here = _exact_softmax(z, multipliers, threshold, most, row)
-                    exact += 1
-                spiked += np.int64(fired_here)
-                sent += np.int64(sent_here)
-                u[b, h, i, length:] = _ZERO
-            u[b, h, rows[b] :] = _ZERO
+            head = u[b, h]
+            more, here, there = fire_softmax_head(
+                head, rows[b], keys[b], table, spikes, offset, doubt, multipliers, threshold, most, score, e
+            )
+            exact += more
+            spiked += here
+            sent += there
+            head[rows[b] :] = _ZERO
         sums[0, b], sums[1, b] = spiked, sent
     return exact
+
+
+@compiled
+def fire_softmax_head(
+    u: Floats,
+    rows: int,
+    keys: int,
+    table: Floats,
+    spikes: float,
+    offset: float,
+    doubt: float,
+    multipliers: Multipliers,
+    threshold: int,
+    most: int,
+    score: NDArray[np.int32],
+    exponential: Floats,
+) -> tuple[np.int64, np.int64, np.int64]:
+    """One head (rows, keys and what follows), in place, 0 beyond ``keys``: rows in integers, spikes, messages.
+
+    ``q = spikes * e / sum(e) + offset`` in float32, a row with a q within ``doubt`` of an integer in integers.
+    ``score`` and ``exponential`` have room for a row.
+    """
+    largest_q, limit, shifted = np.float32(most + 0.5), np.float32(0.5 - doubt), np.float32(offset)
+    last = np.int32(len(table) - 1)
+    exact, spiked, sent = np.int64(0), np.int64(0), np.int64(0)
+    longest = u.shape[1]  # whole vectors, if there is room for them
+    z, ez = score[:longest], exponential[:longest]
+    for i in range(rows):
+        row = u[i]
+        row[keys:] = _FAR
+        top = np.int32(-(2**31))
+        for j in range(longest):
+            z[j] = np.int32(row[j])
+            top = max(top, z[j])
+        total = _ZERO
+        for j in range(longest):
+            ez[j] = table[np.uint32(min(np.int32(top - z[j]), last))]
+            total += ez[j]
+        factor = np.float32(spikes) / total
+        doubtful, fired_here, sent_here = _ZERO, _ZERO, _ZERO
+        for j in range(longest):
+            q = min(ez[j] * factor + shifted, largest_q)
+            n = np.float32(np.int32(q))
+            doubtful += _ONE if abs(q - n - _HALF) >= limit else _ZERO
+            row[j] = n
+            fired_here += n
+            sent_here += _ONE if n > _ZERO else _ZERO
+        if doubtful:
+            fired_here, sent_here = _exact_softmax(z[:keys], multipliers, threshold, most, row)
+            exact += 1
+        spiked += np.int64(fired_here)
+        sent += np.int64(sent_here)
+    return exact, spiked, sent
 
 
 @compiled

@@ -57,10 +57,10 @@ Packed = tuple[NDArray[np.int8], NDArray[np.uint8], NDArray[np.uint8], NDArray[n
 """Weights (d_out, axons), factors and offsets (d_in,), axons repeated after the first d_in, zero of the scaled bytes"""
 
 
-def pack(group: SynapseGroup, zero: int, most: int) -> Packed | None:
-    """Bytes whose product is the group's, or None where it takes too many copies of axons."""
+def pack(group: SynapseGroup, zero: int, most: int, largest: int = _BYTE_MAX) -> Packed | None:
+    """Bytes up to ``largest`` whose product is the group's, or None where it takes too many copies of axons."""
     span = zero + most
-    room = (_BYTE_MAX // span).bit_length() - 1 if span <= _BYTE_MAX else -1
+    room = (largest // span).bit_length() - 1
     if room < 0:
         return None
     shift = np.minimum(group.exponent, room)  # goes into the byte
@@ -107,7 +107,7 @@ class ByteProduct:
         if self._plain:
             return m
         x = np.empty((len(m), self.weight.shape[1]), np.uint8)
-        _axons(m, self._factor, self._offset, self._repeated, x)
+        spread_axons(m, self._factor, self._offset, self._repeated, x)
         return x
 
     def drive(self, m: Bytes) -> Floats:
@@ -133,7 +133,7 @@ class ByteProduct:
 
 
 @compiled
-def _axons(m: Bytes, factor: Bytes, offset: Bytes, repeated: NDArray[np.int64], x: Bytes) -> None:
+def spread_axons(m: Bytes, factor: Bytes, offset: Bytes, repeated: NDArray[np.int64], x: Bytes) -> None:
     d = m.shape[1]
     for row in range(len(m)):
         for c in range(d):

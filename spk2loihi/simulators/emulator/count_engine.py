@@ -2,12 +2,11 @@
 
 Only tokens that exist are computed: a batch is packed to (tokens, d), and padded for attention alone. Counts travel as
 bytes (`byte_products`), drives as float32 that hold integers, and a soma function costs about what reading its drive
-costs (`firing`, `attention`). `Emulator.equilibrium` is the same computation without any of this, and the reference.
+costs (`firing`, `attention_firing`). Where the processor allows it, `count_program` does all of it in one call.
+`Emulator.equilibrium` is the same computation without any of this, and the reference.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,10 +16,11 @@ from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
-from spk2loihi.simulators.backend import stacked
 from spk2loihi.simulators.counters import Counts, EventSums, StreamMessages
 from spk2loihi.simulators.emulator.attention_firing import fire_context, score_fire, spread_heads
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
+from spk2loihi.simulators.emulator.count_program import compile_network
+from spk2loihi.simulators.emulator.counted import Counted
 from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
 from spk2loihi.simulators.emulator.firing import AffineFire, fire
 from spk2loihi.simulators.emulator.payload_firing import PayloadFire, PayloadScoreFire
@@ -30,21 +30,6 @@ from spk2loihi.threads import in_turns
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
 _LEAST_TOKENS = 256  # of a turn, if it is only for the sake of another thread that turns are made smaller
-
-
-@dataclass(frozen=True)
-class Counted:
-    """One batch.
-
-    Attributes:
-        logits: U of the readout, (B, labels), or (B, L, labels) of tags, padding 0.
-        sums: of every firing stage.
-        counts: of every firing stage, padded neurons 0, int16; empty unless kept.
-    """
-
-    logits: NDArray[np.int64]
-    sums: dict[str, EventSums]
-    counts: Counts
 
 
 class CountEngine:
@@ -57,6 +42,9 @@ class CountEngine:
 
     def __init__(self, network: Network, graded: bool = False, arithmetic: Arithmetic = "lava") -> None:
         self._network, self._graded = network, graded
+        self._program = compile_network(network, arithmetic)
+        if self._program is not None:
+            return
         e = network.embedding
         self._tables = [t.astype(np.float32) for t in (e.word, e.position, e.token_type)]
         self._plans = [_Plan(network, stage, arithmetic) for stage in network.stages]
@@ -73,9 +61,11 @@ class CountEngine:
         if keep:
             return self._run(batch, keep)
         turns = parts(batch, max(stage.heads for stage in self._network.stages), torch.get_num_threads())
-        return _joined(in_turns(lambda part: self._run(part, keep), turns))
+        return Counted.joined(in_turns(lambda part: self._run(part, keep), turns))
 
     def _run(self, batch: TokenBatch, keep: bool) -> Counted:
+        if self._program is not None:
+            return self._program.run(batch, keep, self._graded)
         packing = _Packing(batch)
         alive: dict[str, Bytes | Floats] = {}  # bytes (rows, d), or counts (B, H, rows, L) of scores
         sums: dict[str, EventSums] = {}
@@ -156,13 +146,6 @@ def _part(batch: TokenBatch, sentences: slice) -> TokenBatch:
     lengths = batch.lengths[sentences]
     return TokenBatch(
         batch.input_ids[sentences, : lengths.max()], batch.token_type_ids[sentences, : lengths.max()], lengths
-    )
-
-
-def _joined(counted: list[Counted]) -> Counted:
-    logits = stacked([one.logits for one in counted])
-    return Counted(
-        logits, {name: EventSums.joined([one.sums[name] for one in counted]) for name in counted[0].sums}, {}
     )
 
 

@@ -51,3 +51,15 @@ def tally_rows(m: Bytes, zero: int, graded: bool, starts: Integers, sums: Intege
                     events += np.int32(max(x, middle)) - np.int32(min(x, middle))
             total += events
         sums[sentence] = total
+
+
+@compiled
+def spikes_of(m: Bytes, zero: int) -> np.int64:
+    """Sum of |n|, whatever is sent."""
+    total = np.int64(0)
+    for row in m:
+        spikes = np.int32(0)
+        for x in row:
+            spikes += abs(np.int32(x) - np.int32(zero))
+        total += spikes
+    return total

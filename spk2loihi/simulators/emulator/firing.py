@@ -66,7 +66,7 @@ class AffineFire:
 
     def __call__(self, u: Floats) -> Bytes:
         out = np.empty(u.shape, np.uint8)
-        fire_affine(u, self.scale, self.offset, self._zero, self._most, out)
+        fire_affine(u, self.scale, self.offset, self._zero, self._most, out, 0, out.shape[1])
         return out
 
 
@@ -87,11 +87,11 @@ class LayerNormFire:
         floats = (beyond + MEAN_MAX * largest) * 16 * 2**-24
         self.doubt = integers + floats
         self.scaled = (gamma / theta).astype(np.float32), ((beta + theta // 2 + 0.5) / theta + zero).astype(np.float32)
-        self._stage, self._soma, self._zero, self._most = stage, stage.soma, zero, most
+        self._stage, self.soma, self._zero, self._most = stage, stage.soma, zero, most
 
     def __call__(self, u: Floats) -> Bytes:
         out = np.empty(u.shape, np.uint8)
-        soma, theta = self._soma, self._stage.threshold
+        soma, theta = self.soma, self._stage.threshold
         fire_layer_norm(u, *self.scaled, self.doubt, soma.gamma, soma.beta, theta, self._zero, self._most, out)
         return out
 
@@ -108,18 +108,18 @@ class GeluFire:
         # argument, which is at most `_NEGATIVE_END` where the result is not constant and negative, and where it is
         # positive at most twice the result. Then come four roundings of the result.
         self.doubt = 2 * 2.0**-24 * (16 * (2 * most + 2) + (6 * _NEGATIVE_END + 8) * float(spikes.max()))
-        self._parameters = (
+        self.parameters = (
             scale.mantissa * 2.0 ** (-scale.shift - X_BITS),
             spikes.astype(np.float32),
             (theta // 2 + 0.5) / theta + zero,
         )
-        self._multipliers = scale.mantissa, scale.shift, gain.mantissa, gain.shift
-        self._exponent, self._threshold, self._zero, self._most = soma.exponent, theta, zero, most
+        self.multipliers = scale.mantissa, scale.shift, gain.mantissa, gain.shift
+        self.exponent, self._threshold, self._zero, self._most = soma.exponent, theta, zero, most
 
     def __call__(self, u: Floats) -> Bytes:
         out = np.empty(u.shape, np.uint8)
-        exact = self._multipliers, self._exponent, self._threshold
-        fire_gelu(u, *self._parameters, self.doubt, *exact, self._zero, self._most, out)
+        exact = self.multipliers, self.exponent, self._threshold
+        fire_gelu(u, *self.parameters, self.doubt, *exact, self._zero, self._most, out, 0, out.shape[1])
         return out
 
 

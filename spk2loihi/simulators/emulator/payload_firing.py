@@ -15,9 +15,9 @@ class PayloadFire:
     def __init__(self, stage: Stage, zero: int, arithmetic: Arithmetic) -> None:
         r = stage.requantise
         assert r is not None
-        self._weight, self._shift, self._limit, self._relu = r.weight, r.shift, r.limit, r.relu
-        self._chip = arithmetic == "chip"
-        self._half = np.zeros_like(r.half) if self._chip else r.half
+        self.weight, self.shift, self.limit, self.relu = r.weight, r.shift, r.limit, r.relu
+        self.chip = arithmetic == "chip"
+        self.half = np.zeros_like(r.half) if self.chip else r.half
         self._zero = zero
 
     def __call__(self, u: Floats) -> Bytes:
@@ -27,16 +27,17 @@ class PayloadFire:
     def counted(self, u: Floats) -> tuple[Bytes, Integers]:
         """Payloads of drives (rows, d); and how many drives are not 0, how many values the range gate stops."""
         out, messages = np.empty(u.shape, np.uint8), np.zeros(2, np.int64)
-        _fire_rows(
-            u, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out, messages
-        )
+        fire_payload_rows(
+            u, self.half, self.weight, self.shift, self.relu, self.limit, self.chip, self._zero, out, messages, 0,
+            out.shape[1],
+        )  # fmt: skip
         return out, messages
 
     def context(self, u: Floats, rows: Integers, out: Bytes) -> Integers:
         """Drives (B, H, rows, d_h) to packed bytes (all rows that exist, d); messages as of `counted`."""
         messages = np.zeros(2, np.int64)
         _fire_context(
-            u, rows, self._half, self._weight, self._shift, self._relu, self._limit, self._chip, self._zero, out,
+            u, rows, self.half, self.weight, self.shift, self.relu, self.limit, self.chip, self._zero, out,
             messages,
         )  # fmt: skip
         return messages
@@ -48,8 +49,7 @@ class PayloadScoreFire:
     def __init__(self, stage: Stage, arithmetic: Arithmetic) -> None:
         assert stage.requantise is not None and stage.bias is not None
         fire = PayloadFire(stage, 0, arithmetic)
-        self._start = stage.bias + fire._half
-        self._parameters = (fire._weight, fire._shift, fire._relu, fire._limit, fire._chip)
+        self.start, self.fire = stage.bias + fire.half, fire
 
     def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
         """As `SoftmaxFire`."""
@@ -59,7 +59,10 @@ class PayloadScoreFire:
     def counted(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> Integers:
         """The same; messages as of `PayloadFire.counted`."""
         messages = np.zeros(2, np.int64)
-        _fire_pairs(u, rows, keys, self._start, *self._parameters, sums, messages)
+        fire = self.fire
+        _fire_pairs(
+            u, rows, keys, self.start, fire.weight, fire.shift, fire.relu, fire.limit, fire.chip, sums, messages
+        )
         return messages
 
 
@@ -82,7 +85,7 @@ def _payload(u: int, weight: int, shift: int, relu: bool, limit: int, chip: bool
 
 
 @compiled
-def _fire_rows(
+def fire_payload_rows(
     u: Floats,
     half: Integers,
     weight: Integers,
@@ -93,11 +96,16 @@ def _fire_rows(
     zero: int,
     out: Bytes,
     messages: Integers,
+    first: int,
+    width: int,
 ) -> None:
-    for row in range(u.shape[0]):
-        for c in range(u.shape[1]):
-            v = _payload(np.int64(u[row, c]) + half[c], weight[c], shift, relu, limit, chip, messages)
-            out[row, c] = np.uint8(v + zero)
+    """Some columns, as of `soma_kernels.fire_affine`."""
+    halves, weights = half[first : first + width], weight[first : first + width]
+    for row in range(out.shape[0]):
+        drive, counts = u[row, :width], out[row, first : first + width]
+        for c in range(width):
+            v = _payload(np.int64(drive[c]) + halves[c], weights[c], shift, relu, limit, chip, messages)
+            counts[c] = np.uint8(v + zero)
 
 
 @compiled
@@ -144,13 +152,37 @@ def _fire_pairs(
     for b in range(u.shape[0]):
         spikes, sent = np.int64(0), np.int64(0)
         for h in range(u.shape[1]):
-            for i in range(rows[b]):
-                row = u[b, h, i]
-                for j in range(keys[b]):
-                    n = _payload(np.int64(row[j]) + start[h], weight[h], shift, relu, limit, chip, messages)
-                    row[j] = np.float32(n)
-                    spikes += abs(n)
-                    sent += n != 0
-                row[keys[b] :] = np.float32(0)
-            u[b, h, rows[b] :] = np.float32(0)
+            head = u[b, h]
+            here, there = fire_payload_pairs(
+                head, rows[b], keys[b], start[h], weight[h], shift, relu, limit, chip, messages
+            )
+            spikes += here
+            sent += there
+            head[rows[b] :] = np.float32(0)
         sums[0, b], sums[1, b] = spikes, sent
+
+
+@compiled
+def fire_payload_pairs(
+    u: Floats,
+    rows: int,
+    keys: int,
+    start: int,
+    weight: int,
+    shift: int,
+    relu: bool,
+    limit: int,
+    chip: bool,
+    messages: Integers,
+) -> tuple[np.int64, np.int64]:
+    """Scores of one head (rows, keys and what follows) to payloads, in place, 0 beyond ``keys``; spikes, messages."""
+    spikes, sent = np.int64(0), np.int64(0)
+    for i in range(rows):
+        row = u[i]
+        for j in range(keys):
+            n = _payload(int(row[j]) + start, weight, shift, relu, limit, chip, messages)
+            row[j] = np.float32(n)
+            spikes += abs(n)
+            sent += n != 0
+        row[keys:] = np.float32(0)
+    return spikes, sent

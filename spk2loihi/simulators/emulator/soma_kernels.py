@@ -23,7 +23,7 @@ Multipliers = tuple[int, int, int, int]
 _ERF_A_FLOAT, _ERF_B_FLOAT, _SQRT_HALF_FLOAT = (np.float32(x * 2.0**-X_BITS) for x in (ERF_A, ERF_B, SQRT_HALF))
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
-_BLOCK = 128  # elements of a row that are looked through again if one of them is in doubt
+_BLOCK = 192  # elements of a row that are looked through again if one of them is in doubt
 
 MEAN_MAX = 2.0
 """A LayerNorm row whose mean is further from 0 than this many deviations goes through the integers."""
@@ -37,13 +37,34 @@ def fired(z: Integer, threshold: int, low: int, most: int) -> Integer:
 
 
 @compiled
-def fire_affine(u: Floats, scale: float, offset: float, zero: int, most: int, out: Bytes) -> None:
-    """``q = scale * u + offset`` in float64; ``offset`` holds ``zero``. (rows, d)"""
+def fire_affine(
+    u: Floats, scale: float, offset: float, zero: int, most: int, out: Bytes, first: int, width: int
+) -> None:
+    """``q = scale * u + offset`` in float64; ``offset`` holds ``zero``.
+
+    Here and below, ``width`` columns of drives (rows, d or any number) become those of ``out`` (rows, d) from ``first``
+    on; constants of channels are those of all d.
+    """
     least, largest = 0.5, zero + most + 0.5
-    for row in range(u.shape[0]):
-        for c in range(u.shape[1]):
-            q = float(u[row, c]) * scale + offset
-            out[row, c] = np.uint8(np.int32(min(max(q, least), largest)))
+    for row in range(out.shape[0]):
+        drive, counts = u[row, :width], out[row, first : first + width]
+        for c in range(width):
+            q = float(drive[c]) * scale + offset
+            counts[c] = np.uint8(np.int32(min(max(q, least), largest)))
+
+
+@compiled
+def fire_short_affine(
+    u: Floats, scale: float, offset: float, zero: int, most: int, out: Bytes, first: int, width: int
+) -> None:
+    """The same in float32, where `byte_products.fires_exactly`."""
+    least, largest = _HALF, np.float32(zero + most + 0.5)
+    factor, shifted = np.float32(scale), np.float32(offset)
+    for row in range(out.shape[0]):
+        drive, counts = u[row, :width], out[row, first : first + width]
+        for c in range(width):
+            q = drive[c] * factor + shifted
+            counts[c] = np.uint8(np.int32(min(max(q, least), largest)))
 
 
 @compiled
@@ -145,19 +166,20 @@ def fire_gelu(
     zero: int,
     most: int,
     out: Bytes,
+    first: int,
+    width: int,
 ) -> int:
-    """Counts of GELU (rows, d); how many elements were computed in integers.
+    """Counts of GELU; how many elements were computed in integers.
 
     ``q = gain * gelu(scale * u) + offset``; ``offset`` holds ``zero``.
     """
-    d = u.shape[1]
     least, largest, limit = _HALF, np.float32(zero + most + 0.5), np.float32(0.5 - doubt)
     factor, shifted = np.float32(scale), np.float32(offset)
     exact = 0
-    for row in range(u.shape[0]):
-        for start in range(0, d, _BLOCK):
-            drive, counts = u[row, start : start + _BLOCK], out[row, start : start + _BLOCK]
-            gains = gain[start : start + _BLOCK]
+    for row in range(out.shape[0]):
+        for start in range(0, width, _BLOCK):
+            end = min(start + _BLOCK, width)
+            drive, counts, gains = u[row, start:end], out[row, first + start : first + end], gain[first + start :]
             doubtful = _ZERO  # in float32: numba's integers are of 64 bits, which would halve the vector lanes
             for c in range(len(drive)):
                 q = min(max(_gelu(drive[c] * factor) * gains[c] + shifted, least), largest)
@@ -169,7 +191,7 @@ def fire_gelu(
                     q = min(max(_gelu(drive[c] * factor) * gains[c] + shifted, least), largest)
                     # Twice the doubt: this loop may round in another way than the one above.
                     if abs(q - np.float32(np.int32(q)) - _HALF) >= limit - np.float32(doubt):
-                        z = _exact_gelu(np.int64(drive[c]), multipliers, exponent[start + c])
+                        z = _exact_gelu(np.int64(drive[c]), multipliers, exponent[first + start + c])
                         counts[c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
                         exact += 1
     return exact

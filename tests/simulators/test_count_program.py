@@ -1,0 +1,68 @@
+"""A network in one compiled call: its products, and when it is used. Its numbers: `test_count_engine`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spk2loihi.choices import SPIKING_PRESETS
+from spk2loihi.compiled import compiled
+from spk2loihi.network.network import Network
+from spk2loihi.simulators.emulator import count_program
+from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, VECTORS, has_vnni, multiply, pack_weight
+from spk2loihi.simulators.emulator.count_engine import CountEngine
+from spk2loihi.simulators.emulator.count_program import compile_network
+from support.networks import random_batch, tiny_network
+
+needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI instructions")
+
+
+@compiled
+def whole_product(left, right, bias, out, axons):  # type: ignore[no-untyped-def]
+    rows, outputs = out.shape
+    flat = out.reshape(out.size)
+    for column in range(0, outputs, VECTORS * LANES):
+        multiply(
+            left, 0, axons, rows, right, column * axons, VECTORS * BLOCK, axons // DEPTH, VECTORS, bias, column, flat,
+            column, outputs,
+        )  # fmt: skip
+
+
+@needs_vnni
+@pytest.mark.parametrize("rows", [*range(1, 14), 97])
+def test_products_of_the_largest_bytes(rows: int) -> None:
+    """Also where instructions of 16 bits would saturate."""
+    rng = np.random.default_rng(rows)
+    axons, outputs = 44, 128
+    m = rng.integers(0, 256, (rows, axons), dtype=np.uint8)
+    weight = rng.integers(-128, 128, (outputs, axons), dtype=np.int8)
+    m[0], weight[0], weight[1] = 255, 127, -128
+    bias = rng.integers(-(10**6), 10**6, outputs).astype(np.int32)
+    out = np.empty((rows, outputs), np.float32)
+    whole_product(m.ravel(), pack_weight(weight), bias, out, axons)
+    assert np.array_equal(out, m.astype(np.int64) @ weight.T.astype(np.int64) + bias)
+
+
+@needs_vnni
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
+def test_every_preset_has_a_program(preset: str) -> None:
+    assert compile_network(tiny_network(1, preset=preset), "lava") is not None
+
+
+@needs_vnni
+def test_counts_of_one_sentence_are_not_left_to_the_next(network: Network) -> None:
+    """Memory lasts from call to call, in every order of sizes."""
+    engine = CountEngine(network)
+    batches = [random_batch(seed, lengths) for seed, lengths in enumerate([(3,), (16, 16, 16, 16), (1, 2), (9, 5, 9)])]
+    expected = [CountEngine(network).run(batch, keep=True) for batch in batches]
+    for index in (0, 1, 2, 3, 2, 1, 0):
+        for keep in (True, False):
+            counted = engine.run(batches[index], keep)
+            assert np.array_equal(counted.logits, expected[index].logits)
+            for name, n in counted.counts.items():
+                assert np.array_equal(n, expected[index].counts[name]), name
+
+
+def test_without_the_instructions_there_is_no_program(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count_program, "has_vnni", lambda: False)
+    assert compile_network(network, "lava") is None
