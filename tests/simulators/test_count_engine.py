@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spk2loihi.choices import SPIKING_PRESETS
+from spk2loihi.choices import ARITHMETICS, SPIKING_PRESETS, Arithmetic
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage, SynapseGroup
 from spk2loihi.network.soma import Gelu, HeadAffine, LayerNorm, Multiplier, Softmax
@@ -40,7 +40,11 @@ def assert_reference(network: Network, batch: TokenBatch, graded: bool = False) 
 def assert_engine(engine: CountEngine, network: Network, batch: TokenBatch, graded: bool) -> None:
     counts, readout = Emulator(network).equilibrium(batch)
     kept = engine.run(batch, keep=True)
-    assert np.array_equal(kept.logits, readout[:, 0].numpy())
+    if network.readout.tokens == "all":
+        assert np.array_equal(kept.logits[batch.mask], readout.numpy()[batch.mask])
+        assert not kept.logits[~batch.mask].any()
+    else:
+        assert np.array_equal(kept.logits, readout[:, 0].numpy())
     assert list(kept.counts) == list(counts)
     for name, n in counts.items():
         assert np.array_equal(kept.counts[name], n.numpy()), name
@@ -64,6 +68,25 @@ def assert_engine(engine: CountEngine, network: Network, batch: TokenBatch, grad
 @pytest.mark.parametrize("preset", SPIKING_PRESETS)
 def test_engine_is_the_reference(preset: str, timesteps: int) -> None:
     assert_reference(tiny_network(timesteps, preset=preset, timesteps=timesteps), random_batch(timesteps))
+
+
+@pytest.mark.parametrize("preset", ["spikingbert", "neurocore"])
+def test_engine_reads_every_token(preset: str) -> None:
+    network = tiny_network(2, preset=preset, head="tokens")
+    assert network.readout.tokens == "all"
+    assert_reference(network, random_batch(2))
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_both_engines_have_both_arithmetics(arithmetic: Arithmetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they are by definition: `test_emulator`."""
+    network, batch = tiny_network(3, preset="stock", timesteps=127), random_batch(3)
+    made = CountEngine(network, True, arithmetic).run(batch, keep=True)
+    monkeypatch.setattr(counting, "compile_network", lambda network, arithmetic: None)
+    expected = CountEngine(network, True, arithmetic).run(batch, keep=True)
+    assert np.array_equal(made.logits, expected.logits)
+    for name, n in expected.counts.items():
+        assert np.array_equal(made.counts[name], n), name
 
 
 @pytest.mark.parametrize("preset", SPIKING_PRESETS)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.compiled import Bytes, Floats, Integers
-from spk2loihi.simulators.emulator.byte_tiles import SignedBytes, Sums
+from spk2loihi.simulators.emulator.byte_tiles import DEPTH, SignedBytes, Sums
 from spk2loihi.simulators.emulator.soma_kernels import Doubles
 
 Record = Any
@@ -134,3 +134,8 @@ class Result(NamedTuple):
     first: Integers
     totals: Integers
     logits: Floats
+
+
+def whole_depths(keys: Any) -> Any:
+    """Keys, filled up to a multiple of `DEPTH`."""
+    return -(-keys // DEPTH) * DEPTH
