@@ -31,7 +31,7 @@ from support.netx_files import (
     write_netx,
 )
 
-NETWORKS = int(os.environ.get("SPK2LOIHI_RANDOM_NETWORKS", "30"))
+NETWORKS = int(os.environ.get("SPK2LOIHI_RANDOM_NETWORKS", "20"))
 Layer = dict[str, Any]
 Shape = tuple[int, ...]
 
