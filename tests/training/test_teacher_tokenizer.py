@@ -41,6 +41,33 @@ def test_tokenizers_that_cannot_be_the_teachers_are_refused(tiny_task: TinyTask,
     refusal(bytes_of_another, "tokenizer")
 
 
+@pytest.mark.parametrize("config", [None, {"tokenizer_class": "BertTokenizer"}])
+def test_a_vocabulary_alone_is_a_tokenizer(config: Any, tiny_task: TinyTask, tmp_path: Path) -> None:
+    """As teachers from before fast tokenizers have it; its tokens are those of the fast one."""
+    place = edited(tiny_task, tmp_path / "t")
+    vocabulary = json.loads((place / "tokenizer.json").read_text())["model"]["vocab"]
+    (place / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (place / name).unlink()
+    if config is not None:
+        (place / "tokenizer_config.json").write_text(json.dumps(config))
+    teacher, _ = load_teacher(str(place), LABELS)
+    expected = Tokenizer.from_file(str(tiny_task.tuned / "tokenizer.json"))
+    for text in ("a good film", "the plot, awful"):
+        assert Tokenizer.from_str(teacher.tokenizer).encode(text).ids == expected.encode(text).ids
+    assert accuracy(teacher, tiny_task) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["BertweetTokenizer", "PhobertTokenizer"])
+def test_a_tokenizer_without_a_fast_form_is_refused(kind: str, tiny_task: TinyTask, tmp_path: Path) -> None:
+    place = edited(tiny_task, tmp_path / "t")
+    (place / "tokenizer.json").unlink()
+    (place / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+    (place / "vocab.txt").write_text("good 3\nbad 3\n")
+    (place / "bpe.codes").write_text("g o 3\n")
+    refusal(place, f"{kind}, which has no fast form")
+
+
 @pytest.mark.parametrize(
     "config",
     [{"tokenizer_class": "NoSuchTokenizer"}, {"auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}, [], "text", {}],
