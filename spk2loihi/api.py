@@ -11,6 +11,7 @@ a terminal. Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from spk2loihi.netx_api import (
 )
 from spk2loihi.ranges import check_numbers, shown
 from spk2loihi.versions import made
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +74,7 @@ def load(path: StrPath) -> SpikingNetwork:
     """
     from spk2loihi.network import read_network
 
-    return SpikingNetwork(read_network(Path(path)), Path(path))
+    return _told(SpikingNetwork(read_network(Path(path)), Path(path)))
 
 
 def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | NetworkFile:
@@ -87,10 +90,11 @@ def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | Ne
     path = Path(network)
     tree = read_tree(path)
     if not is_own(tree):
+        logger.info("read %s", path)
         return NetworkFile.of(path, tree)
     from spk2loihi.network import read_network
 
-    return SpikingNetwork(read_network(path, tree), path)
+    return _told(SpikingNetwork(read_network(path, tree), path))
 
 
 def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int | None = None) -> dict[str, Any]:
@@ -584,6 +588,14 @@ def _stream_fit(net: SpikingNetwork, board: Board, tokens: int | None) -> FitRep
     return FitReport({"network": _path(net), **check_stream_fit(net.network, board, tokens)})
 
 
+def _told(net: SpikingNetwork) -> SpikingNetwork:
+    made = net.network
+    logger.info(
+        "read %s: %d stages, T = %d, %s schedule", net.path, len(made.stages), made.timesteps, made.defaults.schedule
+    )
+    return net
+
+
 def _path(net: SpikingNetwork) -> str | None:
     return None if net.path is None else str(net.path)
 
@@ -616,4 +628,6 @@ def _held_out(net: SpikingNetwork, data: DataOptions, samples: int | None) -> tu
     check_numbers({"samples": samples})
     spec = held_out_task(net.network.task, data)
     examples = load_held_out(spec)
-    return spec, examples if samples is None else examples.take(samples)
+    taken = examples if samples is None else examples.take(samples)
+    logger.info("held-out data: %d of %d sentences of %s", len(taken), len(examples), spec.name)
+    return spec, taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -41,6 +42,8 @@ from spk2loihi.training.student import (
 )
 from spk2loihi.training.teacher import Teacher, TeacherProbe, load_teacher
 from spk2loihi.versions import versions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,16 @@ def train(
         for line in teacher.notes:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
+        logger.info(
+            "data: %d sentences of %s to train on, %d held out; labels %s",
+            len(examples),
+            spec.name,
+            len(held_out),
+            ", ".join(spec.labels),
+        )
+        logger.info(
+            "teacher %s; %s epochs, seed %d, on %s", teacher.source, settings.epochs, settings.seed, accelerator.device
+        )
         layers = layer_map(settings.layers, teacher.sizes.layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
             start_from_teacher(teacher, layers, spec, settings)
@@ -176,6 +189,7 @@ def train(
         if earlier is not None:
             heads = earlier.training.get("teacher_heads")
         run.heads = heads
+        logger.info("student: preset %s, teacher layers %s, T = %d", settings.preset, layers, settings.timesteps)
         results = run.distil(student, todo, untuned, teacher, fresh=earlier is None)
         student.cpu()
         best = results[-1].best
