@@ -149,7 +149,8 @@ def train(
         resume: continue an interrupted run.
         force: replace files in the way that this program has not written.
         report: called with a line about each epoch.
-        options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; the embedded reviews by default), and
+        options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; or ``train`` and ``dev``, a
+            `datasets.Dataset`, a DataFrame, or a list of tuples or dicts; the embedded reviews by default), and
             of the training (fields of `spk2loihi.training.settings.TrainSettings`, e.g. ``timesteps``, ``epochs``).
 
     Raises:
@@ -245,8 +246,8 @@ def simulate(
             simulator, ``loihi2`` a board.
         samples: how many sentences; all, or 8 where Lava runs.
         options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger,
-            arithmetic),
-            and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``).
+            arithmetic), and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``, or
+            ``dev`` in memory).
     """
     from spk2loihi.simulators import simulate_examples, simulate_texts
 
@@ -531,6 +532,10 @@ def sweep(
     from spk2loihi.training.settings import train_settings
 
     check_numbers({"samples": samples, "jobs": jobs})
+    if data.get("train") is not None or data.get("dev") is not None:
+        raise UserError(
+            "a sweep starts processes of its own, which cannot see data in memory: write it to a `train_file`"
+        )
     folder, files = Path(out), [Path(network) for network in networks]
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]

@@ -119,8 +119,8 @@ def data_options(command: F) -> F:
         (
             click.option("--task", help="GLUE task, for example SST-2; needs --data-dir."),
             click.option("--data-dir", type=PATH, help="Folder with the task's files in GLUE's layout."),
-            click.option("--train-file", type=PATH, help="Training data: a CSV, TSV or JSONL file."),
-            click.option("--dev-file", type=PATH, help="Held-out data: a CSV, TSV or JSONL file."),
+            click.option("--train-file", type=PATH, help="Training data: a CSV, TSV, JSONL or Parquet file."),
+            click.option("--dev-file", type=PATH, help="Held-out data: a CSV, TSV, JSONL or Parquet file."),
             click.option("--dataset", help="Hugging Face dataset, ID or ID:CONFIGURATION."),
             click.option("--text-column", help="Column with the text. [default: text]"),
             click.option("--text-pair-column", help="Column with the second text of a pair."),
