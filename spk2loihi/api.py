@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from spk2loihi.simulators.verify_file import FileVerification
     from spk2loihi.training.checkpoint import Checkpoint
     from spk2loihi.training.train import TrainingResult
+    from spk2loihi.training.watching import Callback
 
     class SimulationOptions(RunOptions, DataOptions, total=False):
         """How to run, and on which sentences."""
@@ -131,6 +132,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    callbacks: Sequence[Callback] = (),
+    log_with: str | None = None,
     **options: Any,
 ) -> TrainingResult:
     """Train a spiking student from a teacher.
@@ -149,6 +152,9 @@ def train(
         resume: continue an interrupted run.
         force: replace files in the way that this program has not written.
         report: called with a line about each epoch.
+        callbacks: called after every step and evaluation with figures by name
+            (`spk2loihi.training.watching.Callback`).
+        log_with: tensorboard, wandb or mlflow; files go to the folder `model.pt.logs` beside `model.pt`.
         options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; or ``train`` and ``dev``, a
             `datasets.Dataset`, a DataFrame, or a list of tuples or dicts; the embedded reviews by default), and
             of the training (fields of `spk2loihi.training.settings.TrainSettings`, e.g. ``timesteps``, ``epochs``).
@@ -180,7 +186,10 @@ def train(
         held = None
         if in_memory:
             held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
-        return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
+        return training.train(
+            spec, settings, place, teacher=held, resume=resume, force=force, report=report, callbacks=callbacks,
+            log_with=log_with,
+        )  # fmt: skip
 
 
 def export(

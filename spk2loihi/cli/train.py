@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.choices import METRICS, PRECISIONS, STAGES
+from spk2loihi.choices import METRICS, PRECISIONS, STAGES, TRACKERS
 from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import DEFAULT_MODEL, claimed, data_options, output_options, save_numbers, say, tell
 from spk2loihi.cli.config_file import run_file
@@ -148,6 +148,11 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     default="10m",
     show_default=True,
     help="Interval between checkpoints for --resume: steps (500), seconds (90s) or minutes (10m).",
+)
+@click.option(
+    "--log-with",
+    type=click.Choice(TRACKERS),
+    help="Send losses, scores, T x density and thresholds to this tracker; files go to model.pt.logs. [default: none]",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last checkpoint.")
 @click.option("-o", "--out", type=PATH, default=DEFAULT_MODEL, show_default=True, help="Model to write.")
