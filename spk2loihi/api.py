@@ -11,6 +11,7 @@ a terminal. Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,19 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from spk2loihi.analysis.spiking_network import SpikingNetwork, StrPath
 from spk2loihi.choices import BackendName, Encoding, Schedule
 from spk2loihi.errors import UserError
+from spk2loihi.netx_api import (
+    as_array,
+    energy_of_file,
+    fit_of_file,
+    inspect_of_file,
+    only_of_files,
+    only_of_own,
+    verify_of_file,
+)
 from spk2loihi.ranges import check_numbers, shown
+from spk2loihi.versions import made
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +51,7 @@ if TYPE_CHECKING:
     from spk2loihi.simulators.verify_file import FileVerification
     from spk2loihi.training.checkpoint import Checkpoint
     from spk2loihi.training.train import TrainingResult
+    from spk2loihi.training.watching import Callback
 
     class SimulationOptions(RunOptions, DataOptions, total=False):
         """How to run, and on which sentences."""
@@ -61,7 +75,7 @@ def load(path: StrPath) -> SpikingNetwork:
     """
     from spk2loihi.network import read_network
 
-    return SpikingNetwork(read_network(Path(path)), Path(path))
+    return _told(SpikingNetwork(read_network(Path(path)), Path(path)))
 
 
 def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | NetworkFile:
@@ -77,10 +91,11 @@ def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | Ne
     path = Path(network)
     tree = read_tree(path)
     if not is_own(tree):
+        logger.info("read %s", path)
         return NetworkFile.of(path, tree)
     from spk2loihi.network import read_network
 
-    return SpikingNetwork(read_network(path, tree), path)
+    return _told(SpikingNetwork(read_network(path, tree), path))
 
 
 def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int | None = None) -> dict[str, Any]:
@@ -99,15 +114,9 @@ def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int 
     net = read(network)
     check_numbers({"num_layers": num_layers})
     if isinstance(net, SpikingNetwork):
-        _only_of_own(net, {"num_layers": num_layers})
+        only_of_own(net, {"num_layers": num_layers})
         return net.to_dict()
-    from spk2loihi.analysis.inspect_file import inspect_file
-    from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD
-    from spk2loihi.fit.preflight import preflight
-
-    layers = net.network(num_layers=num_layers).layers
-    found = preflight(net, layers, BOARDS[DEFAULT_BOARD])
-    return {**inspect_file(net, num_layers), "preflight": [finding.to_dict() for finding in found]}
+    return inspect_of_file(net, num_layers)
 
 
 def train(
@@ -123,6 +132,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    callbacks: Sequence[Callback] = (),
+    log_with: str | None = None,
     **options: Any,
 ) -> TrainingResult:
     """Train a spiking student from a teacher.
@@ -141,7 +152,11 @@ def train(
         resume: continue an interrupted run.
         force: replace files in the way that this program has not written.
         report: called with a line about each epoch.
-        options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; the embedded reviews by default), and
+        callbacks: called after every step and evaluation with figures by name
+            (`spk2loihi.training.watching.Callback`).
+        log_with: tensorboard, wandb or mlflow; files go to the folder `model.pt.logs` beside `model.pt`.
+        options: of the data (`spk2loihi.data.DataOptions`, e.g. ``train_file``; or ``train`` and ``dev``, a
+            `datasets.Dataset`, a DataFrame, or a list of tuples or dicts; the embedded reviews by default), and
             of the training (fields of `spk2loihi.training.settings.TrainSettings`, e.g. ``timesteps``, ``epochs``).
 
     Raises:
@@ -171,7 +186,10 @@ def train(
         held = None
         if in_memory:
             held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
-        return training.train(spec, settings, place, teacher=held, resume=resume, force=force, report=report)
+        return training.train(
+            spec, settings, place, teacher=held, resume=resume, force=force, report=report, callbacks=callbacks,
+            log_with=log_with,
+        )  # fmt: skip
 
 
 def export(
@@ -237,8 +255,8 @@ def simulate(
             simulator, ``loihi2`` a board.
         samples: how many sentences; all, or 8 where Lava runs.
         options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger,
-            arithmetic),
-            and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``).
+            arithmetic), and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``, or
+            ``dev`` in memory).
     """
     from spk2loihi.simulators import simulate_examples, simulate_texts
 
@@ -266,7 +284,7 @@ def run(
     """
     from spk2loihi.simulators.run_file import run_file
 
-    return run_file(Path(path), _array(inputs), backend=backend, **options)
+    return run_file(Path(path), as_array(inputs), backend=backend, **options)
 
 
 @overload
@@ -312,11 +330,11 @@ def verify(
     """
     net = read(network)
     if not isinstance(net, SpikingNetwork):
-        return _verify_file(net, inputs, backends, options)
+        return verify_of_file(net, inputs, backends, options)
     from spk2loihi.simulators.file_input import FileOptions
 
     of_files = ("state_steps", *FileOptions.__annotations__)
-    _only_of_own(net, {"inputs": inputs, **{name: options.pop(name) for name in of_files if name in options}})
+    only_of_own(net, {"inputs": inputs, **{name: options.pop(name) for name in of_files if name in options}})
     from spk2loihi.simulators import verify_examples
 
     how, data = _parted(cast("SimulationOptions", options))
@@ -329,38 +347,6 @@ def verify(
         net = _shortened(net, examples)
     with net.backend(names[0], **how) as first, net.backend(names[1], **how) as second:
         return replace(verify_examples(first, second, examples), backends=list(names))
-
-
-def _verify_file(
-    file: NetworkFile, inputs: StrPath | Array | None, backends: Sequence[str], options: Mapping[str, Any]
-) -> FileVerification:
-    from spk2loihi.simulators.file_input import FileOptions
-    from spk2loihi.simulators.verify_file import verify_file
-
-    array = _input_of(file, inputs)
-    if backends and sorted(backends) != ["cpu", "emulator"]:
-        raise UserError(
-            f"`backends` are {', '.join(map(str, backends))}, but netx and NIR files run on emulator and cpu: leave "
-            "them out"
-        )
-    _only_of_files(file, options, {"state_steps": str, **FileOptions.__annotations__})
-    return verify_file(file, array, **cast(Any, options))
-
-
-def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    if strange := [name for name, value in options.items() if name not in known and value is not None]:
-        raise UserError(
-            f"`{strange[0]}` is for networks of spk2loihi export, but {file.path} is a {file.format} file: leave it out"
-        )
-
-
-def _only_of_own(net: SpikingNetwork, options: Mapping[str, Any]) -> None:
-    """None of ``options``, which are those of other files, may be given."""
-    if strange := [name for name, value in options.items() if value is not None]:
-        raise UserError(
-            f"`{strange[0]}` is for other netx and NIR files, but {_path(net) or 'this'} is a network of spk2loihi "
-            "export, which reads sentences: leave it out"
-        )
 
 
 def energy(
@@ -413,10 +399,10 @@ def energy(
             **data, "text": text, "samples": samples, "schedule": schedule, "encoding": encoding, "stagger": stagger,
             "verification": verification,
         }  # fmt: skip
-        _only_of_files(net, own, {})
+        only_of_files(net, own, {})
         given: Any = {name: value for name, value in of_file.items() if value is not None}
-        return _energy_of_file(net, inputs, files, command, frame_steps, sets, place, step_us, given)
-    _only_of_own(net, {"inputs": inputs, "frame_steps": frame_steps, **of_file})
+        return energy_of_file(net, inputs, files, command, frame_steps, sets, place, step_us, given)
+    only_of_own(net, {"inputs": inputs, "frame_steps": frame_steps, **of_file})
     usual: Schedule = "streamed" if net.network.streamed else "windowed"
     config = net.network.run_config(schedule or usual, encoding, stagger=stagger)
     spec, examples = _held_out(net, data, samples)
@@ -428,7 +414,7 @@ def energy(
         "network_sha256": net.sha256,
         "task": spec.name,
         "seed": training.get("settings", {}).get("seed"),
-        **_made(command),
+        **made(command),
     }
     return EnergyReport(
         measure_energy(
@@ -446,45 +432,6 @@ def energy(
         ),
         [*_inputs_of(net, data), *files],
     )
-
-
-def _energy_of_file(
-    file: NetworkFile,
-    inputs: StrPath | Array | None,
-    sources: Sequence[Path],
-    command: str | None,
-    frame_steps: int | None,
-    sets: Sequence[CoefficientSet],
-    board: Board,
-    step_us: float | None,
-    options: FileOptions,
-) -> EnergyReport:
-    from spk2loihi.energy.measure_file import measure_file
-    from spk2loihi.files import sha256
-    from spk2loihi.reporting.energy_page import EnergyReport
-
-    array = _input_of(file, inputs)
-    provenance = {
-        "network": file.path.name,
-        "network_sha256": sha256(file.path),
-        "input": str(array) if isinstance(array, Path) else f"an array of {array.shape}",
-        "options": dict(options),
-        **_made(command),
-    }
-    data = measure_file(
-        file.path, array, frame_steps=frame_steps, coefficient_sets=sets, board=board, step_us=step_us,
-        provenance=provenance, **options,
-    )  # fmt: skip
-    return EnergyReport(data, [file.path, *sources, *([array] if isinstance(array, Path) else [])])
-
-
-def _made(command: str | None) -> dict[str, Any]:
-    """When, how and with which versions a report was made."""
-    from datetime import datetime, timezone
-
-    from spk2loihi.versions import versions
-
-    return {"date": datetime.now(timezone.utc).date().isoformat(), "command": command, "versions": versions()}
 
 
 def derive_price(name: str = "loihi2-pilotnet-bound") -> Derivation:
@@ -537,8 +484,8 @@ def fit(
         return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
     net = read(network)
     if not isinstance(net, SpikingNetwork):
-        return _fit_file(net, place, inputs, {"num_layers": num_layers, **shape})
-    _only_of_own(net, {"inputs": inputs, "num_layers": num_layers})
+        return fit_of_file(net, place, inputs, {"num_layers": num_layers, **shape})
+    only_of_own(net, {"inputs": inputs, "num_layers": num_layers})
     if net.network.streamed and set(shape) == {"tokens"}:
         return _stream_fit(net, place, shape["tokens"])
     if shape:
@@ -549,27 +496,6 @@ def fit(
     if net.network.streamed:
         return _stream_fit(net, place, None)
     return FitReport({"network": _path(net), **check_fit(populations(net.network), place)})
-
-
-def _fit_file(file: NetworkFile, board: Board, inputs: StrPath | Array | None, options: Mapping[str, Any]) -> FitReport:
-    from spk2loihi.fit import FitReport
-    from spk2loihi.fit.file_populations import check_file_fit
-    from spk2loihi.fit.preflight import preflight, preflight_input
-    from spk2loihi.simulators.file_input import FileOptions, read_input
-
-    _only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers": int})
-    check_numbers({"num_layers": options["num_layers"]})
-    given = None if inputs is None else read_input(file, _array(inputs), **cast("FileOptions", dict(options)))
-    layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
-    found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))
-    return FitReport(
-        {
-            "network": str(file.path),
-            "format": file.format,
-            **check_file_fit(layers, board),
-            "preflight": [finding.to_dict() for finding in found],
-        }
-    )
 
 
 def sweep(
@@ -615,6 +541,10 @@ def sweep(
     from spk2loihi.training.settings import train_settings
 
     check_numbers({"samples": samples, "jobs": jobs})
+    if data.get("train") is not None or data.get("dev") is not None:
+        raise UserError(
+            "a sweep starts processes of its own, which cannot see data in memory: write it to a `train_file`"
+        )
     folder, files = Path(out), [Path(network) for network in networks]
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]
@@ -632,9 +562,9 @@ def sweep(
             todo = plan_training(spec, base, points, ways, samples, folder, report, force)
             report(f"{len(todo)} networks, {sum(job.settings is None for job in todo)} of them there already")
         check_outputs(record_outputs(todo), reads, force=force)
-        made = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
-        made.save(folder, force)
-    return made
+        swept = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
+        swept.save(folder, force)
+    return swept
 
 
 def _inputs_of(network: SpikingNetwork, data: Mapping[str, Any]) -> list[Path]:
@@ -672,6 +602,14 @@ def _stream_fit(net: SpikingNetwork, board: Board, tokens: int | None) -> FitRep
     return FitReport({"network": _path(net), **check_stream_fit(net.network, board, tokens)})
 
 
+def _told(net: SpikingNetwork) -> SpikingNetwork:
+    made = net.network
+    logger.info(
+        "read %s: %d stages, T = %d, %s schedule", net.path, len(made.stages), made.timesteps, made.defaults.schedule
+    )
+    return net
+
+
 def _path(net: SpikingNetwork) -> str | None:
     return None if net.path is None else str(net.path)
 
@@ -683,18 +621,6 @@ def _shortened(net: SpikingNetwork, examples: Examples) -> SpikingNetwork:
     encoded, _ = encode(net.network, examples)
     longest = max((len(sentence) for sentence in encoded), default=net.network.max_tokens)
     return type(net)(replace(net.network, max_tokens=longest), net.path)
-
-
-def _array(inputs: StrPath | Array) -> Path | Array:
-    return Path(inputs) if isinstance(inputs, str) or hasattr(inputs, "__fspath__") else inputs
-
-
-def _input_of(file: NetworkFile, inputs: StrPath | Array | None) -> Path | Array:
-    if inputs is None:
-        raise UserError(
-            f"{file.path} is a {file.format} file, which says nothing of its input: give `inputs`, an array"
-        )
-    return _array(inputs)
 
 
 def _network(network: SpikingNetwork | StrPath) -> SpikingNetwork:
@@ -716,4 +642,6 @@ def _held_out(net: SpikingNetwork, data: DataOptions, samples: int | None) -> tu
     check_numbers({"samples": samples})
     spec = held_out_task(net.network.task, data)
     examples = load_held_out(spec)
-    return spec, examples if samples is None else examples.take(samples)
+    taken = examples if samples is None else examples.take(samples)
+    logger.info("held-out data: %d of %d sentences of %s", len(taken), len(examples), spec.name)
+    return spec, taken

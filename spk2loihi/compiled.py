@@ -12,7 +12,10 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import config, njit
+from numba.core import event
 from numpy.typing import NDArray
+
+from spk2loihi.compile_time import compiling_ends, compiling_starts
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -24,6 +27,19 @@ SOURCES = ("compiled.py", "choices.py", "limits.py", "network/*.py", "netx/*.py"
 F = TypeVar("F", bound=Callable[..., Any])
 
 _compiler = partial(njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+class _Compilations(event.Listener):
+    """Tells `compile_time` when numba compiles. Loops that it takes from its cache are not compiled."""
+
+    def on_start(self, event: Any) -> None:
+        compiling_starts()
+
+    def on_end(self, event: Any) -> None:
+        compiling_ends()
+
+
+event.register("numba:compile", _Compilations())
 
 
 def compiled(function: F) -> F:

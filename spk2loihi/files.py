@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 from spk2loihi.child_processes import deferred_signals
 from spk2loihi.errors import UserError, first_line
 from spk2loihi.temporary_files import remove_dead_leftovers, remove_if_there, temporary_name
+
+logger = logging.getLogger(__name__)
 
 Write = Callable[["Sink"], object]
 """Puts the contents of a file into a `Sink`."""
@@ -141,6 +144,7 @@ class Batch:
                     try:
                         done.append((place, _second_name(place) if len(self.staged) > 1 else None))
                         os.replace(temporary, place)
+                        logger.info("wrote %s", place)
                     except OSError as error:
                         raise unwritable(place, error, parameter) from None
             except UserError:
@@ -348,8 +352,12 @@ def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]], param
     write_atomically(path, json_writer(content), parameter)
 
 
+def json_text(content: dict[str, Any] | list[dict[str, Any]]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 def json_writer(content: dict[str, Any] | list[dict[str, Any]]) -> Write:
-    return text_writer(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return text_writer(json_text(content))
 
 
 def text_writer(text: str) -> Write:

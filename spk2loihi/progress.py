@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
@@ -32,12 +35,25 @@ class _Note(ProgressColumn):
         return Text(str(task.fields.get("note", "")))
 
 
+_hidden: ContextVar[bool] = ContextVar("_hidden", default=False)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """No progress bar in this block."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
 def progress_bar() -> Progress:
     """A bar with an ETA on standard error, silent where that is no terminal; lines printed meanwhile stand above it."""
     columns = (_Description(), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn(), _Note())
     return Progress(
         *columns,
         console=Console(file=sys.stderr),
-        disable=not sys.stderr.isatty(),
+        disable=_hidden.get() or not sys.stderr.isatty(),
         redirect_stdout=sys.stdout.isatty(),  # lines that go to a file go on to that file
     )

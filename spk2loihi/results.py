@@ -27,6 +27,7 @@ BUNDLE_FORMAT = "spk2loihi-bundle 1"
 
 GENERATOR = b'<meta name="generator" content="spk2loihi'
 
+_RUN = "# spk2loihi run "
 _HEAD = 1 << 16  # bytes in which a mark stands
 _JSON_MOST = 64 << 20
 _ZIP = b"PK\x03\x04"
@@ -104,6 +105,19 @@ def _fits(name: str, keys: set[str]) -> bool:
     return keys == _NUMBERS[name] if name in _EXACT else keys >= _NUMBERS[name]
 
 
+def run_mark(body: str) -> str:
+    """First line of a file of options that a command writes beside its result."""
+    return f"{_RUN}{hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+def is_run(path: Path) -> bool:
+    """Options that a command has written beside its result, and nobody has edited since."""
+    if path.stat().st_size > _HEAD:
+        return False
+    mark, _, body = path.read_bytes().partition(b"\n")
+    return mark == _RUN.encode() + hashlib.sha256(body).hexdigest().encode()
+
+
 def is_teacher(folder: Path) -> bool:
     """A folder with our mark, and nothing in it that we do not write."""
     names = {
@@ -141,6 +155,7 @@ _KINDS: dict[str, Callable[[Path], bool]] = {
     "arrays": is_arrays,
     "page": is_page,
     "numbers": is_numbers,
+    "run": is_run,
     "teacher": is_teacher,
     "bundle": is_bundle,
 }

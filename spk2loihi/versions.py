@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 #: Adds Lava to an environment that pip made, on Python 3.10. lava-dl 0.6.0 asks for torch < 2.4 and numpy < 2, without
 #: needing them; asked for with its dependencies, it would take torch back to a release that executes code in files.
@@ -24,3 +26,8 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def made(command: str | None) -> dict[str, Any]:
+    """When, how and with which versions a report was made."""
+    return {"date": datetime.now(timezone.utc).date().isoformat(), "command": command, "versions": versions()}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from spk2loihi.choices import ARITHMETICS, BACKENDS, ENCODINGS, SCHEDULES
-from spk2loihi.errors import UserError
+from spk2loihi.cli.command import edited_config, is_quiet, json_stream
+from spk2loihi.cli.option_types import PATH, STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from spk2loihi.outputs import Claim, Output
@@ -20,31 +21,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "model.pt"
 DEFAULT_NETWORK = "model.net"
-TABLE_WIDTH = 180  # of tables when standard output is not a terminal
 
-_NAME_MAX, _PATH_MAX = 255, 4095  # bytes
+_RUN = "spk2loihi.run"
+_TOLD_SECONDS = 0.1  # of compilation
 
-
-class _Path(click.Path):
-    """A path with names that a file system can have."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        import os
-
-        path = super().convert(value, param, ctx)
-        encoded = os.fsencode(path)
-        longest = max(map(len, encoded.split(os.sep.encode())))
-        if longest > _NAME_MAX or len(encoded) > _PATH_MAX:
-            raise UserError(
-                f"{os.fsdecode(path)} cannot be written or read, because a name of {longest:,} bytes in a path of "
-                f"{len(encoded):,} is too long: a name has at most {_NAME_MAX}, a path {_PATH_MAX}"
-            )
-        return path
-
-
-PATH = _Path(path_type=Path)
-
-_json_option = click.option("--json", "json_file", type=PATH, help="Write the printed numbers to this JSON file.")
+_json_option = click.option(
+    "--json",
+    "json_file",
+    type=PATH,
+    help="Write the numbers to this JSON file; - is standard output, where nothing else goes then.",
+)
 _force_option = click.option("--force", is_flag=True, help="Replace files that spk2loihi has not written.")
 network_argument = click.argument("network_file", type=PATH, default=DEFAULT_NETWORK)
 schedule_option = click.option(
@@ -68,9 +54,7 @@ arithmetic_option = click.option(
 timesteps_option = click.option(
     "--timesteps", type=int, help="Length of a pipelined run; upper limit of a settling run."
 )
-layers_option = click.option(
-    "--num-layers", type=click.IntRange(min=1), help="Other netx and NIR files: take only the first layers."
-)
+layers_option = click.option("--num-layers", type=click.IntRange(min=1), help="Take only the first layers.")
 backend_choice = click.Choice(BACKENDS)
 
 
@@ -99,7 +83,12 @@ def file_options(command: F) -> F:
     """How a netx or NIR file runs its input (`spk2loihi.simulators.file_input.FileOptions`). See `given`."""
     for option in reversed(
         (
-            click.option("--steps", type=click.IntRange(min=1), help="Time steps. [default: the input's]"),
+            click.option(
+                "--input-steps",
+                "steps",
+                type=click.IntRange(min=1),
+                help="Time steps of --input: more are cut, fewer padded with zeros. [default: the input's]",
+            ),
             layers_option,
             click.option("--message-bits", type=int, help="Bits of the input's payloads; 0 for spikes. [default: 0]"),
             click.option(
@@ -130,8 +119,8 @@ def data_options(command: F) -> F:
         (
             click.option("--task", help="GLUE task, for example SST-2; needs --data-dir."),
             click.option("--data-dir", type=PATH, help="Folder with the task's files in GLUE's layout."),
-            click.option("--train-file", type=PATH, help="Training data: a CSV, TSV or JSONL file."),
-            click.option("--dev-file", type=PATH, help="Held-out data: a CSV, TSV or JSONL file."),
+            click.option("--train-file", type=PATH, help="Training data: a CSV, TSV, JSONL or Parquet file."),
+            click.option("--dev-file", type=PATH, help="Held-out data: a CSV, TSV, JSONL or Parquet file."),
             click.option("--dataset", help="Hugging Face dataset, ID or ID:CONFIGURATION."),
             click.option("--text-column", help="Column with the text. [default: text]"),
             click.option("--text-pair-column", help="Column with the second text of a pair."),
@@ -149,6 +138,8 @@ def claimed(
     options: Mapping[str, Any] | None = None,
     outputs: Sequence[Output] = (),
     results: Sequence[Path] = (),
+    run: Path | None = None,
+    without: tuple[str, ...] = (),
     force: bool = False,
     folder: Path | None = None,
 ) -> Iterator[Claim]:
@@ -160,35 +151,54 @@ def claimed(
         inputs, options: files that are read, and options that may name more.
         outputs: beside ``json_file``.
         results: outputs that a function of the library locks.
+        run: where the options go that repeat this run (`config_file.run_file`); None: nowhere.
+        without: parameters that do not count in this run.
     """
     from spk2loihi.files import together
-    from spk2loihi.outputs import claim, named_inputs, numbers_output
+    from spk2loihi.outputs import Output, claim, named_inputs, numbers_output
 
-    made = [*outputs, *([] if json_file is None else [numbers_output(json_file)])]
+    context = click.get_current_context()
+    made = [*outputs, *([] if json_file in (None, STANDARD_OUTPUT) else [numbers_output(json_file)])]
     reads = [*(path for path in inputs if path is not None), *named_inputs(options or {})]
+    if run is not None:
+        made.append(Output(run, "run file", "run"))
+    reads += edited_config()
     with (
         claim(made, reads, force=force, folder=folder) as claim_,
         together([*results, *(output.path for output in made)]),
     ):
+        context.meta[_RUN] = None if run is None else (run, without)
         yield claim_
 
 
 def save_numbers(json_file: Path | None, numbers: dict[str, Any] | list[dict[str, Any]]) -> None:
-    """Write ``json_file`` if that is asked for; it and the results that belong to it get their names."""
-    from spk2loihi.files import rename_waiting, write_json
+    """Write ``json_file`` if that is asked for; it and the results that belong to it get their names.
 
-    if json_file is not None:
+    Beside them the options of this run, if `claimed` was told where.
+    """
+    from spk2loihi.cli.config_file import run_record
+    from spk2loihi.files import json_text, rename_waiting, text_writer, write_atomically, write_json
+
+    context = click.get_current_context()
+    if context.meta.get(_RUN) is not None:
+        run, without = context.meta[_RUN]
+        write_atomically(run, text_writer(run_record(context, run, without)))
+    if json_file == STANDARD_OUTPUT:
+        print(json_text(numbers), end="", file=json_stream(), flush=True)
+    elif json_file is not None:
         write_json(json_file, numbers, "json_file")
     rename_waiting()
 
 
 def command_line() -> str:
-    """The command as typed, for provenance."""
+    """The command for provenance, its `--config` written out, without what is the default anyway."""
     import shlex
 
+    from spk2loihi.cli.config_file import given_options
     from spk2loihi.formatting import printable
 
-    return printable(shlex.join(["spk2loihi", *sys.argv[1:]]))
+    context = click.get_current_context()
+    return printable(shlex.join(["spk2loihi", str(context.command.name), *given_options(context)]))
 
 
 def say(line: object, err: bool = False) -> None:
@@ -199,16 +209,20 @@ def say(line: object, err: bool = False) -> None:
     print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
 
 
+def tell(line: object) -> None:
+    """`say` of work that goes on, and of what to do next: nothing with `--quiet`."""
+    if not is_quiet():
+        say(line)
+
+
+def seconds(wall: float, compiling: float) -> str:
+    """How long work took, and how much of that was compilation, which the next run may not need."""
+    return f"{wall:.1f} s" if compiling < _TOLD_SECONDS else f"{wall:.1f} s, {compiling:.1f} of them compiling"
+
+
 def say_findings(findings: Sequence[Mapping[str, Any]]) -> None:
     """What a chip would not take (`spk2loihi.fit.preflight`), a line each."""
     count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
     say(f"preflight: {count}" if findings else "preflight: nothing that a Loihi 2 would not take")
     for finding in findings:
         say(f"  {finding['layer']}, {finding['limit']} ({finding['certainty']}): {finding['text']}")
-
-
-def console() -> Any:
-    """A rich console that takes all text as it is, and is wide enough for tables when output goes to a file."""
-    from rich.console import Console
-
-    return Console(width=None if Console().is_terminal else TABLE_WIDTH, markup=False, emoji=False)

@@ -9,13 +9,17 @@ from pathlib import Path
 import click
 
 from spk2loihi.cli import energy, export, simulate, train, verify
-from spk2loihi.cli.common import PATH, claimed, output_options, save_numbers, say
+from spk2loihi.cli.command import Command
+from spk2loihi.cli.common import claimed, output_options, save_numbers, say, tell
+from spk2loihi.cli.config_file import run_file
 from spk2loihi.cli.interrupts import to_go_on
+from spk2loihi.cli.option_types import PATH
 
 _NUMBERS = ("simulate", "simulate-cpu", "verify")
+_REPEATABLE = ("model.pt", "model.net", "simulate.json", "simulate-cpu.json", "energy.html")
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option("-o", "--out", type=PATH, default="spk2loihi-demo", show_default=True, help="Folder to write into.")
 @output_options
 @click.pass_context
@@ -31,6 +35,7 @@ def command(context: click.Context, out: Path, json_file: Path | None, force: bo
         Output(out / "model.net", "network file", "network"),
         *(Output(out / f"{name}.json", "file of numbers", "numbers") for name in _NUMBERS),
         *report_outputs(out / "energy.html"),
+        *(Output(run_file(out / name), "run file", "run") for name in _REPEATABLE),
     ]
     with claimed(json_file, force=force, folder=out):
         check_outputs(made, force=force)
@@ -40,28 +45,28 @@ def command(context: click.Context, out: Path, json_file: Path | None, force: bo
 def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool) -> None:
     started = time.perf_counter()
     network = out / "model.net"
-    say("== spk2loihi train")
+    tell("== spk2loihi train")
     context.invoke(train.command, out=out / "model.pt", force=force)
     to_go_on(lambda: None)
     verification = None
-    say("== spk2loihi export model.pt")
+    tell("== spk2loihi export model.pt")
     context.invoke(export.command, model_file=out / "model.pt", out=network, force=force)
-    say("== spk2loihi simulate")
+    tell("== spk2loihi simulate")
     context.invoke(simulate.command, network_file=network, json_file=out / "simulate.json", force=force)
     if sys.version_info < (3, 11):
-        say("== spk2loihi simulate --backend cpu")
+        tell("== spk2loihi simulate --backend cpu")
         context.invoke(
             simulate.command, network_file=network, backend="cpu", json_file=out / "simulate-cpu.json", force=force
         )
-        say("== spk2loihi verify")
+        tell("== spk2loihi verify")
         verification = context.invoke(verify.command, network_file=network, json_file=out / "verify.json", force=force)
     else:
         say("Lava needs Python 3.10: simulate --backend cpu and verify are skipped")
-    say("== spk2loihi energy")
+    tell("== spk2loihi energy")
     context.invoke(
         energy.command, network_file=network, out=out / "energy.html", verification=verification, force=force
     )
     wall = time.perf_counter() - started
     say(f"done in {wall:.0f} s: open {out / 'energy.html'}")
-    say("for a Loihi 2 board: spk2loihi train --preset stock, made of processes that Intel ships (docs/chip.md)")
+    tell("for a Loihi 2 board: spk2loihi train --preset stock, made of processes that Intel ships (docs/chip.md)")
     save_numbers(json_file, {"folder": str(out), "wall_s": wall})

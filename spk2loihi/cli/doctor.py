@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
+from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import claimed, output_options, save_numbers
 from spk2loihi.versions import INSTALL_LAVA, versions
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @output_options
 def command(json_file: Path | None, force: bool) -> None:
     """Show what is installed, which backends work on this machine, and what the others need."""

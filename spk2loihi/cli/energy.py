@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from spk2loihi import api
+from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
-    PATH,
     claimed,
     command_line,
     data_options,
@@ -23,10 +23,12 @@ from spk2loihi.cli.common import (
     say,
     stagger_option,
 )
+from spk2loihi.cli.config_file import run_file
+from spk2loihi.cli.option_types import PATH
 from spk2loihi.errors import UserError
 
 
-@click.command("energy")
+@click.command("energy", cls=Command)
 @network_argument
 @click.option("--coefficients", multiple=True, metavar="NAME|FILE", help="Your own price table; repeatable.")
 @click.option(
@@ -60,7 +62,7 @@ from spk2loihi.errors import UserError
     help="Only recompute this built-in price: emulator counts, and the power that Intel printed.",
 )
 @data_options
-@click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy); last axis is time.")
+@click.option("--input", "inputs", type=PATH, help="Input array (.npy); the last axis is time.")
 @click.option("--frame-steps", type=int, help="Of --input: steps to one answer. [default: see the guide]")
 @file_options
 @output_options
@@ -95,7 +97,9 @@ def command(
         *([] if inputs is None else [inputs]),
         *(coefficient_path(name) for name in options["coefficients"]),
     ]
-    with claimed(json_file, *reads, options=options, outputs=report_outputs(out), force=force) as places:
+    with claimed(
+        json_file, *reads, options=options, outputs=report_outputs(out), run=run_file(out), force=force
+    ) as places:
         network = api.read(network_file)
         if isinstance(network, SpikingNetwork):
             places.reads(named_inputs(network.network.task))

@@ -9,10 +9,13 @@ import click
 
 from spk2loihi import api
 from spk2loihi.choices import ENCODINGS, SCHEDULES
-from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, PATH, claimed, output_options, save_numbers, say
+from spk2loihi.cli.command import Command
+from spk2loihi.cli.common import DEFAULT_MODEL, DEFAULT_NETWORK, claimed, output_options, save_numbers, say, tell
+from spk2loihi.cli.config_file import run_file
+from spk2loihi.cli.option_types import PATH
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("model_file", type=PATH, default=DEFAULT_MODEL)
 @click.option("-o", "--out", type=PATH, default=DEFAULT_NETWORK, show_default=True, help="Network file to write.")
 @click.option(
@@ -51,7 +54,7 @@ def command(
     MODEL_FILE is a model.pt, a folder written by save_pretrained, or a repository of the hub (OWNER/NAME).
     The schedule, encoding and stagger given here become the network's defaults. Later commands can override them.
     """
-    with claimed(json_file, model_file, results=[out], force=force):
+    with claimed(json_file, model_file, results=[out], run=run_file(out), force=force):
         from spk2loihi.files import sha256, written
         from spk2loihi.versions import versions
 
@@ -73,7 +76,7 @@ def command(
         }
         save_numbers(json_file, numbers)
         if bundle is not None:
-            say(f"{bundle}: copy it to a machine with Lava, and there: python run.py")
+            tell(f"{bundle}: copy it to a machine with Lava, and there: python run.py")
         say(
             f"{out}: {len(network.stages)} stages, {network.synapses:,} synapses per token, T = {network.timesteps}, "
             f"{network.weight_bits}-bit weights; worst-case drive {worst.max_drive:,} ({worst.name}) fits 24 bits"

@@ -9,20 +9,22 @@ from typing import Any
 import click
 
 from spk2loihi import api
+from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
     DEFAULT_NETWORK,
-    PATH,
     claimed,
-    console,
+    given,
     layers_option,
     output_options,
     save_numbers,
     say,
     say_findings,
 )
+from spk2loihi.cli.option_types import PATH
+from spk2loihi.cli.tables import print_table
 
 
-@click.command("fit")
+@click.command("fit", cls=Command)
 @click.argument("network_file", type=PATH, required=False)
 @click.option(
     "--board",
@@ -30,15 +32,15 @@ from spk2loihi.cli.common import (
     show_default=True,
     help="oheo-gulch, kapoho-point, hala-point, or a JSON file.",
 )
-@click.option("--preset", help="Before training: preset of the student. [default: spikingbert]")
-@click.option("--layers", type=int, help="Before training: number of encoder layers. [default: 6]")
-@click.option("--hidden", type=int, help="Before training: width. [default: 384]")
-@click.option("--intermediate", type=int, help="Before training: feed-forward width. [default: 4 x hidden]")
-@click.option("--heads", type=int, help="Before training: number of attention heads. [default: 12]")
-@click.option("--seq-len", "tokens", type=int, help="Before training: longest sentence, in tokens. [default: 64]")
-@click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
-@click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
-@click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy) to look at, too.")
+@click.option("--preset", help="Of the student. [default: spikingbert]")
+@click.option("--layers", help="Of the student, as of train: 3, 0,2,5, uniform:3 or last:3. [default: 6]")
+@click.option("--hidden", type=int, help="Width. [default: 384]")
+@click.option("--intermediate", type=int, help="Neurons of a feed-forward part. [default: 4 x hidden]")
+@click.option("--heads", type=int, help="Attention heads of a layer. [default: 12]")
+@click.option("--max-tokens", "tokens", type=int, help="Longest sentence in tokens. [default: 64]")
+@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
+@click.option("--timesteps", type=int, help="T, which sets the width of fast weights. [default: 16]")
+@click.option("--input", "inputs", type=PATH, help="Input array (.npy) to look at, too.")
 @layers_option
 @click.option("--strict", is_flag=True, help="Exit with code 1 if the network does not fit.")
 @output_options
@@ -47,6 +49,7 @@ def command(
     board: str,
     inputs: Path | None,
     num_layers: int | None,
+    layers: str | None,
     strict: bool,
     json_file: Path | None,
     force: bool,
@@ -57,10 +60,14 @@ def command(
     NETWORK_FILE is of spk2loihi export, or any other netx or NIR file. Of the latter the command also says what of it
     a Loihi 2 would not take; with --input, of the input, too.
 
-    With any of the options "Before training", the command sizes a student of that shape instead; give no NETWORK_FILE
-    then.
+    With options under "Network", and no NETWORK_FILE, the command sizes a student that is yet to be trained. Of a
+    network of the stock preset, --max-tokens says how long its sentences may be.
     """
-    sizes = {key: value for key, value in shape.items() if value is not None}
+    sizes = given(shape)
+    if layers is not None:
+        from spk2loihi.training.layer_map import count_layers
+
+        sizes["layers"] = count_layers(layers)
     path = network_file if network_file is not None or sizes else Path(DEFAULT_NETWORK)
     with claimed(json_file, path, inputs, options={"board": board}, force=force):
         report = api.fit(path, board, inputs=inputs, num_layers=num_layers, **sizes)
@@ -71,22 +78,17 @@ def command(
 
 
 def _print(n: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    from spk2loihi.formatting import printable
-
-    table = Table(show_lines=False)
     unrolled = "slots" not in n  # a streamed network has one token a step, and nothing to share over tokens
-    for heading in ("layer", "neurons", "synapses", "cores", *["unrolled"] * unrolled, "binding limit", "used", "host"):
-        left = heading in ("layer", "binding limit", "host")
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    for layer in n["layers"]:
-        used = "" if layer["utilisation"] is None else f"{layer['utilisation']:.0%}"
-        table.add_row(
-            printable(layer["name"]), f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
-            *[_count(layer["cores_unrolled"])] * unrolled, layer["binding_limit"] or "", used, ", ".join(layer["host"]),
-        )  # fmt: skip
-    console().print(table)
+    headings = ("layer", "neurons", "synapses", "cores", *["unrolled"] * unrolled, "binding limit", "used", "host")
+    rows = [
+        (
+            layer["name"], f"{layer['neurons']:,}", f"{layer['synapses']:,}", f"{layer['cores']:,}",
+            *[_count(layer["cores_unrolled"])] * unrolled, layer["binding_limit"] or "",
+            "" if layer["utilisation"] is None else f"{layer['utilisation']:.0%}", ", ".join(layer["host"]),
+        )
+        for layer in n["layers"]
+    ]  # fmt: skip
+    print_table(headings, rows, left=("layer", "binding limit", "host"))
     verdict = "fits" if n["fits"] else "does not fit"
     say(
         f"{n['network'] or 'this student'} {verdict} on {n['board']}: "

@@ -8,20 +8,21 @@ from typing import Any
 import click
 
 from spk2loihi import api
+from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
     claimed,
-    console,
     layers_option,
     network_argument,
     output_options,
     save_numbers,
     say_findings,
 )
+from spk2loihi.cli.tables import console, print_table
 
 _HEADINGS = ("stage", "window", "neurons", "synapses", "weights", "soma", "threshold", "one spike is", "bound |U|")
 
 
-@click.command("inspect")
+@click.command("inspect", cls=Command)
 @network_argument
 @layers_option
 @output_options
@@ -39,8 +40,6 @@ def command(network_file: Path, num_layers: int | None, json_file: Path | None, 
 
 
 def _print_file(network_file: Path, n: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from spk2loihi.formatting import printable
 
     screen = console()
@@ -51,18 +50,16 @@ def _print_file(network_file: Path, n: dict[str, Any]) -> None:
             f"{_shape(n['output_shape'])}, {n['neurons']:,} neurons, {n['synapses']:,} synapses"
         )
     )
-    table = Table(show_lines=False)
-    for heading in ("layer", "type", "shape", "neurons", "synapses", "weights", "bits", "bias", "delay", "neuron"):
-        left = heading in ("type", "neuron")
-        table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "neuron")
+    headings = ("layer", "type", "shape", "neurons", "synapses", "weights", "bits", "bias", "delay", "neuron")
+    rows = []
     for r in n["layers"]:
         held = [f"{name} {_range(value)}" for name, value in r["parameters"].items() if value is not None]
-        table.add_row(
+        rows.append((
             str(r["number"]), r["type"], _shape(r["shape"]), "" if r["neurons"] is None else f"{r['neurons']:,}",
             f"{r['synapses']:,}" if r["synapses"] else "", _range(r["weights"]), str(r["bits"] or ""),
-            _range(r["bias"]), _range(r["delay"]), printable(f"{r['neuron'] or ''} {', '.join(held)}".strip()),
-        )  # fmt: skip
-    screen.print(table)
+            _range(r["bias"]), _range(r["delay"]), f"{r['neuron'] or ''} {', '.join(held)}".strip(),
+        ))  # fmt: skip
+    print_table(headings, rows, left=("type", "neuron"))
     screen.print(
         "synapses: weights other than 0, counted for every output; weights: range in the file; bits: of the widest; "
         "shapes: (x, y, channel)"
@@ -82,8 +79,6 @@ def _range(value: Any) -> str:
 
 
 def _print(network_file: Path, n: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from spk2loihi.formatting import printable
 
     screen = console()
@@ -94,16 +89,15 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
             f"task {n['task']['name']} ({', '.join(n['task']['labels'])})"
         )
     )
-    table = Table(show_lines=False)
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("stage", "weights", "soma") else "right", no_wrap=True)
-    for r in n["layers"]:
-        threshold = (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout"
-        table.add_row(
-            printable(r["name"]), str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
-            threshold, f"{r['unit']:.5g}", f"{r['max_drive']:,}",
-        )  # fmt: skip
-    screen.print(table)
+    rows = [
+        (
+            r["name"], str(r["window"]), r["neurons"], f"{r['synapses']:,}", r["weights"], r["soma"] or "",
+            (r["requantise"] or str(r["threshold"])) if r["fires"] else "readout", f"{r['unit']:.5g}",
+            f"{r['max_drive']:,}",
+        )
+        for r in n["layers"]
+    ]  # fmt: skip
+    print_table(_HEADINGS, rows, left=("stage", "weights", "soma"))
     screen.print(
         "neurons: for one token (L tokens); synapses: weights other than 0 for one token, shared by all tokens; "
         "one spike is: float value of one spike (for a readout, of one membrane unit)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,10 +85,14 @@ def _printable_errors() -> Iterator[None]:
         raise
 
 
-def with_options(sentence: str) -> str:
-    """An error of the library with option names in place of parameter names: `max_tokens` becomes --max-tokens."""
+def with_options(sentence: str, arguments: Sequence[str] = ()) -> str:
+    """An error of the library with option names in place of parameter names: `max_tokens` becomes --max-tokens.
+
+    Args:
+        arguments: with the command that it is of.
+    """
     options: dict[str, str] = {}
-    for name in _COMMANDS:
+    for name in sorted(_COMMANDS, key=lambda name: name not in arguments):
         command: click.Command = importlib.import_module(f"spk2loihi.cli.{_COMMANDS[name]}").command
         for parameter in command.params:
             if isinstance(parameter, click.Option):
@@ -111,12 +115,13 @@ def main(arguments: list[str] | None = None) -> Any:
     """
     if arguments is None:
         interrupts.install()
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
-        _check_arguments(sys.argv[1:] if arguments is None else arguments)
+        _check_arguments(typed)
         cli.main(args=arguments, prog_name="spk2loihi")
     except UserError as error:
         if not interrupts.interrupted():
-            say(f"Error: {with_options(str(error))}", err=True)
+            say(f"Error: {with_options(str(error), typed)}", err=True)
         interrupts.ends_with(2)
         sys.exit(2)
     except SystemExit as end:

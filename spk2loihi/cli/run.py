@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.cli.common import PATH, claimed, file_options, given, output_options, save_numbers, say
+from spk2loihi.cli.command import Command
+from spk2loihi.cli.common import claimed, file_options, given, output_options, save_numbers, say, seconds
+from spk2loihi.cli.option_types import PATH
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @click.argument("network_file", type=PATH)
 @click.option("--input", "inputs", type=PATH, required=True, help="Input array (.npy); the last axis is time.")
 @click.option("--out", "-o", type=PATH, required=True, help="File to write the arrays to: .npz or .h5.")
@@ -41,5 +43,5 @@ def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None,
         save_numbers(json_file, numbers)
         say(
             f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
-            f"{result.wall_s:.2f} s ({result.backend}): {out}"
+            f"{seconds(result.wall_s, result.compile_s)} ({result.backend}): {out}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
+from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
     backend_choice,
     claimed,
@@ -18,10 +19,13 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     say,
+    seconds,
 )
+from spk2loihi.cli.config_file import run_file
+from spk2loihi.cli.option_types import STANDARD_OUTPUT
 
 
-@click.command("simulate")
+@click.command("simulate", cls=Command)
 @network_argument
 @click.option("--backend", type=backend_choice, default="emulator", show_default=True, help="What runs the network.")
 @click.option("--text", multiple=True, help="Classify this sentence instead of held-out data; repeatable.")
@@ -41,7 +45,8 @@ def command(
     """Run NETWORK_FILE over held-out sentences, or over --text, and count its operations."""
     from spk2loihi.outputs import named_inputs
 
-    with claimed(json_file, network_file, options=options, force=force) as places:
+    run = None if json_file in (None, STANDARD_OUTPUT) else run_file(json_file)
+    with claimed(json_file, network_file, options=options, run=run, force=force) as places:
         from spk2loihi.simulators.launched import is_main_process
         from spk2loihi.versions import versions
 
@@ -79,5 +84,6 @@ def _print(network: Any, n: dict[str, Any]) -> None:
         f"{n['schedule']}, {n['encoding']}, T = {n['timesteps']}, {n['latency_steps']} steps; "
         f"{synops['per_sample']:,.0f} SynOps per sentence ({synops['linear'] / total:.1%} linear, "
         f"{synops['attention'] / total:.1%} attention), T x density "
-        f"{synops['total'] / synops['dense_equivalent']:.2f}; mean rate {n['mean_rate']:.3f}; {n['wall_s']:.1f} s"
+        f"{synops['total'] / synops['dense_equivalent']:.2f}; mean rate {n['mean_rate']:.3f}; "
+        f"{seconds(n['wall_s'], n['compile_s'])}"
     )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from spk2loihi import api
+from spk2loihi.choices import ENCODINGS
 from spk2loihi.cli import train
-from spk2loihi.cli.common import PATH, claimed, command_line, console, data_options, output_options, save_numbers, say
+from spk2loihi.cli.command import Command
+from spk2loihi.cli.common import (
+    claimed,
+    command_line,
+    data_options,
+    output_options,
+    save_numbers,
+    say,
+    tell,
+)
 from spk2loihi.cli.interrupts import to_go_on
+from spk2loihi.cli.option_types import PATH, Several
+from spk2loihi.cli.tables import print_table
 from spk2loihi.errors import UserError
-from spk2loihi.ranges import shown
 
 #: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
 TRAINING_OPTIONS = (
@@ -26,24 +35,38 @@ TRAINING_OPTIONS = (
 )  # fmt: skip
 _AXES = ("timesteps", "bits", "rate_penalty")
 
-N = TypeVar("N", int, float)
 
-
-@click.command("sweep")
+@click.command("sweep", cls=Command)
 @click.argument("networks", nargs=-1, type=PATH)
 @click.option("--from-networks", is_flag=True, help="Train nothing and run NETWORKS; implied if any are named.")
-@click.option("--timesteps", default="4,8,16", show_default=True, help="Values of T, separated by commas.")
+@click.option("--timesteps", type=Several(int), default="4,8,16", show_default=True, help="Values of T.")
 @click.option(
-    "--bits", default="8,4", show_default=True, help="Bits of a weight, separated by commas: 1, 1.58 (ternary), 2 to 8."
+    "--bits",
+    type=Several(float),
+    default="8,4",
+    show_default=True,
+    help="Bits of a weight: among 1, 1.58 (ternary), 2 to 8.",
 )
 @click.option(
-    "--encoding", default="rate,graded", show_default=True, help="rate, graded or both, separated by a comma."
+    "--encoding",
+    type=Several(click.Choice(ENCODINGS)),
+    default="rate,graded",
+    show_default=True,
+    help="How a count n travels: n spikes, one message with payload n, or one after the other.",
 )
 @click.option(
-    "--schedule", default="windowed", show_default=True, help="windowed, settling or both, separated by a comma."
+    "--schedule",
+    type=Several(click.Choice(["windowed", "settling"])),
+    default="windowed",
+    show_default=True,
+    help="When populations fire.",
 )
 @click.option(
-    "--rate-penalty", default="0", show_default=True, help="Weights of T x density in the loss, separated by commas."
+    "--rate-penalty",
+    type=Several(float),
+    default="0",
+    show_default=True,
+    help="Weights of T x density in the loss; larger means fewer SynOps.",
 )
 @data_options
 @click.option(
@@ -65,11 +88,11 @@ def command(
     /,
     networks: tuple[Path, ...],
     from_networks: bool,
-    timesteps: str,
-    bits: str,
-    encoding: str,
-    schedule: str,
-    rate_penalty: str,
+    timesteps: tuple[int, ...],
+    bits: tuple[float, ...],
+    encoding: tuple[str, ...],
+    schedule: tuple[str, ...],
+    rate_penalty: tuple[float, ...],
     metric: str | None,
     layers: str | None,
     out: Path,
@@ -90,27 +113,27 @@ def command(
             f"a sweep is one process that starts its own, but {os.environ['WORLD_SIZE']} were launched: run it without "
             "accelerate launch, with `jobs`"
         )
-    axes: dict[str, Any] = {
-        "timesteps": _numbers(timesteps, int, "timesteps"),
-        "bits": _numbers(bits, float, "bits"),
-        "rate_penalties": _numbers(rate_penalty, float, "rate_penalty"),
-    }
     results = [out / "sweep.html", out / "sweep.json"]
-    with claimed(json_file, *networks, options=options, results=results, force=force):
+    without = (*_AXES, *TRAINING_OPTIONS) if networks else ()
+    with claimed(
+        json_file, *networks, options=options, results=results, run=out / "run.yaml", without=without, force=force
+    ):
         to_go_on(lambda: "the same command goes on where it was")
         from spk2loihi.training.layer_map import parse_layers
 
         training = {name: options.pop(name) for name in TRAINING_OPTIONS if name not in ("metric", "layers")}
         report = api.sweep(
             networks,
-            **axes,
-            encodings=_names(encoding),
-            schedules=_names(schedule),
+            timesteps=timesteps,
+            bits=bits,
+            rate_penalties=rate_penalty,
+            encodings=encoding,
+            schedules=schedule,
             out=out,
             force=force,
             metric=metric,
             training={**training, "layers": parse_layers(layers)},
-            report=say,
+            report=tell,
             warn=lambda line: say(line, err=True),
             command=command_line(),
             **options,
@@ -120,7 +143,8 @@ def command(
         say(" and ".join(map(str, results)))
 
 
-command.params[-6:-6] = [p for p in train.command.params if p.name in TRAINING_OPTIONS]
+_at = next(i for i, p in enumerate(command.params) if p.name == "samples")
+command.params[_at:_at] = [p for p in train.command.params if p.name in TRAINING_OPTIONS]
 
 
 def _check_nothing_to_train(context: click.Context, networks: tuple[Path, ...]) -> None:
@@ -131,27 +155,12 @@ def _check_nothing_to_train(context: click.Context, networks: tuple[Path, ...]) 
         raise UserError(f"network {twice} is named twice: name each once")
     for parameter in context.command.params:
         name = str(parameter.name)
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        given = context.get_parameter_source(name) in (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
         if given and name in (*_AXES, *TRAINING_OPTIONS):
             raise UserError(
                 f"{parameter.opts[0]} is for training, but networks are named, which are not trained: leave it out, or "
                 "name no networks"
             )
-
-
-def _numbers(text: str, kind: Callable[[str], N], name: str) -> list[N]:
-    try:
-        numbers = [kind(part) for part in text.split(",")]
-        if not all(math.isfinite(number) for number in numbers):
-            raise ValueError
-        return numbers
-    except (ValueError, OverflowError):
-        what = "whole numbers" if kind is int else "numbers"
-        raise UserError(f"`{name}` is {shown(text)}, but it is {what} separated by commas: e.g. 4,8") from None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def _steps(point: dict[str, Any]) -> str:
@@ -161,28 +170,24 @@ def _steps(point: dict[str, Any]) -> str:
 
 
 def _print(sweep: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from spk2loihi import formatting as fmt
     from spk2loihi.data import formatted
 
-    table = Table()
     chip = next(name for name, s in sweep["coefficients"].items() if s["kind"] == "chip")
-    left = ("encoding", "schedule", "preset", "front")
-    for heading in (
+    headings = (
         "T", "bits", "encoding", "schedule", "penalty", "preset", sweep["metric"], "SynOps", "T x density", "steps",
         fmt.printable(f"energy, {chip}"), "front",
-    ):  # fmt: skip
-        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
-    for p in sweep["points"]:
-        table.add_row(
+    )  # fmt: skip
+    rows = [
+        (
             str(p["timesteps"]), f"{p['bits']:g}", p["encoding"], p["schedule"], f"{p['rate_penalty']:g}",
-            fmt.printable(p["preset"]), formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
-            fmt.significant(p["t_times_density"]), _steps(p),
-            fmt.energy(p["energy_per_sample_nJ"][chip]),
+            p["preset"], formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
+            fmt.significant(p["t_times_density"]), _steps(p), fmt.energy(p["energy_per_sample_nJ"][chip]),
             ("*" if p["on_front"] else "") + (" default" if p["is_default"] else ""),
-            style="bold" if p["on_front"] else None,
-        )  # fmt: skip
-    console().print(table)
+        )
+        for p in sweep["points"]
+    ]  # fmt: skip
+    left = ("encoding", "schedule", "preset", "front")
+    print_table(headings, rows, left, bold=[p["on_front"] for p in sweep["points"]])
     for sentence in sweep["verdict"]:
         say(sentence)

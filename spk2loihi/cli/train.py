@@ -9,14 +9,17 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.choices import METRICS, PRECISIONS, STAGES
-from spk2loihi.cli.common import DEFAULT_MODEL, PATH, claimed, data_options, output_options, save_numbers, say
+from spk2loihi.choices import METRICS, PRECISIONS, STAGES, TRACKERS
+from spk2loihi.cli.command import Command
+from spk2loihi.cli.common import DEFAULT_MODEL, claimed, data_options, output_options, save_numbers, say, tell
+from spk2loihi.cli.config_file import run_file
 from spk2loihi.cli.interrupts import to_go_on
+from spk2loihi.cli.option_types import PATH
 
 _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 
 
-@click.command("train")
+@click.command("train", cls=Command)
 @data_options
 @click.option(
     "--teacher",
@@ -66,7 +69,6 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option("--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson]")
 @click.option(
     "--stage",
-    "--stages",
     type=click.Choice(STAGES),
     default="joint",
     show_default=True,
@@ -147,6 +149,11 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     show_default=True,
     help="Interval between checkpoints for --resume: steps (500), seconds (90s) or minutes (10m).",
 )
+@click.option(
+    "--log-with",
+    type=click.Choice(TRACKERS),
+    help="Send losses, scores, T x density and thresholds to this tracker; files go to model.pt.logs. [default: none]",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted run from its last checkpoint.")
 @click.option("-o", "--out", type=PATH, default=DEFAULT_MODEL, show_default=True, help="Model to write.")
 @output_options
@@ -156,7 +163,7 @@ def command(
     """Train a spiking student from a teacher. Writes model.pt and metrics.json."""
     checkpoint = out.with_name(f".{out.stem}.resume")
     results = [out, out.with_name("metrics.json")]
-    with claimed(json_file, student, options=options, results=results, force=force):
+    with claimed(json_file, student, options=options, results=results, run=run_file(out), force=force):
         to_go_on(
             lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None,
             _SAVING_SECONDS if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 0.0,
@@ -165,7 +172,7 @@ def command(
         from spk2loihi.training.layer_map import parse_layers
         from spk2loihi.training.processes import is_main_process
 
-        result = api.train(out=out, student=student, layers=parse_layers(layers), report=say, force=force, **options)
+        result = api.train(out=out, student=student, layers=parse_layers(layers), report=tell, force=force, **options)
         if not is_main_process():
             return
         metrics = result.metrics

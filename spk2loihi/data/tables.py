@@ -4,7 +4,8 @@ Files are UTF-8, with or without a byte order mark. The suffix decides the forma
 
 * ``.csv``: commas, a header, quoting as RFC 4180 has it (a quoted cell may hold commas, quotes and line breaks);
 * ``.tsv``: tabs, a header, no quoting: a quotation mark is an ordinary character, as in GLUE;
-* ``.jsonl``, ``.ndjson``: one JSON object a line.
+* ``.jsonl``, ``.ndjson``: one JSON object a line;
+* ``.parquet``: see `spk2loihi.data.parquet`.
 
 Lines that are wholly blank are no rows. Every complaint is a UserError naming the file and, where there is one, the
 line.
@@ -27,7 +28,7 @@ from spk2loihi.formatting import printable
 
 logger = logging.getLogger(__name__)
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 _TABLE_MAX = 1 << 29  # bytes; the largest table of GLUE, MNLI's with its parses, has 0.4 GB
 _CELL_MAX = 2**31 - 1  # characters that the csv module takes; its own default refuses long texts
@@ -64,7 +65,11 @@ def read_table(path: Path, columns: Sequence[str], *, fractions: bool = False, s
     if suffix == ".tsv":
         return read_tsv(path, columns, remedy=COLUMN_OPTIONS)
     if suffix in (".jsonl", ".ndjson"):
-        return list(_jsonl_rows(path, columns, fractions, separator))
+        return record_rows(path, jsonl_records(path, columns), columns, fractions=fractions, separator=separator)
+    if suffix == ".parquet":
+        from spk2loihi.data.parquet import parquet_records
+
+        return record_rows(path, parquet_records(path, columns), columns, fractions=fractions, separator=separator)
     raise UserError(
         f"{path} has the suffix {suffix!r}, but tables end in {', '.join(TABLE_SUFFIXES)}: convert or rename the file"
     )
@@ -215,8 +220,26 @@ def jsonl_records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dic
         yield line, record
 
 
-def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool, separator: str) -> Iterator[Row]:
-    for line, record in jsonl_records(path, columns):
+def record_rows(
+    path: Path | str,
+    records: Iterable[tuple[int, dict[str, Any]]],
+    columns: Sequence[str],
+    *,
+    fractions: bool,
+    separator: str,
+) -> list[Row]:
+    """Rows of records that have ``columns``, as `read_table` makes them; ``path`` names their source in errors."""
+    return list(_record_rows(path, records, columns, fractions, separator))
+
+
+def _record_rows(
+    path: Path | str,
+    records: Iterable[tuple[int, dict[str, Any]]],
+    columns: Sequence[str],
+    fractions: bool,
+    separator: str,
+) -> Iterator[Row]:
+    for line, record in records:
         cells = [_json_cell(path, line, column, record[column], False) for column in columns[:-1]]
         label, column = record[columns[-1]], columns[-1]
         if separator and isinstance(label, list):
@@ -232,7 +255,7 @@ def _jsonl_rows(path: Path, columns: Sequence[str], fractions: bool, separator: 
         yield Row(line, tuple(cells))
 
 
-def _json_cell(path: Path, line: int, column: str, value: Any, fractions: bool) -> str:
+def _json_cell(path: Path | str, line: int, column: str, value: Any, fractions: bool) -> str:
     if isinstance(value, (bool, int)) or (fractions and isinstance(value, float)):
         return json.dumps(value)
     if not isinstance(value, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from spk2loihi.data.tables import jsonl_records, listing, read_text
 from spk2loihi.errors import UserError
 
 CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2", ".txt")
-_JSON_SUFFIXES = (".jsonl", ".ndjson")
+_JSON_SUFFIXES = (".jsonl", ".ndjson")  # and .parquet
 _DOCUMENT = "-DOCSTART-"  # first word of the line that begins a document
 
 
@@ -38,14 +38,20 @@ def read_tagged(path: Path, words_column: str, tags_column: str) -> list[TaggedS
     if suffix in CONLL_SUFFIXES:
         return list(_conll(path))
     if suffix in _JSON_SUFFIXES:
-        return list(_jsonl(path, words_column, tags_column))
+        columns = [words_column, tags_column]
+        return tagged_records(path, jsonl_records(path, columns), columns)
+    if suffix == ".parquet":
+        from spk2loihi.data.parquet import parquet_records
+
+        columns = [words_column, tags_column]
+        return tagged_records(path, parquet_records(path, columns), columns)
     raise UserError(
         f"{path} has the suffix {suffix!r}, but files of tagged words end in "
-        f"{', '.join((*CONLL_SUFFIXES, *_JSON_SUFFIXES))}: convert or rename the file"
+        f"{', '.join((*CONLL_SUFFIXES, *_JSON_SUFFIXES, '.parquet'))}: convert or rename the file"
     )
 
 
-def tagged_examples(path: Path, sentences: Sequence[TaggedSentence], tags: Sequence[str]) -> Examples:
+def tagged_examples(path: Path | str, sentences: Sequence[TaggedSentence], tags: Sequence[str]) -> Examples:
     """Sentences as examples: words joined by spaces, and the index of each tag; UserError for an unknown tag."""
     if not sentences:
         raise UserError(f"{path} holds no sentences: give a file with at least one")
@@ -84,8 +90,17 @@ def _conll(path: Path) -> Iterator[TaggedSentence]:
         tags.append(columns[-1])
 
 
-def _jsonl(path: Path, words_column: str, tags_column: str) -> Iterator[TaggedSentence]:
-    for line, record in jsonl_records(path, [words_column, tags_column]):
+def tagged_records(
+    path: Path | str, records: Iterable[tuple[int, dict[str, Any]]], columns: Sequence[str]
+) -> list[TaggedSentence]:
+    """Sentences of records that have arrays of strings in ``columns``, words and tags."""
+    return list(_tagged(path, records, *columns))
+
+
+def _tagged(
+    path: Path | str, records: Iterable[tuple[int, dict[str, Any]]], words_column: str, tags_column: str
+) -> Iterator[TaggedSentence]:
+    for line, record in records:
         words = _strings(path, line, words_column, record[words_column])
         tags = _strings(path, line, tags_column, record[tags_column])
         if len(words) != len(tags) or not words:
@@ -93,7 +108,7 @@ def _jsonl(path: Path, words_column: str, tags_column: str) -> Iterator[TaggedSe
         yield TaggedSentence(line, words, tags)
 
 
-def _strings(path: Path, line: int, column: str, value: Any) -> tuple[str, ...]:
+def _strings(path: Path | str, line: int, column: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise UserError(f"{path} line {line}: column {column!r} is no array: write an array of strings")
     for part in value:

@@ -37,7 +37,7 @@ def check_task(spec: TaskSpec) -> None:
     if len(set(spec.labels)) != len(spec.labels):
         raise UserError(f"The task's labels {spec.labels} contain one twice: give every class its own label")
     unused = {"reviews": (*PATHS, "dataset"), "glue": (*PATHS[1:], "dataset"), "files": (PATHS[0], "dataset")}
-    for entry in (unused | {"hub": PATHS}).get(spec.kind, ()):
+    for entry in (unused | {"hub": PATHS, "memory": (*PATHS, "dataset")}).get(spec.kind, ()):
         if getattr(spec, entry) is not None:
             raise UserError(
                 f"A task of kind {spec.kind} has no {entry}, but it is {getattr(spec, entry)}: leave that entry empty"
@@ -50,12 +50,14 @@ def check_task(spec: TaskSpec) -> None:
             raise UserError(f"The task {spec.name} has no data folder: give one with `data_dir`")
     elif spec.kind == "files":
         _check_files(spec)
+    elif spec.kind == "memory":
+        _check_columns(spec)
     elif spec.kind == "hub":
         if spec.dataset is None:
             raise UserError(f"The task {spec.name} has no data set: give one with `dataset`")
         _check_columns(spec)
     else:
-        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files, hub")
+        raise UserError(f"The task's kind {spec.kind!r} is not known: it is one of reviews, glue, files, hub, memory")
 
 
 def _check_labels(spec: TaskSpec, expected: Sequence[str]) -> None:

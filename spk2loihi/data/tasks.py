@@ -11,11 +11,12 @@ from typing import Any, Literal, TypedDict
 from spk2loihi.data.examples import LABEL_SEPARATOR, Examples, examples_from_rows, labels_of_cell
 from spk2loihi.data.glue import GLUE_TASKS, glue_task, load_glue
 from spk2loihi.data.hub import load_split
+from spk2loihi.data.memory import held_records, hold, is_pair
 from spk2loihi.data.metrics import REGRESSION_METRICS, Answer, answer_of, reported
 from spk2loihi.data.reviews import REVIEW_LABELS, load_reviews
 from spk2loihi.data.split import hold_out, sentence_key
-from spk2loihi.data.tables import Row, read_table
-from spk2loihi.data.tagged import read_tagged, tagged_examples
+from spk2loihi.data.tables import Row, read_table, record_rows
+from spk2loihi.data.tagged import TaggedSentence, read_tagged, tagged_examples, tagged_records
 from spk2loihi.data.task_checks import PATHS, check_task
 from spk2loihi.errors import UserError
 
@@ -39,11 +40,14 @@ class DataOptions(TypedDict, total=False):
     text_column: str | None
     text_pair_column: str | None
     label_column: str | None
+    train: Any
+    dev: Any
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task: the embedded reviews, a GLUE task in ``data_dir``, or files or a hub data set with named columns.
+    """A task: the embedded reviews, a GLUE task in ``data_dir``, files or a hub data set with named columns, or data in
+    memory (`spk2loihi.data.memory`).
 
     Paths are absolute. ``labels`` are the label names in the order of class indices; for files and hub data sets they
     are empty until ``load_train`` has seen the training data. ``metric`` is the task's main one, a name
@@ -51,7 +55,7 @@ class TaskSpec:
     what is predicted. Raises UserError for fields that do not fit together.
     """
 
-    kind: Literal["reviews", "glue", "files", "hub"]
+    kind: Literal["reviews", "glue", "files", "hub", "memory"]
     name: str
     data_dir: str | None = None
     train_file: str | None = None
@@ -126,6 +130,8 @@ def task_spec(
     labels: Sequence[str] = (),
     dataset: str | None = None,
     metric: str | None = None,
+    train: Any = None,
+    dev: Any = None,
 ) -> TaskSpec:
     """The task that command options ask for; with none of them, the embedded reviews.
 
@@ -135,6 +141,15 @@ def task_spec(
     Nothing is read. Raises UserError for options that contradict each other and for unknown tasks.
     """
     columns = {"`text_column`": text_column, "`label_column`": label_column, "`text_pair_column`": text_pair_column}
+    if train is not None or dev is not None:
+        elsewhere = {
+            "`task`": task, "`data_dir`": data_dir, "`train_file`": train_file, "`dev_file`": dev_file,
+            "`dataset`": dataset,
+        }  # fmt: skip
+        for option, value in elsewhere.items():
+            if value is not None:
+                raise UserError(f"{option} {value} and data in memory both say where the data is: give one of them")
+        return _memory_spec(train, dev, text_column, label_column, text_pair_column, labels, metric)
     own = {"`train_file`": train_file, "`dev_file`": dev_file, "`dataset`": dataset}
     given_columns = [option for option, value in columns.items() if value is not None]
     given = [option for option, value in own.items() if value is not None]
@@ -185,6 +200,31 @@ def task_spec(
     )
 
 
+def _memory_spec(
+    train: Any,
+    dev: Any,
+    text: str | None,
+    label: str | None,
+    pair: str | None,
+    labels: Sequence[str],
+    metric: str | None,
+) -> TaskSpec:
+    text, label, metric = text or "text", label or "label", metric or "accuracy"
+    if pair is None and is_pair(train if train is not None else dev):
+        pair = "text_pair"
+    name, declared = hold(train, dev, [text, *([] if pair is None else [pair]), label])
+    known = list(labels) or declared or ([label] if metric in REGRESSION_METRICS else [])
+    return TaskSpec(
+        kind="memory",
+        name=name,
+        text_column=text,
+        text_pair_column=pair,
+        label_column=label,
+        labels=known,
+        metric=metric,
+    )
+
+
 def held_out_task(remembered: Mapping[str, Any], options: DataOptions) -> TaskSpec:
     """The task to score a network on: that of the ``options``, with the network's labels, or the one it remembers.
 
@@ -193,7 +233,7 @@ def held_out_task(remembered: Mapping[str, Any], options: DataOptions) -> TaskSp
     """
     if all(value is None for value in options.values()):
         return TaskSpec.from_dict(remembered)
-    own = any(options.get(place) is not None for place in ("train_file", "dev_file", "dataset"))
+    own = any(options.get(place) is not None for place in ("train_file", "dev_file", "dataset", "train", "dev"))
     return task_spec(**options, labels=remembered["labels"], metric=remembered["metric"] if own else None)
 
 
@@ -214,6 +254,12 @@ def load_train(spec: TaskSpec) -> tuple[TaskSpec, Examples]:
         spec, examples = _load_hub_train(spec, spec.dataset)
         separate = load_split(spec.dataset or "", spec.columns, _HUB_HELD_OUT) is not None
         return spec, examples if separate else _split(spec.dataset or "", examples)[0]
+    if spec.kind == "memory":
+        loaded = _load_memory(spec, "train")
+        if loaded is None:
+            raise UserError("There is nothing to train on, only held-out data in memory is given: add `train`")
+        spec, examples = loaded
+        return spec, _split("train", examples)[0] if held_records(spec.name, "dev", spec.columns) is None else examples
     if spec.train_file is None:
         raise UserError(f"There is nothing to train on, only `dev_file` {spec.dev_file} is given: add `train_file`")
     path = Path(spec.train_file)
@@ -236,6 +282,16 @@ def load_held_out(spec: TaskSpec) -> Examples:
         trained, examples = _load_hub_train(spec, spec.dataset)
         split = load_split(spec.dataset, spec.columns, _HUB_HELD_OUT)
         return _split(spec.dataset, examples)[1] if split is None else _examples(trained, spec.dataset, split.rows)
+    if spec.kind == "memory":
+        if not spec.labels:
+            own = _load_memory(spec, "train")
+            spec = spec if own is None else own[0]
+        held_out = _load_memory(spec, "dev")
+        if held_out is not None:
+            return held_out[1]
+        whole = _load_memory(spec, "train")
+        assert whole is not None  # one of the two is there
+        return _split("train", whole[1])[1]
     if spec.dev_file is None:
         path = _given(spec.train_file)
         return _split(path, _load_file(spec, path)[1])[1]
@@ -257,15 +313,31 @@ def _given(path: str | None) -> Path:
 
 def _load_file(spec: TaskSpec, path: Path) -> tuple[TaskSpec, Examples]:
     if spec.answer == "tags":
-        tagged = read_tagged(path, spec.text_column, spec.label_column)
-        if not spec.labels:
-            tags = {tag for row in tagged for tag in row.tags}
-            spec = replace(spec, labels=_enough(spec, path, sorted(tags, key=lambda tag: (tag != "O", tag))))
-        return spec, tagged_examples(path, tagged, spec.labels)
+        return _tagged(spec, path, read_tagged(path, spec.text_column, spec.label_column))
     separator = LABEL_SEPARATOR if spec.answer == "labels" else ""
     rows = read_table(path, spec.columns, fractions=spec.regression, separator=separator)
     spec = _with_labels(spec, path, rows)
     return spec, _examples(spec, path, rows)
+
+
+def _tagged(spec: TaskSpec, path: Path | str, sentences: list[TaggedSentence]) -> tuple[TaskSpec, Examples]:
+    if not spec.labels:
+        tags = {tag for sentence in sentences for tag in sentence.tags}
+        spec = replace(spec, labels=_enough(spec, path, sorted(tags, key=lambda tag: (tag != "O", tag))))
+    return spec, tagged_examples(path, sentences, spec.labels)
+
+
+def _load_memory(spec: TaskSpec, part: str) -> tuple[TaskSpec, Examples] | None:
+    """The examples of a part, ``train`` or ``dev``, and the spec with its labels; None if it was not given."""
+    records = held_records(spec.name, part, spec.columns)
+    if records is None:
+        return None
+    if spec.answer == "tags":
+        return _tagged(spec, part, tagged_records(part, records, spec.columns))
+    separator = LABEL_SEPARATOR if spec.answer == "labels" else ""
+    rows = record_rows(part, records, spec.columns, fractions=spec.regression, separator=separator)
+    spec = _with_labels(spec, part, rows)
+    return spec, _examples(spec, part, rows)
 
 
 def _load_hub_train(spec: TaskSpec, dataset: str) -> tuple[TaskSpec, Examples]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,15 @@ class StudentShape:
     intermediate: int | None = None  # default: 4 x hidden
     heads: int = 12
     tokens: int = 64
-    bits: int = 8
+    bits: float = 8
     timesteps: int = 16
     labels: int = 2
     schedule: Schedule = "windowed"
+
+    @property
+    def stored_bits(self) -> int:
+        """Of a weight on the chip: ternary ones, of 1.58 bits, take 2."""
+        return math.ceil(self.bits)
 
 
 def shape_populations(shape: StudentShape) -> list[Population]:
@@ -68,14 +74,14 @@ def shape_network(shape: StudentShape) -> Network:
         tokenizer="",
         task={},
         config={"preset": shape.preset},
-        weight_bits=shape.bits,
+        weight_bits=shape.stored_bits,
         defaults=RunConfig("streamed", "graded"),
     )
 
 
 def _stage(spec: StageSpec, specs: dict[str, StageSpec], shape: StudentShape, sizes: Sizes) -> Stage:
     channels, fires = spec.channels(sizes), spec.kind != "readout"
-    most = 2 ** (shape.bits - 1) - 1 if shape.bits > 1 else 1
+    most = 2 ** (shape.stored_bits - 1) - 1 if shape.stored_bits > 1 else 1
     groups, attention = [], None
     if spec.kind in ("linear", "readout"):
         for i, source in enumerate(spec.sources):
@@ -115,7 +121,7 @@ def _population(spec: StageSpec, specs: dict[str, StageSpec], shape: StudentShap
     def group(source: str, one_to_one: bool) -> Input:
         """No zero weight, and every bit used; a residual's one weight takes all bits there are."""
         width = specs[source].channels(sizes)
-        bits = WEIGHT_WIDTH.value if one_to_one else shape.bits
+        bits = WEIGHT_WIDTH.value if one_to_one else shape.stored_bits
         return Input(source, width, one_to_one, bits, width if one_to_one else width * spec.channels(sizes))
 
     kinds: dict[str, Kind] = {"embedding": "input", "scores": "scores", "context": "context"}

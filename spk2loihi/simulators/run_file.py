@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spk2loihi.compile_time import compile_seconds
 from spk2loihi.errors import UserError
 from spk2loihi.files import Sink, write_atomically
 from spk2loihi.hdf5 import hdf5_writer
@@ -36,6 +37,7 @@ class FileRun:
             ``LAYER/NAME``: (samples, *shape, steps), without the first axis if the input had none.
         batched: the input had an axis of samples.
         synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
+        wall_s, compile_s: seconds, and those of them that compilation took: of loops, or of the network for Lava.
         sources: the files it was made from, which it never replaces.
     """
 
@@ -47,6 +49,7 @@ class FileRun:
     steps: int
     synops: dict[str, list[int]] | None
     wall_s: float
+    compile_s: float = 0.0
     sources: tuple[Path, ...] = ()
 
     @property
@@ -93,6 +96,7 @@ class FileRun:
             "synops": self.synops,
             "arrays": {name: list(array.shape) for name, array in self.arrays.items()},
             "wall_s": self.wall_s,
+            "compile_s": self.compile_s,
         }
 
 
@@ -122,12 +126,14 @@ def run_file(
     given = read_input(path, inputs, **options)
     chosen = _layers(record, [layer.number for layer in given.network.layers])
     rows = steps_of(record_steps, given.steps)
-    started = time.perf_counter()
+    started, compiled = time.perf_counter(), compile_seconds()
     arrays, synops = (emulate if backend == "emulator" else run_lava)(given, chosen, rows)
-    wall = time.perf_counter() - started
+    wall, compiled = time.perf_counter() - started, compile_seconds() - compiled
     if not given.batched:
         arrays = {name: array[0] for name, array in arrays.items()}
-    return FileRun(str(path), backend, arrays, given.batched, given.samples, given.steps, synops, wall, given.sources)
+    return FileRun(
+        str(path), backend, arrays, given.batched, given.samples, given.steps, synops, wall, compiled, given.sources
+    )
 
 
 def emulate(given: FileInput, record: list[int], rows: list[int]) -> tuple[Arrays, dict[str, list[int]] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from spk2loihi.choices import Encoding, Schedule
+from spk2loihi.compile_time import compile_seconds
 from spk2loihi.data import (
     Encoded,
     Examples,
@@ -29,6 +31,8 @@ from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.simulators.backend import Backend, stacked
 from spk2loihi.simulators.counters import StageOps, count_operations
+
+logger = logging.getLogger(__name__)
 
 NO_LABEL = "(no label)"
 """Answer of a sentence that has none of several labels."""
@@ -70,6 +74,7 @@ class Simulation:
         truncated: sentences cut to the network's token limit.
         labels: true classes or values, (N,), sets of labels (N, labels), or tags (N, L), as `targets` makes them; None
             where there are none.
+        wall_s, compile_s: seconds, and those of them that compilation took: of loops, or of a network for Lava.
         metrics: what `scores` holds, the main metric first.
         names: of the labels.
         predictions: answers in words, of sentences without labels.
@@ -85,6 +90,7 @@ class Simulation:
     latency_steps: int
     mean_latency_steps: float
     wall_s: float
+    compile_s: float = 0.0
     truncated: int = 0
     labels: NDArray[Any] | None = field(default=None, repr=False)
     metrics: tuple[str, ...] = ()
@@ -92,7 +98,7 @@ class Simulation:
     predictions: list[Prediction] = field(default_factory=list)
 
     def __add__(self, other: Simulation) -> Simulation:
-        """Of both sets of sentences, one after another; ``wall_s`` is that of the slower."""
+        """Of both sets of sentences, one after another; times are those of the slower."""
         mine, theirs = len(self.logits), len(other.logits)
         return replace(
             self,
@@ -103,6 +109,7 @@ class Simulation:
             mean_latency_steps=(mine * self.mean_latency_steps + theirs * other.mean_latency_steps) / (mine + theirs),
             truncated=self.truncated + other.truncated,
             wall_s=max(self.wall_s, other.wall_s),
+            compile_s=max(self.compile_s, other.compile_s),
         )
 
     @property
@@ -161,6 +168,7 @@ class Simulation:
             "synops": self.synops,
             "truncated": self.truncated,
             "wall_s": self.wall_s,
+            "compile_s": self.compile_s,
         }
         if self.predictions:
             numbers["predictions"] = [prediction.to_dict() for prediction in self.predictions]
@@ -239,7 +247,7 @@ def simulate(
     if not encoded:
         raise UserError("there are 0 sentences to simulate, and at least 1 is needed: name a data set or give `text`")
     network, timeline = backend.network, backend.timeline
-    started = time.perf_counter()
+    started, compiled = time.perf_counter(), compile_seconds()
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(encoded)
     stages: list[StageOps] = []
     spikes: dict[str, int] = {}
@@ -256,6 +264,13 @@ def simulate(
             spikes[name] = spikes.get(name, 0) + n.spikes
         advance(len(index))
     wall = time.perf_counter() - started
+    logger.info(
+        "%s: %d sentences in %.2f s, of which %.2f s compiling",
+        backend.name,
+        len(encoded),
+        wall,
+        compile_seconds() - compiled,
+    )
     return Simulation(
         backend=backend.name,
         schedule=timeline.schedule,
@@ -267,4 +282,5 @@ def simulate(
         latency_steps=max(latencies),
         mean_latency_steps=sum(latencies) / len(latencies),
         wall_s=wall,
+        compile_s=compile_seconds() - compiled,
     )

@@ -31,6 +31,7 @@ from spk2loihi.training.sentences import labelled
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.teacher import Teacher, load_teacher
 from spk2loihi.training.teacher_score import check_teacher_score
+from spk2loihi.training.watching import Callback
 
 
 def fine_tune(
@@ -44,6 +45,7 @@ def fine_tune(
     home: Path,
     report: Callable[[str], None],
     spec: TaskSpec,
+    watch: Callback | None = None,
 ) -> dict[str, float]:
     """Fine-tune ``teacher`` in place, keep it in the folder ``home``, and return its held-out scores.
 
@@ -55,7 +57,15 @@ def fine_tune(
     """
     scale = (float(train.labels.mean()), float(train.labels.std()) or 1.0) if spec.regression else None
     loop = Loop(
-        FineTuning(teacher.model, spec.answer, scale), train, criterion, settings, accelerator, state, "teacher", report
+        FineTuning(teacher.model, spec.answer, scale),
+        train,
+        criterion,
+        settings,
+        accelerator,
+        state,
+        "teacher",
+        report,
+        watch,
     )
     best = loop.run().best
     assert best is not None  # there is at least one epoch

@@ -58,6 +58,20 @@ def parse_layers(text: str | None) -> str | list[int] | None:
     return list(range(check_number("layers", numbers[0])))
 
 
+def count_layers(text: str) -> int:
+    """How many layers a student has by such a text, whatever its teacher.
+
+    Raises:
+        UserError: it names none, or leaves their number to the teacher.
+    """
+    chosen = parse_layers(text)
+    if isinstance(chosen, list):
+        return len(chosen)
+    if chosen is None or ":" not in chosen:
+        raise UserError(f"`layers` {shown(chosen)} leaves their number to a teacher: say how many, e.g. uniform:3")
+    return len(_named(chosen, int(RANGES["layers"].most), None))
+
+
 def _named(chosen: str, teacher_layers: int, student_layers: int | None) -> list[int]:
     name, _, number = chosen.partition(":")
     try:

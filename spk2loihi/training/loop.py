@@ -16,13 +16,16 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from spk2loihi.child_processes import deferred_signals
+from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import collate, length_sorted_batches
 from spk2loihi.errors import UserError
 from spk2loihi.progress import progress_bar
 from spk2loihi.training.evaluation import LabelledData, model_inputs
+from spk2loihi.training.losses import Distillation
 from spk2loihi.training.processes import process_mean, process_sum, share
 from spk2loihi.training.run_state import Interval, RunState
 from spk2loihi.training.settings import TrainSettings
+from spk2loihi.training.watching import Callback, threshold_means
 
 _WARM_UP = 0.1  # share of the steps over which the learning rate rises
 _MAX_GRADIENT_NORM = 1.0
@@ -110,6 +113,7 @@ class Loop:
             else it has to learn is trained along.
         what: name in messages, and of the phase in ``state``.
         state: where checkpoints go and where the loop continues from.
+        watch: called after every step and evaluation.
     """
 
     def __init__(
@@ -122,7 +126,11 @@ class Loop:
         state: RunState,
         what: str,
         report: Callable[[str], None],
+        watch: Callback | None = None,
     ) -> None:
+        self.watch, self.distillation = watch, objective if isinstance(objective, Distillation) else None
+        if self.distillation is not None and watch is not None:
+            self.distillation.watched = self.distillation.model.config.preset in SPIKING_PRESETS
         self.train, self.criterion, self.settings = train, criterion, settings
         self.accelerator, self.state, self.what, self.report = accelerator, state, what, report
         self.model = cast(nn.Module, objective.model).to(accelerator.device)
@@ -194,6 +202,7 @@ class Loop:
                     evaluate = self.settings.evaluate_every and self.step % self.settings.evaluate_every == 0
                     self.resumable = within and not evaluate
                 advance()
+                self._watch_step()
                 if within and evaluate:
                     self._evaluate(epoch)
                     self.resumable = True
@@ -232,6 +241,15 @@ class Loop:
                 self._save()
             raise
 
+    def _watch_step(self) -> None:
+        if self.watch is None:
+            return
+        values = {"loss": self.losses[-1], "learning_rate": float(self.schedule.get_last_lr()[0])}
+        if self.distillation is not None and self.distillation.watched and self.distillation.density is not None:
+            values["t_times_density"] = process_mean(self.distillation.density).item()
+        if self.accelerator.is_main_process:
+            self.watch(self.what, self.step, values)
+
     def _optimise(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
         loss = self.objective(inputs, labels)
         self.optimiser.zero_grad(set_to_none=True)
@@ -267,6 +285,8 @@ class Loop:
         scores = self.criterion.measure()
         record = {"step": self.step, "epoch": epoch + 1, **scores}
         self.result.evaluations.append(record)
+        if self.watch is not None and self.accelerator.is_main_process:
+            self.watch(self.what, self.step, {**scores, **threshold_means(self.model)})
         sign = 1 if self.criterion.higher_is_better else -1
         if self.result.best is None or sign * _main(record) > sign * _main(self.result.best):
             self.result.best, self.worse = record, 0

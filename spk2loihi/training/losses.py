@@ -151,6 +151,8 @@ class Distillation(nn.Module):
         self.losses = losses
         self.answer = answer
         self.variance = variance
+        self.watched = False  # keep T x density of the last batch
+        self.density: Tensor | None = None
 
     def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
@@ -162,6 +164,9 @@ class Distillation(nn.Module):
             loss = loss + losses.prediction * soft
         if losses.label:
             loss = loss + losses.label * label_loss(self.answer, result.logits, labels, self.variance)
-        if losses.rate:
-            loss = loss + losses.rate * t_times_density(self.model, result, mask)
+        if losses.rate or self.watched:
+            density = t_times_density(self.model, result, mask)
+            self.density = density.detach()
+            if losses.rate:
+                loss = loss + losses.rate * density
         return loss

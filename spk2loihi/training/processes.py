@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +20,11 @@ from spk2loihi.errors import UserError
 
 
 @contextmanager
-def accelerator(precision: str) -> Iterator[Accelerator]:
+def accelerator(precision: str, log_with: str | None = None, logs: Path | None = None) -> Iterator[Accelerator]:
     """The user's GPUs where there are some, else the CPU, alone or in the process group of `accelerate launch`.
+
+    Args:
+        log_with, logs: a tracker, and the folder of one that writes files.
 
     Raises:
         UserError: the device has no arithmetic of that precision.
@@ -35,7 +39,9 @@ def accelerator(precision: str) -> Iterator[Accelerator]:
     AcceleratorState._reset_state()  # it keeps the first precision a process asks for, and refuses another
     # A stage may leave parameters out (a frozen table, a replaced LayerNorm): they have no gradient to wait for.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    made = Accelerator(cpu=not cuda, mixed_precision=precision, kwargs_handlers=[unused])
+    made = Accelerator(
+        cpu=not cuda, mixed_precision=precision, kwargs_handlers=[unused], log_with=log_with, project_dir=logs
+    )
     try:
         yield made
     finally:

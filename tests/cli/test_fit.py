@@ -55,7 +55,20 @@ def test_a_users_board_and_strict(folder: Path) -> None:
 
 def test_the_command_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = ["--preset", "spikingbert", "--layers", 2, "--hidden", 48, "--heads", 4, "--seq-len", 16, "--bits", 4]
+    arguments = [
+        "--preset",
+        "spikingbert",
+        "--layers",
+        2,
+        "--hidden",
+        48,
+        "--heads",
+        4,
+        "--max-tokens",
+        16,
+        "--bits",
+        4,
+    ]
     outcome = spk2loihi("fit", *arguments, "--json", "fit.json")
     assert outcome.code == 0, outcome.err
     numbers = json.loads((tmp_path / "fit.json").read_text())

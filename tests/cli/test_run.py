@@ -49,7 +49,7 @@ def test_backends_agree_on_every_recorded_array(network: Path, tmp_path: Path) -
     train = save(tmp_path / "in.npy", binary(np.random.default_rng(1), 2, 5, 4, 2, 9).astype(np.float32))
     for backend in ("emulator", "cpu"):
         result = run(
-            network, "--input", train, "--steps", 12, "--out", tmp_path / f"{backend}.npz", "--backend", backend,
+            network, "--input", train, "--input-steps", 12, "--out", tmp_path / f"{backend}.npz", "--backend", backend,
             "--record", "1", "--record", "3", "--reset-interval", "8",
         )  # fmt: skip
         assert result.exit_code == 0, result.output

@@ -57,7 +57,7 @@ BACKENDS = ("emulator", "stepped")
 
 
 def test_evidence_is_printed(folder: Path) -> None:
-    for arguments in (("inspect", folder / "model.net"), ("fit", folder / "model.net", "--seq-len", 8), ("doctor",)):
+    for arguments in (("inspect", folder / "model.net"), ("fit", folder / "model.net", "--max-tokens", 8), ("doctor",)):
         said = " ".join(spk2loihi(*arguments).out.split())
         assert "Dense, Sparse, GradedVec, ProdNeuron" in said and "(nothing found): GradedReluVec" in said, said
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from spk2loihi.child_processes import ENDING, deferred_signals, end_with_parent, kernel_ends_children
+from spk2loihi.compile_time import compiling
 from spk2loihi.errors import UserError
 from spk2loihi.simulators.lava.channels import AnonymousChannel, messages
 
@@ -71,7 +72,8 @@ class LavaProcesses:
         self.executed = 0  # time steps since the start
         gc.collect()  # a forked process must not be the one to collect, and so to stop, an older network
         try:
-            executable = root.compile(run_config, {"pypy_channel_size": channel_size})
+            with compiling():
+                executable = root.compile(run_config, {"pypy_channel_size": channel_size})
             self._runtime = _Runtime(executable, direct)
             executable.assign_runtime_to_all_processes(self._runtime)
             with threadpool_limits(1):  # which the processes inherit
