@@ -11,7 +11,7 @@ a terminal. Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.reporting.sweep_page import SweepReport
     from spk2loihi.simulators import Simulation, Verification
+    from spk2loihi.simulators.convert_file import Conversion
     from spk2loihi.simulators.file_input import FileOptions
     from spk2loihi.simulators.run_file import FileRun
     from spk2loihi.simulators.verify_file import FileVerification
@@ -83,7 +84,14 @@ def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | Ne
     return SpikingNetwork(read_network(path, tree), path)
 
 
-def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int | None = None) -> dict[str, Any]:
+def inspect(
+    network: SpikingNetwork | NetworkFile | StrPath,
+    *,
+    num_layers: int | None = None,
+    dt: float | None = None,
+    bits: int | None = None,
+    exact: bool | None = None,
+) -> dict[str, Any]:
     """What is in a network file of any kind, as the numbers of the command's ``--json``.
 
     Of a file of `export` the stages, as `SpikingNetwork.to_dict`. Of any other netx or NIR file the layers
@@ -92,6 +100,7 @@ def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int 
 
     Args:
         num_layers: only the first layers of a netx or NIR file.
+        dt, bits, exact: how a NIR file becomes integers, as of `convert`.
 
     Raises:
         UserError: missing, damaged, no network, or one that stock netx cannot load.
@@ -99,9 +108,12 @@ def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int 
     net = read(network)
     check_numbers({"num_layers": num_layers})
     if isinstance(net, SpikingNetwork):
-        _only_of_own(net, {"num_layers": num_layers})
+        _only_of_own(net, {"num_layers": num_layers, "dt": dt, "bits": bits, "exact": exact})
         return net.to_dict()
     from spk2loihi.analysis.inspect_file import inspect_file
+    from spk2loihi.netx.reading import reading_of
+
+    net = net.read_as(reading_of(dt, bits, exact))
     from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD
     from spk2loihi.fit.preflight import preflight
 
@@ -219,6 +231,48 @@ def export(
         net = SpikingNetwork(export_model(student, None, schedule, encoding, stagger))
         _write_bundle(net, Path(bundle), force)
         return net if place is None else net.save(place)
+
+
+def convert(
+    source: NetworkFile | StrPath,
+    out: StrPath,
+    *,
+    inputs: StrPath | Array | None = None,
+    dt: float | None = None,
+    bits: int | None = None,
+    exact: bool | None = None,
+    force: bool = False,
+) -> Conversion:
+    """A NIR file as netx, quantised, or a netx file as NIR.
+
+    Args:
+        source: what is in it says which of the two it is.
+        out: file to write.
+        inputs: array, or .npy file, as of `run`, on which the integers of a NIR file are compared with its equations;
+            independent spikes if not given.
+        dt: seconds a step; 0.0001 if not given.
+        bits: of a weight of a NIR file, 2 to 8; 8 if not given.
+        exact: refuse numbers of a NIR file that are not whole as they are.
+        force: replace a file that `convert` has not written.
+
+    Raises:
+        UserError: the source cannot be read, or has what the other format or Loihi's neurons do not have.
+    """
+    from spk2loihi.netx.reading import reading_of
+    from spk2loihi.outputs import Output, claim
+    from spk2loihi.simulators.convert_file import convert_file
+
+    file = read(source)
+    if isinstance(file, SpikingNetwork):
+        raise UserError(
+            f"{_path(file) or 'this'} is a network of spk2loihi export, whose neurons subtract the threshold, and NIR "
+            "has no such reset: name a NIR file or another netx file"
+        )
+    place = Path(out)
+    with claim([Output(place, "converted network", "converted")], [file.path], force=force):
+        return convert_file(
+            file, place, inputs=_array(inputs) if inputs is not None else None, reading=reading_of(dt, bits, exact)
+        )
 
 
 def simulate(
@@ -347,7 +401,7 @@ def _verify_file(
     return verify_file(file, array, **cast(Any, options))
 
 
-def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Collection[str]) -> None:
     if strange := [name for name, value in options.items() if name not in known and value is not None]:
         raise UserError(
             f"`{strange[0]}` is for networks of spk2loihi export, but {file.path} is a {file.format} file: leave it out"
@@ -555,10 +609,13 @@ def _fit_file(file: NetworkFile, board: Board, inputs: StrPath | Array | None, o
     from spk2loihi.fit import FitReport
     from spk2loihi.fit.file_populations import check_file_fit
     from spk2loihi.fit.preflight import preflight, preflight_input
+    from spk2loihi.netx.reading import reading_of
     from spk2loihi.simulators.file_input import FileOptions, read_input
 
-    _only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers": int})
+    readings = ("dt", "bits", "exact")
+    _only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers", *readings})
     check_numbers({"num_layers": options["num_layers"]})
+    file = file.read_as(reading_of(*(options.get(name) for name in readings)))
     given = None if inputs is None else read_input(file, _array(inputs), **cast("FileOptions", dict(options)))
     layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
     found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))

@@ -36,7 +36,9 @@ from spk2loihi.cli.common import (
 @click.option("--intermediate", type=int, help="Before training: feed-forward width. [default: 4 x hidden]")
 @click.option("--heads", type=int, help="Before training: number of attention heads. [default: 12]")
 @click.option("--seq-len", "tokens", type=int, help="Before training: longest sentence, in tokens. [default: 64]")
-@click.option("--bits", type=int, help="Before training: bits of a weight. [default: 8]")
+@click.option("--bits", type=int, help="Before training, and of NIR files: bits of a weight. [default: 8]")
+@click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]")
+@click.option("--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are.")
 @click.option("--timesteps", type=int, help="Before training: T, which sets the width of fast weights. [default: 16]")
 @click.option("--input", "inputs", type=PATH, help="Other netx and NIR files: input array (.npy) to look at, too.")
 @layers_option

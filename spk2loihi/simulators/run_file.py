@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -37,6 +37,7 @@ class FileRun:
         batched: the input had an axis of samples.
         synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
         sources: the files it was made from, which it never replaces.
+        reading: how a NIR file became integers, with notes on it (`NirConversion.notes`); None of a netx file.
     """
 
     network: str
@@ -48,6 +49,7 @@ class FileRun:
     synops: dict[str, list[int]] | None
     wall_s: float
     sources: tuple[Path, ...] = ()
+    reading: dict[str, Any] | None = None
 
     @property
     def output(self) -> NDArray[Any]:
@@ -93,6 +95,7 @@ class FileRun:
             "synops": self.synops,
             "arrays": {name: list(array.shape) for name, array in self.arrays.items()},
             "wall_s": self.wall_s,
+            "reading": self.reading,
         }
 
 
@@ -127,7 +130,11 @@ def run_file(
     wall = time.perf_counter() - started
     if not given.batched:
         arrays = {name: array[0] for name, array in arrays.items()}
-    return FileRun(str(path), backend, arrays, given.batched, given.samples, given.steps, synops, wall, given.sources)
+    conversion = given.file.conversion
+    reading = None if conversion is None else {**asdict(conversion.reading), "notes": conversion.notes}
+    return FileRun(
+        str(path), backend, arrays, given.batched, given.samples, given.steps, synops, wall, given.sources, reading
+    )
 
 
 def emulate(given: FileInput, record: list[int], rows: list[int]) -> tuple[Arrays, dict[str, list[int]] | None]:
