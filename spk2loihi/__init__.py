@@ -12,14 +12,27 @@ from spk2loihi.errors import UserError
 if TYPE_CHECKING:
     from spk2loihi.analysis.spike_run import SpikeRun
     from spk2loihi.analysis.spiking_network import SpikingNetwork
-    from spk2loihi.api import derive_price, energy, export, fit, inspect, load, run, simulate, sweep, train, verify
+    from spk2loihi.api import (
+        convert,
+        derive_price,
+        energy,
+        export,
+        fit,
+        inspect,
+        load,
+        run,
+        simulate,
+        sweep,
+        train,
+        verify,
+    )
     from spk2loihi.network.run_config import RunConfig
 
     __version__: str
 
 #: Public name -> the file that holds it, loaded on first use: `import spk2loihi` is quick.
 _HOMES = {
-    **dict.fromkeys(("derive_price", "inspect", "load", "run", "simulate", "train", "verify"), "api"),
+    **dict.fromkeys(("convert", "derive_price", "inspect", "load", "run", "simulate", "train", "verify"), "api"),
     "RunConfig": "network.run_config",
     "SpikeRun": "analysis.spike_run",
     "SpikingNetwork": "analysis.spiking_network",
@@ -33,6 +46,7 @@ __all__ = [
     "SpikingNetwork",
     "UserError",
     "__version__",
+    "convert",
     "derive_price",
     "energy",
     "export",

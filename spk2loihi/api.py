@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.reporting.sweep_page import SweepReport
     from spk2loihi.simulators import Simulation, Verification
+    from spk2loihi.simulators.convert_file import Conversion
     from spk2loihi.simulators.file_input import FileOptions
     from spk2loihi.simulators.run_file import FileRun
     from spk2loihi.simulators.verify_file import FileVerification
@@ -98,7 +99,14 @@ def read(network: SpikingNetwork | NetworkFile | StrPath) -> SpikingNetwork | Ne
     return _told(SpikingNetwork(read_network(path, tree), path))
 
 
-def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int | None = None) -> dict[str, Any]:
+def inspect(
+    network: SpikingNetwork | NetworkFile | StrPath,
+    *,
+    num_layers: int | None = None,
+    dt: float | None = None,
+    bits: int | None = None,
+    exact: bool | None = None,
+) -> dict[str, Any]:
     """What is in a network file of any kind, as the numbers of the command's ``--json``.
 
     Of a file of `export` the stages, as `SpikingNetwork.to_dict`. Of any other netx or NIR file the layers
@@ -107,6 +115,7 @@ def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int 
 
     Args:
         num_layers: only the first layers of a netx or NIR file.
+        dt, bits, exact: how a NIR file becomes integers, as of `convert`.
 
     Raises:
         UserError: missing, damaged, no network, or one that stock netx cannot load.
@@ -114,9 +123,9 @@ def inspect(network: SpikingNetwork | NetworkFile | StrPath, *, num_layers: int 
     net = read(network)
     check_numbers({"num_layers": num_layers})
     if isinstance(net, SpikingNetwork):
-        only_of_own(net, {"num_layers": num_layers})
+        only_of_own(net, {"num_layers": num_layers, "dt": dt, "bits": bits, "exact": exact})
         return net.to_dict()
-    return inspect_of_file(net, num_layers)
+    return inspect_of_file(net, num_layers, dt, bits, exact)
 
 
 def train(
@@ -237,6 +246,48 @@ def export(
         net = SpikingNetwork(export_model(student, None, schedule, encoding, stagger))
         _write_bundle(net, Path(bundle), force)
         return net if place is None else net.save(place)
+
+
+def convert(
+    source: NetworkFile | StrPath,
+    out: StrPath,
+    *,
+    inputs: StrPath | Array | None = None,
+    dt: float | None = None,
+    bits: int | None = None,
+    exact: bool | None = None,
+    force: bool = False,
+) -> Conversion:
+    """A NIR file as netx, quantised, or a netx file as NIR.
+
+    Args:
+        source: what is in it says which of the two it is.
+        out: file to write.
+        inputs: array, or .npy file, as of `run`, on which the integers of a NIR file are compared with its equations;
+            independent spikes if not given.
+        dt: seconds a step; 0.0001 if not given.
+        bits: of a weight of a NIR file, 2 to 8; 8 if not given.
+        exact: refuse numbers of a NIR file that are not whole as they are.
+        force: replace a file that `convert` has not written.
+
+    Raises:
+        UserError: the source cannot be read, or has what the other format or Loihi's neurons do not have.
+    """
+    from spk2loihi.netx.reading import reading_of
+    from spk2loihi.outputs import Output, claim
+    from spk2loihi.simulators.convert_file import convert_file
+
+    file = read(source)
+    if isinstance(file, SpikingNetwork):
+        raise UserError(
+            f"{_path(file) or 'this'} is a network of spk2loihi export, whose neurons subtract the threshold, and NIR "
+            "has no such reset: name a NIR file or another netx file"
+        )
+    place = Path(out)
+    with claim([Output(place, "converted network", "converted")], [file.path], force=force):
+        return convert_file(
+            file, place, inputs=as_array(inputs) if inputs is not None else None, reading=reading_of(dt, bits, exact)
+        )
 
 
 def simulate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def inspect_of_file(file: NetworkFile, num_layers: int | None) -> dict[str, Any]:
+def inspect_of_file(
+    file: NetworkFile, num_layers: int | None, dt: float | None, bits: int | None, exact: bool | None
+) -> dict[str, Any]:
     """`spk2loihi.api.inspect`."""
     from spk2loihi.analysis.inspect_file import inspect_file
     from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD
     from spk2loihi.fit.preflight import preflight
+    from spk2loihi.netx.reading import reading_of
 
+    file = file.read_as(reading_of(dt, bits, exact))
     found = preflight(file, file.network(num_layers=num_layers).layers, BOARDS[DEFAULT_BOARD])
     return {**inspect_file(file, num_layers), "preflight": [finding.to_dict() for finding in found]}
 
@@ -89,10 +93,13 @@ def fit_of_file(
     from spk2loihi.fit import FitReport
     from spk2loihi.fit.file_populations import check_file_fit
     from spk2loihi.fit.preflight import preflight, preflight_input
+    from spk2loihi.netx.reading import reading_of
     from spk2loihi.simulators.file_input import FileOptions, read_input
 
-    only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers": int})
+    readings = ("dt", "bits", "exact")
+    only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers", *readings})
     check_numbers({"num_layers": options["num_layers"]})
+    file = file.read_as(reading_of(*(options.get(name) for name in readings)))
     given = None if inputs is None else read_input(file, as_array(inputs), **cast("FileOptions", dict(options)))
     layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
     found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))
@@ -106,7 +113,7 @@ def fit_of_file(
     )
 
 
-def only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def only_of_files(file: NetworkFile, options: Mapping[str, Any], known: Collection[str]) -> None:
     """None of ``options`` may be given but those that are ``known``: they are of networks of `export`."""
     if strange := [name for name, value in options.items() if name not in known and value is not None]:
         raise UserError(

@@ -19,7 +19,7 @@ from spk2loihi.files import real, unwritable
 from spk2loihi.results import FOLDERS, replaceable
 from spk2loihi.temporary_files import lock_name, remove_dead_folders, remove_dead_leftovers
 
-Kind = Literal["model", "network", "arrays", "page", "numbers", "run", "teacher", "bundle", "state"]
+Kind = Literal["model", "network", "converted", "arrays", "page", "numbers", "run", "teacher", "bundle", "state"]
 
 _FOLDER_LOCK = "made"  # the file .made.lock, in a folder that a sweep or a demo fills
 _INPUTS = ("train_file", "dev_file", "data_dir", "dataset", "corpus", "teacher", "student", "coefficients", "board")

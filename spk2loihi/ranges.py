@@ -83,6 +83,7 @@ RANGES: dict[str, Range] = {
     "reset_interval": Range(1, 2**31 - 1),
     "reset_offset": Range(1 - 2**31, 2**31 - 1),
     "spike_exp": Range(0, 7),  # precision of spike_exp in lava/proc/sdn/models.py: 3 bits
+    "stored_bits": Range(2, 8),
     "dt": Range(0, 1000, whole=False, open_least=True),
     # times
     "step_us": Range(0, 10**9, whole=False, open_least=True),

@@ -19,6 +19,9 @@ from spk2loihi.hdf5 import SIGNATURE
 MARK = "spk2loihi run"
 """Comment of the .npz files and attribute `generator` of the HDF5 files that `run` writes."""
 
+CONVERTED_MARK = "spk2loihi convert"
+"""Attribute `generator` of the netx and NIR files that `convert` writes."""
+
 FOLDER_MARK = "spk2loihi.json"
 """File in the folder of a fine-tuned teacher."""
 
@@ -42,6 +45,7 @@ _NUMBERS: dict[str, set[str]] = {
     "inspect of a file": {"network", "format", "input_shape", "output_shape", "layers", "preflight"},
     "simulate": {"network", "backend", "schedule", "latency_steps", "synops", "mean_rate", "versions"},
     "run": {"network", "backend", "steps", "output_messages", "synops", "arrays"},
+    "convert": {"source", "out", "format", "layers", "dt", "populations", "comparison"},
     "verify": {"network", "backends", "spikes_compared", "mismatches", "first_mismatch"},
     "verify of a file": {"network", "backends", "layers", "compared", "mismatches", "first_mismatch"},
     "energy": {"format", "headline", "coefficients", "t_times_density", "verdict", "provenance"},
@@ -82,6 +86,12 @@ def is_arrays(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(mark)))
         return head.startswith(_ZIP) and file.read() == mark
+
+
+def is_converted(path: Path) -> bool:
+    """A netx or NIR file of `convert`, by its attribute ``generator``."""
+    head = _head(path)
+    return head.startswith(SIGNATURE) and CONVERTED_MARK.encode() in head
 
 
 def is_page(path: Path) -> bool:
@@ -153,6 +163,7 @@ _KINDS: dict[str, Callable[[Path], bool]] = {
     "model": is_model,
     "network": is_network,
     "arrays": is_arrays,
+    "converted": is_converted,
     "page": is_page,
     "numbers": is_numbers,
     "run": is_run,

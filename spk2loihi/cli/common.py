@@ -79,6 +79,21 @@ def run_options(command: F) -> F:
     return command
 
 
+def reading_options(command: F) -> F:
+    """How a NIR file becomes integers (`spk2loihi.netx.reading.Reading`). See `given`."""
+    for option in reversed(
+        (
+            click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]"),
+            click.option("--bits", type=float, help="NIR files: bits of a weight, 2 to 8. [default: 8]"),
+            click.option(
+                "--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def file_options(command: F) -> F:
     """How a netx or NIR file runs its input (`spk2loihi.simulators.file_input.FileOptions`). See `given`."""
     for option in reversed(
@@ -102,6 +117,7 @@ def file_options(command: F) -> F:
                 default=None,
                 help="Input holds real values: apply the input layer's weight and bias.",
             ),
+            reading_options,
         )
     ):
         command = option(command)

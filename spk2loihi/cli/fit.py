@@ -39,6 +39,8 @@ from spk2loihi.cli.tables import print_table
 @click.option("--heads", type=int, help="Attention heads of a layer. [default: 12]")
 @click.option("--max-tokens", "tokens", type=int, help="Longest sentence in tokens. [default: 64]")
 @click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
+@click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]")
+@click.option("--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are.")
 @click.option("--timesteps", type=int, help="T, which sets the width of fast weights. [default: 16]")
 @click.option("--input", "inputs", type=PATH, help="Input array (.npy) to look at, too.")
 @layers_option

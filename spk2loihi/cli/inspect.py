@@ -14,6 +14,7 @@ from spk2loihi.cli.common import (
     layers_option,
     network_argument,
     output_options,
+    reading_options,
     save_numbers,
     say_findings,
 )
@@ -25,8 +26,9 @@ _HEADINGS = ("stage", "window", "neurons", "synapses", "weights", "soma", "thres
 @click.command("inspect", cls=Command)
 @network_argument
 @layers_option
+@reading_options
 @output_options
-def command(network_file: Path, num_layers: int | None, json_file: Path | None, force: bool) -> None:
+def command(network_file: Path, num_layers: int | None, json_file: Path | None, force: bool, **reading: Any) -> None:
     """Show what is in NETWORK_FILE.
 
     Of a network of spk2loihi export: the stages with shapes, bits, thresholds, soma functions and the scale of their
@@ -34,7 +36,7 @@ def command(network_file: Path, num_layers: int | None, json_file: Path | None, 
     delays, and what of it a Loihi 2 would not take.
     """
     with claimed(json_file, network_file, force=force):
-        n = api.inspect(network_file, num_layers=num_layers)
+        n = api.inspect(network_file, num_layers=num_layers, **reading)
         (_print_file if "format" in n else _print)(network_file, n)
         save_numbers(json_file, n)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 
@@ -15,9 +16,13 @@ from spk2loihi.files import write_atomically
 from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5, write_tree
 from spk2loihi.network.layout import EXTENSION
 from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx, shape_of, type_of
+from spk2loihi.netx.reading import Reading, reading_of
 from spk2loihi.netx.segments import smallest_input
 from spk2loihi.netx.stock_network import StockNetwork
 from spk2loihi.temporary_files import temporary_folder
+
+if TYPE_CHECKING:
+    from spk2loihi.netx.nir_reader import NirConversion
 
 Format = Literal["netx", "NIR"]
 
@@ -48,34 +53,65 @@ class NetworkFile:
 
     Attributes:
         format: of the file.
-        tree: as netx holds it; what a NIR file becomes.
+        held: everything in it.
+        reading: how a NIR file becomes integers; None of a netx file.
     """
 
     path: Path
     format: Format
-    tree: Group
+    held: Group
+    reading: Reading | None = None
 
     @classmethod
-    def of(cls, path: Path, tree: Group | None = None) -> NetworkFile:
+    def of(cls, path: Path, tree: Group | None = None, reading: Reading | None = None) -> NetworkFile:
         """Args:
             tree: what `read_tree` found there; read if not given.
+            reading: of a NIR file, if not the usual one.
 
         Raises:
-            UserError: it cannot be read, is a network of this project, or a NIR node has no exact integer meaning.
+            UserError: it cannot be read, is a network of this project, or is a netx file with a reading.
         """
         tree = read_tree(path) if tree is None else tree
         if is_own(tree):
             raise UserError(
                 f"{path} is a network of spk2loihi export, which reads sentences: use spk2loihi simulate {path}"
             )
-        if "node" not in tree:
-            return cls(path, "netx", tree)
-        from spk2loihi.netx.nir_reader import nir_to_netx
+        file = cls(path, "NIR", tree, reading_of()) if "node" in tree else cls(path, "netx", tree)
+        return file if reading is None else file.read_as(reading)
 
+    def read_as(self, reading: Reading) -> NetworkFile:
+        """A NIR file, read in another way.
+
+        Raises:
+            UserError: a netx file, whose numbers are whole, has but one.
+        """
+        if reading in (reading_of(), self.reading):  # nothing is asked for, or what is there
+            return self
+        if self.format == "netx":
+            name = "exact" if reading.exact else "bits" if reading.bits != reading_of().bits else "dt"
+            raise UserError(f"`{name}` is for NIR files, but {self.path} is a netx file of integers: leave it out")
+        return replace(self, reading=reading)
+
+    @cached_property
+    def conversion(self) -> NirConversion | None:
+        """What a NIR file becomes; None of a netx file.
+
+        Raises:
+            UserError: Loihi's neurons cannot do what a node does.
+        """
+        from spk2loihi.netx.nir_reader import convert_nir
+
+        return None if self.format == "netx" else convert_nir(self.held, self.reading)
+
+    @cached_property
+    def tree(self) -> Group:
+        """As netx holds it; what a NIR file becomes."""
+        if self.conversion is None:
+            return self.held
         with temporary_folder() as folder:
             netx = folder / "network.net"
-            nir_to_netx(tree, netx)
-            return cls(path, "NIR", open_netx(netx))
+            write_atomically(netx, self.conversion.writer)
+            return open_netx(netx)
 
     @property
     def groups(self) -> list[Group]:

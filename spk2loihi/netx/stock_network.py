@@ -32,10 +32,8 @@ from spk2loihi.netx.layer import StockLayer, run_layer
 from spk2loihi.netx.netx_reader import ReaderOptions, read_layers
 from spk2loihi.netx.neuron_model import Int32Array, Tape
 from spk2loihi.netx.stock_run import StockRun
-from spk2loihi.ranges import check_number, check_numbers
-from spk2loihi.temporary_files import temporary_folder
+from spk2loihi.ranges import check_numbers
 
-DEFAULT_DT = 1e-4  # seconds a step of NIR: what snnTorch, SpikingJelly and Norse write its files with
 _MEMORY_BUDGET = 2**24  # messages of all layers at a time, a byte each if they are spikes
 
 
@@ -110,25 +108,26 @@ class StockNetwork:
         return cls(layers, input_message_bits, reset_interval, reset_offset)
 
     @classmethod
-    def from_nir(cls, path: Path, dt: float = DEFAULT_DT, **options: Any) -> StockNetwork:
+    def from_nir(
+        cls, path: Path, dt: float | None = None, bits: int | None = None, exact: bool = False, **options: Any
+    ) -> StockNetwork:
         """Read a NIR file: what snnTorch, SpikingJelly, Norse and others export. See `nir_reader`.
 
         Axes are those of netx: NIR's (channel, y, x) becomes (x, y, channel).
 
         Args:
-            dt: seconds a step.
+            dt: seconds a step; 0.0001 if not given.
+            bits: of a weight, 2 to 8; 8 if not given.
+            exact: refuse numbers that are not whole, else they are quantised.
             options: as of `from_file`.
 
         Raises:
-            UserError: a node has no exact integer meaning.
+            UserError: Loihi's neurons cannot do what a node does.
         """
-        from spk2loihi.netx.nir_reader import nir_to_netx
+        from spk2loihi.netx.network_file import NetworkFile
+        from spk2loihi.netx.reading import reading_of
 
-        check_number("dt", dt)
-        with temporary_folder() as folder:
-            netx = folder / "network.net"
-            nir_to_netx(path, netx, dt)
-            return cls.from_file(netx, **options)
+        return NetworkFile.of(path, reading=reading_of(dt, bits, exact)).network(**options)
 
     def encode(self, values: NDArray[Any]) -> Int32Array:
         """Real values to what the input layer takes: ``int(values * weight + bias)`` of its netx transform.

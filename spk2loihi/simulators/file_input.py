@@ -15,6 +15,7 @@ from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import open_regular
 from spk2loihi.netx.arrays import INT32_MAX
 from spk2loihi.netx.network_file import NetworkFile
+from spk2loihi.netx.reading import reading_of
 from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class FileOptions(TypedDict, total=False):
         reset_interval, reset_offset: steps between resets of all neurons, and their phase.
         spike_exp: fraction bits of SDNN messages.
         transform: apply the input layer's weight and bias to real values.
+        dt, bits, exact: how a NIR file becomes integers (`spk2loihi.netx.reading.Reading`).
     """
 
     steps: int | None
@@ -44,6 +46,9 @@ class FileOptions(TypedDict, total=False):
     reset_offset: int
     spike_exp: int
     transform: bool
+    dt: float | None
+    bits: int | None
+    exact: bool | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,9 @@ def read_input(
     reset_offset: int = 0,
     spike_exp: int = 6,
     transform: bool = False,
+    dt: float | None = None,
+    bits: int | None = None,
+    exact: bool | None = None,
 ) -> FileInput:
     """A netx or NIR file and its input. Options: `FileOptions`.
 
@@ -110,7 +118,8 @@ def read_input(
         "reset_offset": reset_offset,
         "spike_exp": spike_exp,
     }
-    file = NetworkFile.of(file) if isinstance(file, Path) else file
+    reading = reading_of(dt, bits, exact)
+    file = NetworkFile.of(file, reading=reading) if isinstance(file, Path) else file.read_as(reading)
     given = _load(inputs) if isinstance(inputs, Path) else np.asarray(inputs)
     if given.dtype.kind not in "biuf":
         raise UserError(f"the input is an array of {given.dtype!s:.60}, not of numbers: convert it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -39,6 +39,7 @@ class FileRun:
         synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
         wall_s, compile_s: seconds, and those of them that compilation took: of loops, or of the network for Lava.
         sources: the files it was made from, which it never replaces.
+        reading: how a NIR file became integers, with notes on it (`NirConversion.notes`); None of a netx file.
     """
 
     network: str
@@ -51,6 +52,7 @@ class FileRun:
     wall_s: float
     compile_s: float = 0.0
     sources: tuple[Path, ...] = ()
+    reading: dict[str, Any] | None = None
 
     @property
     def output(self) -> NDArray[Any]:
@@ -97,6 +99,7 @@ class FileRun:
             "arrays": {name: list(array.shape) for name, array in self.arrays.items()},
             "wall_s": self.wall_s,
             "compile_s": self.compile_s,
+            "reading": self.reading,
         }
 
 
@@ -131,8 +134,20 @@ def run_file(
     wall, compiled = time.perf_counter() - started, compile_seconds() - compiled
     if not given.batched:
         arrays = {name: array[0] for name, array in arrays.items()}
+    conversion = given.file.conversion
+    reading = None if conversion is None else {**asdict(conversion.reading), "notes": conversion.notes}
     return FileRun(
-        str(path), backend, arrays, given.batched, given.samples, given.steps, synops, wall, compiled, given.sources
+        str(path),
+        backend,
+        arrays,
+        given.batched,
+        given.samples,
+        given.steps,
+        synops,
+        wall,
+        compiled,
+        given.sources,
+        reading,
     )
 
 

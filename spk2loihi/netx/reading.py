@@ -1,0 +1,37 @@
+"""How a NIR file becomes integers: step, bits, or exactly as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from spk2loihi.ranges import check_number
+
+DEFAULT_DT = 1e-4  # seconds a step of NIR: what snnTorch, SpikingJelly and Norse write its files with
+DEFAULT_BITS = 8
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a NIR file becomes integers.
+
+    Attributes:
+        dt: seconds a step.
+        bits: of a weight.
+        exact: every number has to be whole as it is; ``bits`` has no meaning then.
+    """
+
+    dt: float = DEFAULT_DT
+    bits: int = DEFAULT_BITS
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("dt", self.dt)
+        check_number("bits", self.bits, "stored_bits")
+
+
+def reading_of(dt: float | None = None, bits: float | None = None, exact: bool | None = None) -> Reading:
+    """With the usual numbers for what is None."""
+    bits = DEFAULT_BITS if bits is None else bits
+    whole = int(bits) if float(bits).is_integer() else bits  # what is not whole is refused
+    return Reading(DEFAULT_DT if dt is None else dt, cast(int, whole), bool(exact))

@@ -1,0 +1,112 @@
+"""Files as snnTorch and Norse write them, and a network that snnTorch trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+import torch
+
+from spk2loihi.netx.network_file import NetworkFile
+from spk2loihi.netx.nir_comparison import compare, generated_input
+from spk2loihi.netx.nir_model import as_nir, run_equations
+from spk2loihi.netx.reading import Reading
+from spk2loihi.simulators.verify_file import verify_file
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+STEPS = 32
+
+
+def snntorch_file(folder: Path, *modules: Any, sample: torch.Tensor) -> Path:
+    pytest.importorskip("nirtorch", reason="uv sync --group nir-tools")
+    export = pytest.importorskip("snntorch.export_nir", reason="uv sync --group nir-tools")
+    net = torch.nn.Sequential(*modules)
+    nir.write(str(folder / "network.nir"), export.export_to_nir(net, sample, ignore_dims=[0]))
+    return folder / "network.nir"
+
+
+def rates_agree(path: Path, **reading: Any) -> None:
+    file = NetworkFile.of(path, reading=Reading(**reading))
+    assert file.conversion is not None
+    network = file.network()
+    for each in compare(file.conversion, network, generated_input(network)):
+        assert each.spikes and each.mean_rate_error < 1 / 64
+
+
+def test_snntorch(tmp_path: Path) -> None:
+    import snntorch as snn
+
+    torch.manual_seed(0)
+    beta, alpha = torch.full((20,), 0.9), torch.full((20,), 0.7)
+    threshold = torch.full((20,), 0.3)
+    modules = [
+        torch.nn.Linear(30, 20), snn.Leaky(beta=beta, threshold=threshold, init_hidden=True),
+        torch.nn.Linear(20, 20), snn.Synaptic(alpha=alpha, beta=beta, threshold=threshold, init_hidden=True),
+        torch.nn.Linear(20, 20), snn.RLeaky(beta=0.8, linear_features=20, threshold=0.3, init_hidden=True),
+    ]  # fmt: skip
+    rates_agree(snntorch_file(tmp_path, *modules, sample=torch.zeros(1, 30)))
+
+
+def test_norse(tmp_path: Path) -> None:
+    norse = pytest.importorskip("norse.torch", reason="uv sync --group nir-tools")
+    torch.manual_seed(0)
+    net = norse.SequentialState(
+        torch.nn.Linear(30, 20), norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=torch.full((20,), 100.0)))
+    )
+    made = norse.to_nir(net, torch.zeros(1, 30))
+    nir.write(str(tmp_path / "network.nir"), made)
+    kinds = sorted(type(node).__name__ for node in made.nodes.values())
+    assert kinds == ["Affine", "Input", "LIF", "Output"]
+    NetworkFile.of(tmp_path / "network.nir").network()
+
+
+@pytest.mark.slow
+def test_digits_that_snntorch_learned(tmp_path: Path) -> None:
+    """Accuracy of floats, emulator and stock Lava; the last two spike for spike."""
+    import snntorch as snn
+    from sklearn.datasets import load_digits
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(images))
+    images, labels = images[order] / 16, labels[order]
+    rng = np.random.default_rng(1)
+    spikes = (rng.random((len(images), STEPS, 64)) < images[:, None]).astype(np.int8)
+    x, y = torch.from_numpy(spikes[:1400]).float(), torch.from_numpy(labels[:1400])
+    held, answers = spikes[1400:], labels[1400:]
+
+    def leaky(size: int) -> Any:
+        return snn.Leaky(beta=torch.full((size,), 0.9), threshold=torch.ones(size))
+
+    first, one, second, two = torch.nn.Linear(64, 64), leaky(64), torch.nn.Linear(64, 10), leaky(10)
+    optimiser = torch.optim.Adam([*first.parameters(), *second.parameters()], 5e-3)
+    for _ in range(12):
+        for batch in torch.randperm(len(x)).split(100):
+            u, v, total = torch.zeros(len(batch), 64), torch.zeros(len(batch), 10), 0
+            for step in range(STEPS):
+                s, u = one(first(x[batch, step]), u)
+                s, v = two(second(s), v)
+                total = total + s
+            loss = torch.nn.functional.cross_entropy(total / 4, y[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    for each in (one, two):
+        each.init_hidden = True
+    path = snntorch_file(tmp_path, first, one, second, two, sample=torch.zeros(1, 64))
+    file = NetworkFile.of(path)
+    assert file.conversion is not None
+    plan = file.conversion.plan
+    floats = list(run_equations(plan, held, file.conversion.reading.dt).values())[-1].sum(1).argmax(1)
+    late = np.pad(np.moveaxis(held, 1, -1), ((0, 0), (0, 0), (0, plan.depth)))  # so many steps later than in NIR
+    integers = as_nir(file.network().run(late).output, (10,)).sum(1).argmax(1)
+    accuracy = float((floats == answers).mean()), float((integers == answers).mean())
+    print("floats, integers:", accuracy)
+    assert accuracy[0] > 0.9 and accuracy[1] > accuracy[0] - 0.01
+    pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
+    outcome = verify_file(file, late[:8])
+    assert outcome.equal and outcome.messages > 1000
