@@ -1,4 +1,4 @@
-"""docs/notebook.ipynb runs from its first cell to its last, on a tiny task."""
+"""The notebooks of docs run from their first cells to their last, the one that trains on a tiny task."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from nbclient import NotebookClient
 
 from support.tiny_task import TinyTask
 
-NOTEBOOK = Path(__file__).parent.parent / "docs" / "notebook.ipynb"
+DOCS = Path(__file__).parent.parent / "docs"
+NOTEBOOK, OWN_NETWORK = DOCS / "notebook.ipynb", DOCS / "notebook-network.ipynb"
 
 
 def tagged(cell: nbformat.NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def test_the_notebook_is_committed_with_its_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_is_committed_with_its_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     kinds = {output.output_type for cell in cells for output in cell.outputs}
@@ -44,3 +46,12 @@ def test_every_cell_runs(tiny_task: TinyTask, tmp_path: Path) -> None:
         notebook.cells = [cell for cell in notebook.cells if not tagged(cell, "lava")]
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert {"model.pt", "model.net", "energy.html"} <= {file.name for file in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+def test_every_cell_about_an_own_network_runs(tmp_path: Path) -> None:
+    notebook = nbformat.read(OWN_NETWORK, as_version=4)
+    if sys.version_info >= (3, 11):
+        notebook.cells = [cell for cell in notebook.cells if not tagged(cell, "lava")]
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert {"network.net", "energy.html", "energy.json"} <= {file.name for file in tmp_path.iterdir()}

