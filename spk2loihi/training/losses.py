@@ -5,6 +5,8 @@ The modules are the unit that mixed precision and data parallelism wrap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -16,7 +18,7 @@ from spk2loihi.training.answer_losses import label_loss, prediction_loss
 from spk2loihi.training.evaluation import accepted
 from spk2loihi.training.processes import process_mean
 from spk2loihi.training.settings import LossWeights
-from spk2loihi.training.teacher import TeacherProbe, TeacherStates
+from spk2loihi.training.teacher import TeacherStates
 
 
 def distillation_loss(
@@ -119,6 +121,7 @@ class Distillation(nn.Module):
     """What of the teacher, and of the labels, a student is drawn to.
 
     Args:
+        probe: what a teacher computes of a batch, a `TeacherProbe`.
         layers: teacher layer each student layer stands for.
         answer: what the task asks of a sentence.
         variance: of a regression's labels, the unit of its squared errors.
@@ -129,7 +132,7 @@ class Distillation(nn.Module):
     def __init__(
         self,
         model: SpikingBertForSequenceClassification,
-        probe: TeacherProbe,
+        probe: Callable[..., TeacherStates],
         layers: list[int],
         losses: LossWeights,
         answer: Answer,
