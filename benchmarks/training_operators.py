@@ -15,6 +15,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -25,51 +26,15 @@ from spk2loihi.training.losses import Distillation
 from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherStates
 
-_VIEWS = frozenset(
-    [
-        "alias",
-        "as_strided",
-        "chunk",
-        "contiguous",
-        "detach",
-        "detach_",
-        "empty",
-        "empty_like",
-        "empty_strided",
-        "expand",
-        "expand_as",
-        "flatten",
-        "item",
-        "_local_scalar_dense",
-        "is_nonzero",
-        "lift_fresh",
-        "narrow",
-        "new_empty",
-        "new_empty_strided",
-        "permute",
-        "promote_types",
-        "reshape",
-        "resize_",
-        "resolve_conj",
-        "resolve_neg",
-        "result_type",
-        "select",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "squeeze",
-        "t",
-        "to",
-        "transpose",
-        "unbind",
-        "unflatten",
-        "unsqueeze",
-        "view",
-        "view_as",
-        "_reshape_alias",
-        "_unsafe_view",
-    ]
-)
+# fmt: off
+_VIEWS = frozenset({
+    "alias", "as_strided", "chunk", "contiguous", "detach", "detach_", "empty", "empty_like", "empty_strided",
+    "expand", "expand_as", "flatten", "item", "_local_scalar_dense", "is_nonzero", "lift_fresh", "narrow",
+    "new_empty", "new_empty_strided", "permute", "promote_types", "reshape", "resize_", "resolve_conj",
+    "resolve_neg", "result_type", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "to",
+    "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as", "_reshape_alias", "_unsafe_view",
+})
+# fmt: on
 
 
 def main() -> None:
@@ -150,7 +115,7 @@ def step_of(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callabl
     return step
 
 
-def shape(options: argparse.Namespace) -> dict[str, int]:
+def shape(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "hidden_size": options.hidden,
         "num_hidden_layers": options.layers,

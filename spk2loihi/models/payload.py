@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, MEMBRANE_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
 from spk2loihi.models.neuron import FireGate, Threshold, round_ste
-from spk2loihi.models.synapses import Synapses, SynapticLinear
+from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear
 
 #: Of the membrane, for the worst-case drive before its parts are rounded.
 _DRIVE_SHARE = 0.96

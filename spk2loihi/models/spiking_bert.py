@@ -32,7 +32,7 @@ from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate
 from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
 from spk2loihi.models.solvers import SolverStat
-from spk2loihi.models.synapses import SynapticLinear
+from spk2loihi.models.synaptic_linear import SynapticLinear
 from spk2loihi.models.teacher_parts import TeacherParts
 from spk2loihi.models.topology import StageSpec, hidden_states
 from spk2loihi.models.torch_stage import Counts, TorchStage

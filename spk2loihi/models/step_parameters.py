@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models.neuron import Threshold, integer_thresholds
-from spk2loihi.models.synapses import Part, Synapses, integer_synapses
+from spk2loihi.models.synaptic_linear import Part, Synapses, integer_synapses
 from spk2loihi.models.topology import StageSpec
 
 if TYPE_CHECKING:
