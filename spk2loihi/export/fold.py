@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from spk2loihi.errors import UserError
 from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.models.neuron import Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.payload import PayloadGate, PayloadScores, residual_parts
+from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup

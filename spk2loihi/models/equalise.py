@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models.affine import FoldableAffine
-from spk2loihi.models.neuron import SynapticLinear
 from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
+from spk2loihi.models.synaptic_linear import SynapticLinear
 
 MAX_EXPONENT = 3  # a residual weight's own exponent takes the rest of the 7 that wgtExp allows
 _BASE_QUANTILE = 0.5  # channels up to this quantile of amplitude keep the common threshold

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, MEMBRANE_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
-from spk2loihi.models.neuron import FireGate, Synapses, SynapticLinear, round_ste
+from spk2loihi.models.neuron import FireGate, Threshold, round_ste
+from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear
 
 #: Of the membrane, for the worst-case drive before its parts are rounded.
 _DRIVE_SHARE = 0.96
@@ -74,7 +75,7 @@ class PayloadGate(FireGate):
 
     margin = 1.5  # of the largest payload met in calibration
 
-    def forward(self, drive: Tensor, unit: Tensor | None = None) -> Tensor:
+    def forward(self, drive: Tensor, unit: Tensor | None = None, threshold: Threshold | None = None) -> Tensor:
         if self.calibrating:
             self.calibrate(drive.detach() if unit is None else drive.detach() * unit.detach())
         if self.passing or not self.quantised:
@@ -135,13 +136,10 @@ class PayloadLinear(SynapticLinear):
 
         The unit is (d_out,), or a scalar for a readout; bias and weights are in units of U, the bias of a whole token.
         """
-        weight: Tensor = self.weight if gain is None else self.weight * gain[:, None]
-        bias: Tensor = self.bias if gain is None else self.bias * gain
-        if shift is not None:
-            bias = bias + shift
+        weight, bias = self.folded(gain, shift)
         if not self.quantised:
             skip = None if skip_value is None else skip_value * (1.0 if gain is None else gain) / in_value
-            return Synapses(weight, bias / in_value, in_value.expand(len(weight)), skip)
+            return Synapses(weight, bias / in_value, bias / in_value, in_value.expand(len(weight)), skip)
         skipped = torch.zeros_like(bias) if skip_value is None else skip_value * (1.0 if gain is None else gain)
         others = (self.timesteps * skipped.abs() + bias.abs()).detach()
         scale = self._row_scale(weight.detach(), others, in_value.detach(), out_value)  # (d_out,)
@@ -150,8 +148,10 @@ class PayloadLinear(SynapticLinear):
         skip = None
         if skip_value is not None:
             skip = round_residual_ste(skipped / unit)
-        mantissas = 2 * self._integer_weight(weight, scale[:, None] if scale.ndim else scale)
-        return Synapses(mantissas, 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2), unit, skip)
+        rows, columns = scale[:, None] if scale.ndim else scale, torch.exp2(self.column_exponent)
+        mantissas = 2 * self.integer_weight(weight, rows, rows * columns, columns)
+        bias = 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2)
+        return Synapses(mantissas, bias, bias, unit, skip)
 
     def _row_scale(self, weight: Tensor, others: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
         """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, a whole requantising weight.

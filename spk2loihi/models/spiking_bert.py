@@ -29,9 +29,10 @@ from spk2loihi.limits import EMBEDDING_BITS
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
-from spk2loihi.models.neuron import FireGate, SynapticLinear
+from spk2loihi.models.neuron import FireGate
 from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
 from spk2loihi.models.solvers import SolverStat
+from spk2loihi.models.synaptic_linear import SynapticLinear
 from spk2loihi.models.teacher_parts import TeacherParts
 from spk2loihi.models.topology import StageSpec, hidden_states
 from spk2loihi.models.torch_stage import Counts, TorchStage
@@ -267,7 +268,8 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         scores: list[Tensor] = []
         solves: dict[str, SolverStat] = {}
         precise = not self.training
-        for stage in self.stages(input_ids, attention_mask, token_type_ids):
+        wiring = Wiring(self, input_ids, attention_mask, token_type_ids)
+        for stage in wiring.stages():
             if stage.feedback:
                 n, solves[stage.name] = settle(stage, counts, self.config.timesteps, precise, self.config.solver)
                 counts[stage.name] = n if stage.mask is None else n * stage.mask
@@ -282,7 +284,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             # Padding never reaches a token, whose scores are masked; training need not silence the rest of it.
             silenced = not self.training or (stage.rescale is not None)
             counts[stage.name] = n * stage.mask if silenced and stage.mask is not None else n
-        values = {name: (gate.spike_value, gate.channel_scale) for name, gate in self.gates().items()}
+        values = {name: (wiring.step.value(name), wiring.step.scale(name)) for name in wiring.gates}
         return Equilibrium(counts, values, scores, logits, solves)
 
     def forward(

@@ -12,13 +12,17 @@ from typing import Literal
 
 from torch import Tensor
 
-from spk2loihi.models.neuron import FireGate
+from spk2loihi.models.neuron import FireGate, Threshold
 
 Counts = dict[str, Tensor]
 """Spike counts by stage name: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
 
 Drive = Callable[[Counts, float], tuple[Tensor, Tensor]]
 """(counts summed over ``steps`` steps, steps) -> (U, float value of one unit of U). Leaky sums count parts of steps."""
+
+
+SomaFunction = Callable[[Tensor, Tensor], Tensor]
+"""(U, float value of one unit of U) -> float values of the gate's input."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,11 @@ class TorchStage:
     depth: int  # window index
     drive: Drive
     gate: FireGate | None  # None: a readout, whose drive is the result
-    soma: Callable[[Tensor, Tensor], Tensor] | None = None  # (U, unit) -> float values
+    soma: SomaFunction | None = None  # (U, unit) -> float values
     rescale: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # (U, unit) -> integer affine of U, unit
     order: Literal[0, 1, 2] = 1  # U grows as steps**order: 0 constant (embedding), 1 linear synapses, 2 attention
     mask: Tensor | None = None  # 1.0 where the neuron's token exists, broadcastable to the counts
+    threshold: Threshold | None = None  # of the gate, where it is known already
     feedback: bool = False  # the drive reads the stage's own counts, where there are any yet
 
     def fire(self, u: Tensor, unit: Tensor, precise: bool) -> Tensor:
@@ -46,10 +51,10 @@ class TorchStage:
         if self.rescale is not None:
             u, unit = self.rescale(u, unit)
         if self.soma is None:
-            return self.gate(u, unit)
+            return self.gate(u, unit, self.threshold)
         if not precise:
-            return self.gate(self.soma(u, unit))
-        return self.gate(self.soma(u.double(), unit.double())).to(u.dtype)
+            return self.gate(self.soma(u, unit), None, self.threshold)
+        return self.gate(self.soma(u.double(), unit.double()), None, self.threshold).to(u.dtype)
 
     @property
     def uses_mean(self) -> bool:

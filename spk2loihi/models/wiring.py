@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
-from spk2loihi.models.neuron import FireGate, round_ste
+from spk2loihi.models.neuron import round_ste
+from spk2loihi.models.step_parameters import StepParameters
 from spk2loihi.models.teacher_parts import relative_bias
 from spk2loihi.models.topology import StageSpec
-from spk2loihi.models.torch_stage import Counts, Drive, TorchStage
+from spk2loihi.models.torch_stage import Counts, Drive, SomaFunction, TorchStage
 
 if TYPE_CHECKING:
     from spk2loihi.models.spiking_bert import SpikingBertForSequenceClassification
@@ -36,13 +37,6 @@ _EXACT: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """Activations of teachers, as they have them."""
 
-Fold = Callable[[], tuple[Tensor | None, Tensor | None]]
-"""Gain and shift (d_out,) of an affine to fold into synapses, looked up when the drive is computed."""
-
-
-def _no_fold() -> tuple[None, None]:
-    return None, None
-
 
 class Wiring:
     """The stages of ``model`` for one batch of token ids (B, L)."""
@@ -54,8 +48,9 @@ class Wiring:
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
     ) -> None:
-        self.model, self.config, self.mix, self.exact = model, model.config, model.mix, model.exact
-        self.gates = model.gates()
+        self.model, self.config, self.exact = model, model.config, model.exact
+        self.step = StepParameters(model)
+        self.gates, self.mix = self.step.gates, self.step.mix
         self.input_ids = input_ids
         self.types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -89,56 +84,47 @@ class Wiring:
             lambda u, unit: self._layer_norm(norm, u, unit),
             order=0,
             mask=self.tokens,
+            threshold=self.step.threshold(spec.name),
         )
 
     def _readout(self, spec: StageSpec) -> TorchStage:
         return TorchStage(spec.name, spec.depth, self._linear(spec), None)
 
     def _linear_stage(self, spec: StageSpec) -> TorchStage:
-        if spec.normed:
-            return self._normed(spec)
-        if spec.activation is not None or (self.exact and spec.part == "pooler"):
-            return self._activated(spec)
-        gate, mask = self.gates[spec.name], self._rows(spec)
-        drive, feedback = self._linear(spec, _rows_of(gate) if spec.equalised else _no_fold), None
+        gate, mask, drive = self.gates[spec.name], self._rows(spec), self._linear(spec)
+        known = self.step.threshold(spec.name)
+        if self.step.has_function(spec):
+            soma = self._normed(spec) if spec.normed else self._activated(spec)
+            return TorchStage(spec.name, spec.depth, drive, gate, soma, mask=mask, threshold=known)
+        feedback = None
         if spec.part == "value" and spec.layer is not None:
             feedback = self.model.encoder_layers()[spec.layer].feedback
         if feedback is not None:
             drive = self._with_feedback(drive, feedback, spec.name)
-        return TorchStage(spec.name, spec.depth, drive, gate, mask=mask, feedback=feedback is not None)
+        return TorchStage(spec.name, spec.depth, drive, gate, mask=mask, threshold=known, feedback=feedback is not None)
 
-    def _value(self, name: str) -> Tensor:
-        """Looked up when a drive is computed: calibration sets thresholds on the way."""
-        return self.gates[name].spike_value
-
-    def _linear(self, spec: StageSpec, fold: Fold = _no_fold) -> Drive:
+    def _linear(self, spec: StageSpec) -> Drive:
         module, source, skip = self.model.synapses_of(spec), spec.sources[0], spec.skip
 
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             x = counts[source][:, :1] if spec.first else counts[source]
-            out = self._value(spec.name) if spec.name in self.gates else None
             if skip is None:
-                return module.drive(x, steps, module.synapses(self._value(source), None, *fold(), out))
+                return module.drive(x, steps, self.step.synapses(spec))
             residual = counts[skip][:, :1] if spec.first else counts[skip]
-            return module.drive(
-                x, steps, module.synapses(self._value(source), self.model.skip_value(skip), *fold(), out), residual
-            )
+            return module.drive(x, steps, self.step.synapses(spec), residual)
 
         return drive
 
     def _with_feedback(self, forward: Drive, feedback: Feedback, name: str) -> Drive:
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             u, unit = forward(counts, steps)
-            return (u + feedback.drive(counts[name], self._value(name), unit) if name in counts else u), unit
+            return (u + feedback.drive(counts[name], self.step.value(name), unit) if name in counts else u), unit
 
         return drive
 
-    def _normed(self, spec: StageSpec) -> TorchStage:
-        """A linear stage with a residual and a LayerNorm, or the affine that stands in for it."""
+    def _normed(self, spec: StageSpec) -> SomaFunction:
+        """A LayerNorm, which the affine that will stand in for it follows."""
         norm, affine, rows = self.model.norm_of(spec), self.model.affine_of(spec), self._rows(spec)
-        if affine is not None and self.mix == 1:
-            drive = self._linear(spec, lambda: (affine.gain, affine.shift))
-            return TorchStage(spec.name, spec.depth, drive, self.gates[spec.name], mask=rows)
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             y = self._layer_norm(norm, u, unit)
@@ -148,7 +134,7 @@ class Wiring:
             affine.fit(x, y, rows)
             return _between(y, affine(x), self.mix)
 
-        return TorchStage(spec.name, spec.depth, self._linear(spec), self.gates[spec.name], soma, mask=rows)
+        return soma
 
     def _layer_norm(self, norm: nn.LayerNorm, u: Tensor, unit: Tensor) -> Tensor:
         eps = _NO_VARIANCE if self.config.quantised else norm.eps
@@ -158,11 +144,9 @@ class Wiring:
             u, eps = u * unit, norm.eps
         return F.layer_norm(u, u.shape[-1:], norm.weight.to(u.dtype), norm.bias.to(u.dtype), eps)
 
-    def _activated(self, spec: StageSpec) -> TorchStage:
-        """GELU, or the clip of neurons that only fire +1, which also is a ReLU."""
-        gate, rows = self.gates[spec.name], self._rows(spec)
-        if self.mix == 1 or (spec.activation == "relu" and not gate.passing):
-            return TorchStage(spec.name, spec.depth, self._linear(spec, _rows_of(gate)), gate, mask=rows)
+    def _activated(self, spec: StageSpec) -> SomaFunction:
+        """GELU, on the way to the clip of neurons that only fire +1, which also is a ReLU."""
+        gate = self.gates[spec.name]
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             x = u * unit
@@ -170,7 +154,7 @@ class Wiring:
             y = y if self.mix == 0 else _between(y, x, self.mix)  # the gate clips both at 0
             return y * torch.exp2(-gate.channel_exponent) if spec.equalised else y
 
-        return TorchStage(spec.name, spec.depth, self._linear(spec), gate, soma, mask=rows)
+        return soma
 
     def _activation(self, spec: StageSpec, x: Tensor) -> Tensor:
         if self.exact:
@@ -186,7 +170,7 @@ class Wiring:
 
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             q, k = _split_heads(counts[query], heads), _split_heads(counts[key], heads)
-            unit = self._value(query) * self._value(key) / math.sqrt(q.shape[-1])
+            unit = self.step.score_unit(spec)
             u = q @ k.transpose(-1, -2)  # (B, H, L, L)
             if self.model.relative is None:
                 return u, unit
@@ -195,9 +179,11 @@ class Wiring:
                 constant = round_ste(constant)
             return u + constant * (steps / self.config.timesteps) ** 2, unit
 
-        gate = self.gates[spec.name]
+        gate, known = self.gates[spec.name], self.step.threshold(spec.name)
         if affine is not None and self.mix == 1:
-            return TorchStage(spec.name, spec.depth, drive, gate, rescale=affine.rescale, order=2, mask=pairs)
+            return TorchStage(
+                spec.name, spec.depth, drive, gate, rescale=affine.rescale, order=2, mask=pairs, threshold=known
+            )
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             s = u * unit
@@ -208,7 +194,7 @@ class Wiring:
                 affine.fit(s, p, pairs)
             return _between(p, affine(s) * pairs, self.mix)
 
-        return TorchStage(spec.name, spec.depth, drive, gate, soma, order=2, mask=pairs)
+        return TorchStage(spec.name, spec.depth, drive, gate, soma, order=2, mask=pairs, threshold=known)
 
     def _softmax(self, scores: Tensor) -> Tensor:
         return scores.softmax(-1) if self.exact else ibert_softmax(scores)
@@ -219,15 +205,17 @@ class Wiring:
 
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             context = counts[score] @ _split_heads(counts[value], heads)  # (B, H, L, d_h)
-            unit = self._value(score) * self._value(value) / refine
-            return context.transpose(1, 2).flatten(2) * refine, unit
+            return context.transpose(1, 2).flatten(2) * refine, self.step.context_unit(spec)
 
-        return TorchStage(spec.name, spec.depth, drive, self.gates[spec.name], order=2, mask=self._rows(spec))
-
-
-def _rows_of(gate: FireGate) -> Fold:
-    """The powers of two of its channels."""
-    return lambda: (torch.exp2(-gate.channel_exponent), None)
+        return TorchStage(
+            spec.name,
+            spec.depth,
+            drive,
+            self.gates[spec.name],
+            order=2,
+            mask=self._rows(spec),
+            threshold=self.step.threshold(spec.name),
+        )
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:

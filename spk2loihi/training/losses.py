@@ -5,6 +5,8 @@ The modules are the unit that mixed precision and data parallelism wrap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -14,9 +16,10 @@ from spk2loihi.models import Equilibrium, SpikingBertForSequenceClassification
 from spk2loihi.models.topology import hidden_states
 from spk2loihi.training.answer_losses import label_loss, prediction_loss
 from spk2loihi.training.evaluation import accepted
+from spk2loihi.training.masked_error import masked_error
 from spk2loihi.training.processes import process_mean
 from spk2loihi.training.settings import LossWeights
-from spk2loihi.training.teacher import TeacherProbe, TeacherStates
+from spk2loihi.training.teacher import TeacherStates
 
 
 def distillation_loss(
@@ -39,33 +42,34 @@ def distillation_loss(
         heads: of each student layer, the teacher's heads that its own stand for; None: all, in their order.
     """
     tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
+    pairs = tokens[:, None] * tokens[:, None].transpose(-1, -2)  # (B, 1, L, L)
+    # tokens, or pairs of them, of so many rows: all, or that of [CLS], which the last layer has alone
+    sizes = {mask.shape[1], student.counts[states[-1]].shape[1]}
+    kept = {rows: process_mean(tokens[:, :rows].sum()) for rows in sizes}
+    kept_pairs = {rows: process_mean(pairs[:, :, :rows].sum()) for rows in sizes}
+
+    def hidden_error(name: str, target: Tensor, weight: float) -> Tensor:
+        rows = student.counts[name].shape[1]
+        target, present = target[:, :rows], tokens[:, :rows]
+        if widen is not None:
+            wide = widen(student.hidden(name))
+            return masked_error(wide, target, present, kept[rows], weight / wide.shape[-1])
+        counts, (value, scale) = student.counts[name], student.values[name]
+        return masked_error(counts, target, present, kept[rows], weight / counts.shape[-1], value, scale)
+
     embedding, *names = states
-
-    def hidden_of(name: str) -> Tensor:
-        return student.hidden(name) if widen is None else widen(student.hidden(name))
-
-    loss = weights.embedding * _masked_mse(hidden_of(embedding), teacher.hidden[0], tokens)
+    terms = [hidden_error(embedding, teacher.hidden[0], weights.embedding)]
     for i, (layer, name) in enumerate(zip(layers, names, strict=True)):
-        hidden = hidden_of(name)  # (B, L, d), or (B, 1, d) for the last layer
-        rows = hidden.shape[1]
-        share = 1 / len(layers)
-        loss = loss + share * weights.hidden * _masked_mse(
-            hidden, teacher.hidden[layer + 1][:, :rows], tokens[:, :rows]
-        )
+        terms.append(hidden_error(name, teacher.hidden[layer + 1], weights.hidden / len(layers)))
         scores = student.scores[i]  # (B, H, L or 1, L)
-        pairs = tokens[:, None, : scores.shape[2]] * tokens[:, None].transpose(-1, -2)
-        target = teacher.scores[layer][:, :, : scores.shape[2]]
+        rows = scores.shape[2]
+        target = teacher.scores[layer][:, :, :rows]
         if heads is not None:
             target = target[:, heads[i]]
         if target.shape[1] == scores.shape[1]:
-            loss = loss + share * weights.score * _masked_mse(scores, target, pairs)
-    return loss
-
-
-def _masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over the entries ``mask`` (broadcastable) keeps, of all processes once they are averaged."""
-    kept = mask.expand_as(a)
-    return ((a - b).square() * kept).sum() / process_mean(kept.sum())
+            share = weights.score / len(layers) / scores.shape[1]
+            terms.append(masked_error(scores, target, pairs[:, :, :rows], kept_pairs[rows], share))
+    return torch.stack(terms).sum()
 
 
 def t_times_density(model: SpikingBertForSequenceClassification, result: Equilibrium, mask: Tensor) -> Tensor:
@@ -119,6 +123,7 @@ class Distillation(nn.Module):
     """What of the teacher, and of the labels, a student is drawn to.
 
     Args:
+        probe: what a teacher computes of a batch, a `TeacherProbe`.
         layers: teacher layer each student layer stands for.
         answer: what the task asks of a sentence.
         variance: of a regression's labels, the unit of its squared errors.
@@ -129,7 +134,7 @@ class Distillation(nn.Module):
     def __init__(
         self,
         model: SpikingBertForSequenceClassification,
-        probe: TeacherProbe,
+        probe: Callable[..., TeacherStates],
         layers: list[int],
         losses: LossWeights,
         answer: Answer,

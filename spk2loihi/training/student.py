@@ -13,7 +13,7 @@ from spk2loihi.data import TaskSpec, collate
 from spk2loihi.errors import UserError
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.equalise import channel_amplitudes, equalise
-from spk2loihi.models.neuron import SynapticLinear
+from spk2loihi.models.synaptic_linear import SynapticLinear
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.training.checkpoint import Checkpoint
 from spk2loihi.training.evaluation import LabelledData, model_inputs

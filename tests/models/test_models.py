@@ -16,7 +16,8 @@ from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassifica
 from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
-from spk2loihi.models.neuron import FireGate, SynapticLinear, round_skip_ste, skip_parts
+from spk2loihi.models.neuron import FireGate
+from spk2loihi.models.synaptic_linear import SynapticLinear, round_skip_ste, skip_parts
 from support.networks import random_batch, tiny_student
 
 
