@@ -24,8 +24,8 @@ def check_tokenizer(tokenizer: Any, sizes: TeacherSizes, teacher: str) -> str:
     remedy = "give the tokenizer the model was trained with"
     if not isinstance(backend, Tokenizer):
         raise UserError(
-            f"teacher {teacher} has a {type(tokenizer).__name__}, which has no fast form in transformers, but a student "
-            "keeps a fast tokenizer: save a tokenizer.json of the same tokens beside the teacher"
+            f"teacher {teacher} has a {type(tokenizer).__name__}, which has no fast form in transformers, but a "
+            "student keeps a fast tokenizer: save a tokenizer.json of the same tokens beside the teacher"
         )
     size, largest = backend.get_vocab_size(), max(backend.get_vocab().values(), default=0)
     special = sum(token.special for token in backend.get_added_tokens_decoder().values())
