@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, MEMBRANE_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
+from spk2loihi.models.count_product import ByteWeight, Columns, count_product, takes_bytes
 from spk2loihi.models.neuron import FireGate, Threshold, round_ste
 from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear
 
@@ -131,6 +132,7 @@ class PayloadLinear(SynapticLinear):
         gain: Tensor | None = None,
         shift: Tensor | None = None,
         out_value: Tensor | None = None,
+        pack: bool = False,
     ) -> Synapses:
         """As `SynapticLinear.synapses`; ``out_value`` is the float value of one unit of the stage's own payload.
 
@@ -149,9 +151,11 @@ class PayloadLinear(SynapticLinear):
         if skip_value is not None:
             skip = round_residual_ste(skipped / unit)
         rows, columns = scale[:, None] if scale.ndim else scale, torch.exp2(self.column_exponent)
-        mantissas = 2 * self.integer_weight(weight, rows, rows * columns, columns)
+        pack = pack and takes_bytes(weight)
+        rounded, packed = self.integer_weight(weight, rows, rows * columns, columns, pack)
         bias = 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2)
-        return Synapses(mantissas, bias, bias, unit, skip)
+        whole = None if packed is None else ByteWeight(packed, Columns(None, None), scale=2)
+        return Synapses(2 * rounded, bias, bias, unit, skip, whole)
 
     def _row_scale(self, weight: Tensor, others: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
         """Float value of a mantissa of 1, a row: fits the largest weight, the membrane, a whole requantising weight.
@@ -175,7 +179,10 @@ class PayloadLinear(SynapticLinear):
         self, counts: Tensor, steps: float, synapses: Synapses, skip_counts: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Drive U (..., d_out) of payloads (..., d_in), and the float value of its unit; ``steps`` does not matter."""
-        u = nn.functional.linear(counts, synapses.weight, synapses.bias)
+        if synapses.packed is not None:
+            u = count_product(counts, synapses.weight, synapses.packed) + synapses.bias
+        else:
+            u = nn.functional.linear(counts, synapses.weight, synapses.bias)
         if skip_counts is not None:
             assert synapses.skip is not None
             u = u + skip_counts * synapses.skip

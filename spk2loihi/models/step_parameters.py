@@ -35,6 +35,8 @@ class StepParameters:
 
     def __init__(self, model: SpikingBertForSequenceClassification) -> None:
         self.model, self.gates, self.mix = model, model.gates(), model.mix
+        # Leaky sums and unrounded rates are no whole counts.
+        self.whole = not (model.fitting or model.config.leak or model.config.feedback)
         self._values: dict[str, Tensor] = {}
         self._synapses: dict[str, Synapses] = {}
         self._thresholds: dict[str, Threshold] = {}
@@ -60,7 +62,9 @@ class StepParameters:
             return self._synapses[spec.name]
         part = self._part(spec)
         out = self.value(spec.name) if spec.name in self.gates else None
-        return part.module.synapses(self.value(spec.sources[0]), part.skip_value, part.gain, part.shift, out)
+        return part.module.synapses(
+            self.value(spec.sources[0]), part.skip_value, part.gain, part.shift, out, self.whole
+        )
 
     def has_function(self, spec: StageSpec) -> bool:
         """Whether a function other than the gate's own clip acts on the drive of a linear stage."""
@@ -106,7 +110,7 @@ class StepParameters:
         self._values = dict(zip(names, values.unbind(), strict=True))
         linear = [spec for spec in self.model.specs if spec.kind in ("linear", "readout")]
         sources = _index(tuple(place[spec.sources[0]] for spec in linear), values.device)
-        found = integer_synapses([self._part(spec) for spec in linear], values[sources])
+        found = integer_synapses([self._part(spec) for spec in linear], values[sources], self.whole)
         self._synapses = {spec.name: synapses for spec, synapses in zip(linear, found, strict=True)}
         units = dict(self._units())
         fired = _index(tuple(place[name] for name in units), values.device)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spk2loihi.limits import BIAS_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_MAX
+from spk2loihi.models.count_product import ByteWeight, Columns, byte_columns, count_product, takes_bytes
 from spk2loihi.models.neuron import round_ste
 
 #: From this many bits the largest weight sets a tensor's scale; with fewer that would waste the levels.
@@ -31,16 +32,30 @@ class _RoundWeight(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, scale: Tensor, divisor: Tensor, columns: Tensor, largest: int, binary: bool
-    ) -> Tensor:
+        ctx: Any,
+        weight: Tensor,
+        scale: Tensor,
+        divisor: Tensor,
+        columns: Tensor,
+        largest: int,
+        binary: bool,
+        pack: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """W_int, and where ``pack`` its mantissas as bytes."""
         ctx.scale = scale
         if binary:
-            return torch.where(weight < 0, -columns, columns)
-        return torch.div(weight, divisor).round_().clamp_(-largest, largest).mul_(columns)
+            mantissa = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
+        else:
+            mantissa = torch.div(weight, divisor).round_().clamp_(-largest, largest)
+        packed = None
+        if pack:
+            packed = mantissa.to(torch.int8)
+            ctx.mark_non_differentiable(packed)
+        return mantissa.mul_(columns), packed
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return grads[0] / ctx.scale, None, None, None, None, None
+        return grads[0] / ctx.scale, None, None, None, None, None, None
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class Synapses:
     window_bias: Tensor  # (d_out,), T times that
     unit: Tensor  # float value of 1 in U; (d_out,) where neurons have scales of their own
     skip: Tensor | None  # (d_out,), of the one-to-one residual group
+    packed: ByteWeight | None = None  # the weight, for counts of a whole window
 
 
 class SynapticLinear(nn.Linear):
@@ -106,15 +122,19 @@ class SynapticLinear(nn.Linear):
             return torch.where(weight < 0, -1.0, 1.0)
         return (weight / scale).round().clamp(-self.largest, self.largest)
 
-    def integer_weight(self, weight: Tensor, scale: Tensor, divisor: Tensor, columns: Tensor) -> Tensor:
+    def integer_weight(
+        self, weight: Tensor, scale: Tensor, divisor: Tensor, columns: Tensor, pack: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """W_int of ``weight``, perhaps the module's own times a gain, with a straight-through gradient.
 
         Args:
             scale: s, broadcastable to ``weight``.
             divisor: s times ``columns``.
             columns: 2**column_exponent (d_in,).
+            pack: also give its mantissas, as bytes.
         """
-        return cast(Tensor, _RoundWeight.apply(weight, scale, divisor, columns, self.largest, self.binary))
+        rounded = _RoundWeight.apply(weight, scale, divisor, columns, self.largest, self.binary, pack)
+        return cast("tuple[Tensor, Tensor | None]", rounded)
 
     def folded(self, gain: Tensor | None, shift: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias before rounding, an affine after the sum folded in."""
@@ -129,6 +149,7 @@ class SynapticLinear(nn.Linear):
         gain: Tensor | None = None,
         shift: Tensor | None = None,
         out_value: Tensor | None = None,
+        pack: bool = False,
     ) -> Synapses:
         """What the drive of these synapses is made of.
 
@@ -137,9 +158,10 @@ class SynapticLinear(nn.Linear):
             skip_value: float values of one spike of the residual's channels, (d_out,).
             gain, shift: (d_out,) of an affine after the sum, folded into weights, residual and bias.
             out_value: float value of one spike of the stage itself; matters to `PayloadLinear` alone.
+            pack: inputs will be whole counts, of bytes.
         """
         if self.quantised:
-            return integer_synapses([Part(self, skip_value, gain, shift)], in_value[None])[0]
+            return integer_synapses([Part(self, skip_value, gain, shift)], in_value[None], pack)[0]
         weight, bias = self.folded(gain, shift)
         skip = None
         if skip_value is not None:
@@ -150,8 +172,12 @@ class SynapticLinear(nn.Linear):
         self, counts: Tensor, steps: float, synapses: Synapses, skip_counts: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit."""
-        bias = synapses.window_bias if steps == self.timesteps else steps * synapses.bias
-        u = nn.functional.linear(counts, synapses.weight, bias)
+        whole = steps == self.timesteps
+        bias = synapses.window_bias if whole else steps * synapses.bias
+        if whole and synapses.packed is not None:
+            u = count_product(counts, synapses.weight, synapses.packed) + bias
+        else:
+            u = nn.functional.linear(counts, synapses.weight, bias)
         if skip_counts is not None:
             assert synapses.skip is not None
             u = u + skip_counts * synapses.skip
@@ -168,8 +194,12 @@ class Part:
     shift: Tensor | None = None
 
 
-def integer_synapses(parts: Sequence[Part], in_values: Tensor) -> list[Synapses]:
-    """The synapses of quantised modules of one T, given the float value of one input spike of each, (parts,)."""
+def integer_synapses(parts: Sequence[Part], in_values: Tensor, pack: bool = False) -> list[Synapses]:
+    """The synapses of quantised modules of one T, given the float value of one input spike of each, (parts,).
+
+    Args:
+        pack: inputs will be whole counts, of bytes.
+    """
     timesteps = parts[0].module.timesteps
     weights, biases = zip(*(part.module.folded(part.gain, part.shift) for part in parts), strict=True)
     outputs, inputs = tuple(len(b) for b in biases), tuple(part.module.in_features for part in parts)
@@ -192,21 +222,33 @@ def integer_synapses(parts: Sequence[Part], in_values: Tensor) -> list[Synapses]
         ratios = torch.stack(list(values.values())) / unit[list(values), None]
         skips = dict(zip(values, round_skip_ste(ratios), strict=True))
     per_step = round_ste(bias / (unit[of_output] * timesteps))
+    powers = columns.split(inputs)
+    pack = pack and takes_bytes(weights[0])
     rows = zip(
         parts,
         weights,
         scale.unbind(),
         (scale[of_input] * columns).split(inputs),
-        columns.split(inputs),
+        powers,
+        _byte_columns(columns, powers, timesteps) if pack else [None] * len(parts),
         per_step.split(outputs),
         (timesteps * per_step).split(outputs),
         unit.unbind(),
         strict=True,
     )
-    return [
-        Synapses(part.module.integer_weight(weight, s, divisor, column), b, window, u, skips.get(i))
-        for i, (part, weight, s, divisor, column, b, window, u) in enumerate(rows)
-    ]
+    found = []
+    for i, (part, weight, s, divisor, column, taken, b, window, u) in enumerate(rows):
+        rounded, mantissa = part.module.integer_weight(weight, s, divisor, column, taken is not None)
+        packed = None if mantissa is None or taken is None else ByteWeight(mantissa, taken)
+        found.append(Synapses(rounded, b, window, u, skips.get(i), packed))
+    return found
+
+
+def _byte_columns(joined: Tensor, powers: Sequence[Tensor], timesteps: int) -> Sequence[Columns | None]:
+    """Of each part; ``joined`` are all ``powers``."""
+    if bool((joined == 1).all()):
+        return [Columns(None, None)] * len(powers)
+    return [byte_columns(power, timesteps) for power in powers]
 
 
 def _skip_value(part: Part) -> Tensor:

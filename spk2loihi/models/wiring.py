@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spk2loihi.models.count_product import full_product
 from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
 from spk2loihi.models.neuron import round_ste
@@ -171,7 +172,7 @@ class Wiring:
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             q, k = _split_heads(counts[query], heads), _split_heads(counts[key], heads)
             unit = self.step.score_unit(spec)
-            u = q @ k.transpose(-1, -2)  # (B, H, L, L)
+            u = full_product(q, k.transpose(-1, -2))  # (B, H, L, L)
             if self.model.relative is None:
                 return u, unit
             constant = relative_bias(self.model.relative, *u.shape[2:]) / unit  # (H, L, L), of a window
@@ -204,7 +205,7 @@ class Wiring:
         heads, refine = self.config.num_attention_heads, 2**self.config.context_exponent
 
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
-            context = counts[score] @ _split_heads(counts[value], heads)  # (B, H, L, d_h)
+            context = full_product(counts[score], _split_heads(counts[value], heads))  # (B, H, L, d_h)
             return context.transpose(1, 2).flatten(2) * refine, self.step.context_unit(spec)
 
         return TorchStage(
