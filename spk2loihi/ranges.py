@@ -57,6 +57,7 @@ RANGES: dict[str, Range] = {
     "teacher_epochs": Range(1, 10**6),
     "training_steps": _COUNT,
     "batch_size": Range(1, 10**6),
+    "accumulate": Range(1, 10**6),
     "learning_rate": _RATE,
     "teacher_learning_rate": _RATE,
     "threshold_learning_rate": _RATE,

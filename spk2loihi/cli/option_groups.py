@@ -17,8 +17,8 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "How it runs": ("backend", "schedule", "encoding", "stagger", "arithmetic"),
     "Training": (
-        "stage", "rate-penalty", "epochs", "steps", "batch-size", "lr", "seed", "precision", "evaluate-every",
-        "early-stop", "checkpoint-every", "log-with", "resume", "jobs",
+        "stage", "rate-penalty", "epochs", "steps", "batch-size", "accumulate", "lr", "seed", "precision",
+        "evaluate-every", "early-stop", "checkpoint-every", "log-with", "resume", "jobs",
     ),
     "Other netx and NIR files": (
         "input", "input-steps", "num-layers", "message-bits", "reset-interval", "reset-offset", "spike-exp",

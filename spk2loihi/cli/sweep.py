@@ -30,8 +30,8 @@ from spk2loihi.errors import UserError
 #: Options of `train` that a sweep passes on. T, bits and rate penalty are its own.
 TRAINING_OPTIONS = (
     "teacher", "preset", "layers", "max_tokens", "temperature", "metric", "epochs", "steps", "teacher_epochs",
-    "teacher_learning_rate", "batch_size", "learning_rate", "seed", "precision", "evaluate_every", "early_stop",
-    "checkpoint_every",
+    "teacher_learning_rate", "batch_size", "accumulate", "learning_rate", "seed", "precision", "evaluate_every",
+    "early_stop", "checkpoint_every",
 )  # fmt: skip
 _AXES = ("timesteps", "bits", "rate_penalty")
 

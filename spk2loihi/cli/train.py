@@ -125,6 +125,13 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     help="Sentences per step, over all processes.",
 )
 @click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Compute a batch in this many parts, which takes less memory.",
+)
+@click.option(
     "--lr", "learning_rate", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")

@@ -8,11 +8,17 @@ from torch import Tensor
 
 from spk2loihi.data import NO_TAG
 from spk2loihi.data.metrics import Answer
-from spk2loihi.training.processes import process_mean
+from spk2loihi.training.processes import Batch
 
 
 def prediction_loss(
-    answer: Answer, student: Tensor, teacher: Tensor, mask: Tensor, temperature: float, variance: float | None = None
+    answer: Answer,
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    batch: Batch,
+    temperature: float,
+    variance: float | None = None,
 ) -> Tensor:
     """Divergence of the student's predictions from the teacher's, a scalar.
 
@@ -22,6 +28,7 @@ def prediction_loss(
     Args:
         student, teacher: logits (B, labels), or (B, L, labels) of tags.
         mask: 1 at tokens, 0 at padding, (B, L).
+        batch: that these rows are of.
     """
     t = temperature
     if answer == "value":
@@ -35,14 +42,15 @@ def prediction_loss(
         return t * t * F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
     kept = mask.to(ours.dtype)
     divergence = F.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)  # (B, L)
-    return t * t * (divergence * kept).sum() / process_mean(kept.sum())
+    return t * t * (divergence * kept).sum() / batch.mean(batch.mask.to(ours.dtype).sum())
 
 
-def label_loss(answer: Answer, logits: Tensor, labels: Tensor, variance: float | None = None) -> Tensor:
+def label_loss(answer: Answer, logits: Tensor, labels: Tensor, batch: Batch, variance: float | None = None) -> Tensor:
     """Distance of predictions from the labels, a scalar: cross-entropy, or squared error in units of the variance.
 
     Args:
         labels: as `spk2loihi.data.targets` makes them; of tags (B, L).
+        batch: that these rows are of.
     """
     if answer == "value":
         return F.mse_loss(logits[:, 0], labels) / (variance or 1.0)
@@ -52,4 +60,4 @@ def label_loss(answer: Answer, logits: Tensor, labels: Tensor, variance: float |
         return F.cross_entropy(logits, labels)
     flat = labels.flatten()
     total = F.cross_entropy(logits.flatten(0, 1), flat, ignore_index=NO_TAG, reduction="sum")
-    return total / process_mean((flat != NO_TAG).sum()).clamp(min=1)
+    return total / batch.mean((batch.labels != NO_TAG).sum()).clamp(min=1 / batch.parts)

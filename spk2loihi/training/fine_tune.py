@@ -132,8 +132,8 @@ def _keep(teacher: Teacher, home: Path) -> None:
 
 #: Settings that decide a fine-tuned teacher's weights, besides its data and where it starts.
 _DECIDING = (
-    "max_tokens", "teacher_epochs", "batch_size", "teacher_learning_rate", "seed", "precision", "evaluate_every",
-    "early_stop",
+    "max_tokens", "teacher_epochs", "batch_size", "accumulate", "teacher_learning_rate", "seed", "precision",
+    "evaluate_every", "early_stop",
 )  # fmt: skip
 
 

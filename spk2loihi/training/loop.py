@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spk2loihi.child_processes import deferred_signals
@@ -22,7 +23,7 @@ from spk2loihi.errors import UserError
 from spk2loihi.progress import progress_bar
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.losses import Distillation
-from spk2loihi.training.processes import process_mean, process_sum, share
+from spk2loihi.training.processes import Batch, process_mean, process_sum, share
 from spk2loihi.training.run_state import Interval, RunState
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.watching import Callback, threshold_means
@@ -39,6 +40,7 @@ class LoopSettings:
 
     Attributes:
         batch_size: sentences a step, over all processes.
+        accumulate: parts that a batch is computed in, one after the other.
         threshold_learning_rate: of the logarithms of thresholds.
         affine_learning_rate: of affines that stand for the functions of a teacher.
         evaluate_every: steps between held-out evaluations within an epoch; None: at the end of an epoch only.
@@ -55,6 +57,7 @@ class LoopSettings:
     affine_learning_rate: float
     seed: int
     pad_id: int
+    accumulate: int = 1
     evaluate_every: int | None = None
     early_stop: int | None = None
     checkpoint: Interval = field(default_factory=Interval)
@@ -69,6 +72,7 @@ class LoopSettings:
         return cls(
             epochs=epochs,
             batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
             learning_rate=learning_rate,
             threshold_learning_rate=settings.threshold_learning_rate,
             affine_learning_rate=settings.affine_learning_rate,
@@ -161,6 +165,7 @@ class Loop:
         self.result = Result()
         self.step = 0  # finished ones
         self.losses: list[float] = []  # of the epoch
+        self.densities: list[Tensor] = []  # T x density of the last step's parts, where it is watched
         self.seconds = 0.0  # of the epoch, before the process that runs it now
         self.worse = 0  # evaluations since the best one
         self.best: dict[str, Tensor] = {}
@@ -245,19 +250,29 @@ class Loop:
         if self.watch is None:
             return
         values = {"loss": self.losses[-1], "learning_rate": float(self.schedule.get_last_lr()[0])}
-        if self.distillation is not None and self.distillation.watched and self.distillation.density is not None:
-            values["t_times_density"] = process_mean(self.distillation.density).item()
+        if self.densities:
+            values["t_times_density"] = process_mean(torch.stack(self.densities).mean()).item()
         if self.accelerator.is_main_process:
             self.watch(self.what, self.step, values)
 
     def _optimise(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
-        loss = self.objective(inputs, labels)
         self.optimiser.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        parts = self.settings.accumulate
+        batch, size = Batch(inputs["attention_mask"], labels, parts), len(labels) // parts
+        loss, self.densities = torch.zeros((), device=labels.device), []
+        for part in range(parts):
+            rows = slice(part * size, (part + 1) * size)
+            last = part == parts - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.objective):
+                own = self.objective({name: x[rows] for name, x in inputs.items()}, labels[rows], batch) / parts
+                self.accelerator.backward(own)
+            loss += own.detach()
+            if self.distillation is not None and self.distillation.density is not None:
+                self.densities.append(self.distillation.density)
         self.accelerator.clip_grad_norm_(self.clipped, _MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
-        value = process_mean(loss.detach()).item()
+        value = process_mean(loss).item()
         if not math.isfinite(value):
             raise UserError(
                 f"the loss of the {self.what} is {value} at step {self.step + 1}, from which no training recovers: "
@@ -267,12 +282,18 @@ class Loop:
 
     def _batches(self, epoch: int, done: int) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         rng = np.random.default_rng([self.settings.seed, epoch])
-        here, on = self.accelerator, self.accelerator.device
+        on = self.accelerator.device
         for index in length_sorted_batches(self.train.lengths, self.settings.batch_size, rng)[done:]:
-            mine = share(index, here.process_index, here.num_processes)
+            mine = self._share(index)
             batch = collate([self.train.encoded[i] for i in mine], self.settings.pad_id)
             labels = self.train.batch_labels(mine, batch.input_ids.shape[1])
             yield model_inputs(batch, on), torch.from_numpy(labels).to(on)
+
+    def _share(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of a batch that this process takes, part by part."""
+        here, parts = self.accelerator, self.settings.accumulate
+        first, every = here.process_index, here.num_processes
+        return np.concatenate([share(index, first + every * part, every * parts) for part in range(parts)])
 
     def _set_progress(self, step: int) -> None:
         """Tell a model that changes as training goes on how far it is; evaluated and kept as it will be at the end."""

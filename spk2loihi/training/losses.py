@@ -17,7 +17,7 @@ from spk2loihi.models.topology import hidden_states
 from spk2loihi.training.answer_losses import label_loss, prediction_loss
 from spk2loihi.training.evaluation import accepted
 from spk2loihi.training.masked_error import masked_error
-from spk2loihi.training.processes import process_mean
+from spk2loihi.training.processes import Batch
 from spk2loihi.training.settings import LossWeights
 from spk2loihi.training.teacher import TeacherStates
 
@@ -28,6 +28,7 @@ def distillation_loss(
     teacher: TeacherStates,
     layers: list[int],
     mask: Tensor,
+    batch: Batch,
     weights: LossWeights,
     widen: nn.Linear | None = None,
     heads: list[list[int]] | None = None,
@@ -38,15 +39,16 @@ def distillation_loss(
         states: stages of the student whose activations are its hidden states, as `hidden_states` gives them.
         layers: teacher layer each student layer stands for.
         mask: 1 at tokens, 0 at padding, (B, L).
+        batch: that these rows are of.
         widen: from the width of a narrower student to the teacher's (TinyBERT, section 3).
         heads: of each student layer, the teacher's heads that its own stand for; None: all, in their order.
     """
-    tokens = mask[..., None].to(student.logits.dtype)  # (B, L, 1)
-    pairs = tokens[:, None] * tokens[:, None].transpose(-1, -2)  # (B, 1, L, L)
+    tokens, pairs = _present(mask, student.logits.dtype)
+    all_tokens, all_pairs = (tokens, pairs) if batch.parts == 1 else _present(batch.mask, student.logits.dtype)
     # tokens, or pairs of them, of so many rows: all, or that of [CLS], which the last layer has alone
     sizes = {mask.shape[1], student.counts[states[-1]].shape[1]}
-    kept = {rows: process_mean(tokens[:, :rows].sum()) for rows in sizes}
-    kept_pairs = {rows: process_mean(pairs[:, :, :rows].sum()) for rows in sizes}
+    kept = {rows: batch.mean(all_tokens[:, :rows].sum()) for rows in sizes}
+    kept_pairs = {rows: batch.mean(all_pairs[:, :, :rows].sum()) for rows in sizes}
 
     def hidden_error(name: str, target: Tensor, weight: float) -> Tensor:
         rows = student.counts[name].shape[1]
@@ -72,7 +74,15 @@ def distillation_loss(
     return torch.stack(terms).sum()
 
 
-def t_times_density(model: SpikingBertForSequenceClassification, result: Equilibrium, mask: Tensor) -> Tensor:
+def _present(mask: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """1 where there is a token (B, L, 1), or a pair of them (B, 1, L, L)."""
+    tokens = mask[..., None].to(dtype)
+    return tokens, tokens[:, None] * tokens[:, None].transpose(-1, -2)
+
+
+def t_times_density(
+    model: SpikingBertForSequenceClassification, result: Equilibrium, mask: Tensor, batch: Batch
+) -> Tensor:
     """SynOps for each synapse of the linear layers, a scalar: spikes weighted by the synapses they reach.
 
     Residuals are left out, and zero weights count as synapses (`simulate` leaves them out). The gradient of a spike
@@ -81,8 +91,10 @@ def t_times_density(model: SpikingBertForSequenceClassification, result: Equilib
 
     Args:
         mask: 1 at tokens, 0 at padding, (B, L).
+        batch: that these rows are of.
     """
     tokens = mask[..., None].to(result.logits.dtype)  # (B, L, 1)
+    all_tokens = batch.mask.to(result.logits.dtype)  # (B, L)
     synops = torch.zeros((), dtype=result.logits.dtype, device=result.logits.device)
     synapses = torch.zeros_like(synops)
     for spec in model.specs:
@@ -90,10 +102,9 @@ def t_times_density(model: SpikingBertForSequenceClassification, result: Equilib
             continue
         n, fan_out = result.counts[spec.sources[0]], model.synapses_of(spec).out_features
         rows = 1 if spec.first else n.shape[1]
-        kept = tokens[:, :rows]
-        synops = synops + fan_out * (n[:, :rows].abs() * kept).sum()
-        synapses = synapses + fan_out * n.shape[-1] * kept.sum()
-    return synops / process_mean(synapses)
+        synops = synops + fan_out * (n[:, :rows].abs() * tokens[:, :rows]).sum()
+        synapses = synapses + fan_out * n.shape[-1] * all_tokens[:, :rows].sum()
+    return synops / batch.mean(synapses)
 
 
 class FineTuning(nn.Module):
@@ -110,13 +121,18 @@ class FineTuning(nn.Module):
         self.answer = answer
         self.scale = scale
 
-    def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
+    def forward(self, inputs: dict[str, Tensor], labels: Tensor, batch: Batch | None = None) -> Tensor:
+        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them.
+
+        Args:
+            batch: that these are a part of; None: all of it.
+        """
+        batch = batch or Batch(inputs["attention_mask"], labels)
         logits = self.model(**accepted(self.model, inputs)).logits
         if self.scale is not None:
             mean, deviation = self.scale
             labels = (labels - mean) / deviation
-        return label_loss(self.answer, logits, labels)
+        return label_loss(self.answer, logits, labels, batch)
 
 
 class Distillation(nn.Module):
@@ -159,18 +175,25 @@ class Distillation(nn.Module):
         self.watched = False  # keep T x density of the last batch
         self.density: Tensor | None = None
 
-    def forward(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them."""
+    def forward(self, inputs: dict[str, Tensor], labels: Tensor, batch: Batch | None = None) -> Tensor:
+        """Scalar loss of inputs (B, L) and labels as `spk2loihi.data.targets` makes them.
+
+        Args:
+            batch: that these are a part of; None: all of it.
+        """
         states, losses, mask = self.probe(**inputs), self.losses, inputs["attention_mask"]
+        batch = batch or Batch(mask, labels)
         result = self.model.equilibrium(**inputs)
-        loss = distillation_loss(result, self.states, states, self.layers, mask, losses, self.widen, self.heads)
+        loss = distillation_loss(result, self.states, states, self.layers, mask, batch, losses, self.widen, self.heads)
         if losses.prediction:
-            soft = prediction_loss(self.answer, result.logits, states.logits, mask, losses.temperature, self.variance)
+            soft = prediction_loss(
+                self.answer, result.logits, states.logits, mask, batch, losses.temperature, self.variance
+            )
             loss = loss + losses.prediction * soft
         if losses.label:
-            loss = loss + losses.label * label_loss(self.answer, result.logits, labels, self.variance)
+            loss = loss + losses.label * label_loss(self.answer, result.logits, labels, batch, self.variance)
         if losses.rate or self.watched:
-            density = t_times_density(self.model, result, mask)
+            density = t_times_density(self.model, result, mask, batch)
             self.density = density.detach()
             if losses.rate:
                 loss = loss + losses.rate * density

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,25 @@ def process_mean(value: Tensor) -> Tensor:
     """
     mean: Tensor = reduce(value.detach(), "mean") if _several() else value
     return mean
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one process takes in a step: whole, or in parts of equally many rows, one after the other.
+
+    Attributes:
+        mask: 1 at tokens, 0 at padding, (B, L).
+        labels: of its rows.
+        parts: whose losses are averaged.
+    """
+
+    mask: Tensor
+    labels: Tensor
+    parts: int = 1
+
+    def mean(self, count: Tensor) -> Tensor:
+        """``count``, of the whole batch, as a mean over parts and processes: what a sum over a part divides by."""
+        return process_mean(count) if self.parts == 1 else process_mean(count) / self.parts
 
 
 def _several() -> bool:

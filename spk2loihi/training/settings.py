@@ -61,6 +61,7 @@ class TrainSettings:
     steps: int | None = None  # of each stage, in place of whole epochs
     teacher_epochs: int | None = None  # the same
     batch_size: int = 32  # of all processes together
+    accumulate: int = 1  # parts a batch is computed in, one after the other
     learning_rate: float = 5e-5
     teacher_learning_rate: float = 1e-4
     threshold_learning_rate: float = 2e-3
@@ -104,6 +105,11 @@ class TrainSettings:
             raise UserError(
                 f"`rate_penalty` is {self.losses.rate:g}, but it counts spikes, and the stock preset sends one message "
                 "a neuron whatever its payload: leave it out"
+            )
+        if self.batch_size % self.accumulate:
+            raise UserError(
+                f"`accumulate` is {self.accumulate}, which does not divide `batch_size` {self.batch_size}: "
+                "choose a divisor of it, or another batch size"
             )
         if isinstance(self.bits, bool) or self.bits not in WEIGHT_BITS:
             raise UserError(

@@ -17,6 +17,7 @@ from spk2loihi.export.trace import integer_trace
 from spk2loihi.simulators import encode
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.training.answer_losses import label_loss, prediction_loss
+from spk2loihi.training.processes import Batch
 from support.heads import TAGS, TOPICS, Head, make_tags, make_topics
 
 MAKERS = {"labels": make_topics, "tags": make_tags}
@@ -122,16 +123,28 @@ def test_losses_are_those_of_transformers(answer: str, heads: dict[str, Head]) -
     labels = torch.tensor([[-100, 0, 2, 0, -100], [-100, 1, -100, -100, -100]])
     if answer == "labels":
         labels = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    out = model(**inputs, labels=labels)
-    torch.testing.assert_close(label_loss(answer, out.logits, labels), out.loss)  # type: ignore[arg-type]
-    mask = inputs["attention_mask"]
-    assert prediction_loss(answer, out.logits, out.logits, mask, 2.0).abs() < 1e-6  # type: ignore[arg-type]
-    worse = prediction_loss(answer, out.logits + torch.randn(out.logits.shape), out.logits, mask, 2.0)  # type: ignore[arg-type]
+    out, mask = model(**inputs, labels=labels), inputs["attention_mask"]
+    batch = Batch(mask, labels)
+    torch.testing.assert_close(label_loss(answer, out.logits, labels, batch), out.loss)  # type: ignore[arg-type]
+    assert prediction_loss(answer, out.logits, out.logits, mask, batch, 2.0).abs() < 1e-6  # type: ignore[arg-type]
+    worse = prediction_loss(answer, out.logits + torch.randn(out.logits.shape), out.logits, mask, batch, 2.0)  # type: ignore[arg-type]
     assert worse > 1e-3
     padded = out.logits.clone()
     if answer == "tags":
         padded[mask == 0] += 5
-        assert prediction_loss("tags", padded, out.logits, mask, 2.0).abs() < 1e-6
+        halves = [
+            prediction_loss(
+                "tags", padded[i : i + 1] * 2, out.logits[i : i + 1], mask[i : i + 1], Batch(mask, labels, 2), 2.0
+            )
+            for i in range(2)
+        ]
+        whole = prediction_loss("tags", padded * 2, out.logits, mask, batch, 2.0)
+        torch.testing.assert_close(sum(halves) / 2, whole)
+        halves = [
+            label_loss("tags", out.logits[i : i + 1], labels[i : i + 1], Batch(mask, labels, 2)) for i in range(2)
+        ]
+        torch.testing.assert_close(sum(halves) / 2, out.loss)
+        assert prediction_loss("tags", padded, out.logits, mask, batch, 2.0).abs() < 1e-6
 
 
 def test_a_teacher_without_a_classifier_is_fine_tuned_for_its_head(heads: dict[str, Head], tmp_path: Path) -> None:

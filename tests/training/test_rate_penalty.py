@@ -13,6 +13,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.training.losses import t_times_density
+from spk2loihi.training.processes import Batch
 from support.networks import random_batch, timeline, tiny_student
 
 
@@ -30,7 +31,7 @@ def test_it_is_what_the_simulator_counts(preset: str) -> None:
     expected = sum(o.synops for o in ops) / sum(o.dense for o in ops if o.kind in ("linear", "readout"))
     mask = torch.from_numpy(batch.mask).long()
     result = model.equilibrium(torch.from_numpy(batch.input_ids), mask, torch.from_numpy(batch.token_type_ids))
-    assert t_times_density(model, result, mask).item() == pytest.approx(expected, rel=1e-5)
+    assert t_times_density(model, result, mask, Batch(mask, mask)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_descending_it_silences_spikes() -> None:
@@ -40,7 +41,7 @@ def test_descending_it_silences_spikes() -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     seen = []
     for _ in range(15):
-        penalty = t_times_density(model, model.equilibrium(*inputs), mask)
+        penalty = t_times_density(model, model.equilibrium(*inputs), mask, Batch(mask, mask))
         optimiser.zero_grad()
         penalty.backward()
         optimiser.step()
