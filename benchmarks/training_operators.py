@@ -1,6 +1,6 @@
 """How many operators a training step has, beside those of the same-shape BERT.
 
-    uv run python benchmarks/training_operators.py [--batch 32] [--tokens 27] [--layers 6] [--hidden 384]
+    uv run python benchmarks/training_operators.py [--precision no] [--batch 32] [--tokens 27] [--layers 6]
 
 Counts the ATen operators that `torch.profiler` records in one step on the CPU: forward, loss, backward, clipping of
 gradients and optimiser. The student's loss is that of `spk2loihi train` (hidden states, scores, predictions, labels);
@@ -44,13 +44,14 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", choices=("no", "bf16"), default="no")
     options = parser.parse_args()
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch} x {options.tokens}")
     print(f"{'step of':<16} {'all':>7} {'x BERT':>7} {'computing':>10} {'x BERT':>7} {'CPU s':>7}")
     first: tuple[int, int] | None = None
     for name in ("BERT", "spikingbert", "neurocore", "stock"):
-        step = bert_step(options) if name == "BERT" else student_step(options, name)
+        step = bert_step(options) if name == "BERT" else student_step(options, name, options.precision)
         step()
         found = count(step)
         first = first or found
@@ -82,13 +83,13 @@ def timed(step: Callable[[], None]) -> float:
     return time.process_time() - started
 
 
-def bert_step(options: argparse.Namespace) -> Callable[[], None]:
+def bert_step(options: Any) -> Callable[[], None]:
     inputs, labels = batch(options)
     model = BertForSequenceClassification(BertConfig(**shape(options), attn_implementation="sdpa")).train()
-    return step_of(model, lambda: torch.nn.functional.cross_entropy(model(**inputs).logits, labels))
+    return step_of(model, lambda: torch.nn.functional.cross_entropy(model(**inputs).logits, labels), options.precision)
 
 
-def student_step(options: argparse.Namespace, preset: str) -> Callable[[], None]:
+def student_step(options: Any, preset: str, precision: str) -> Callable[[], None]:
     inputs, labels = batch(options)
     timesteps = 127 if preset == "stock" else 16
     config = SpikingBertConfig(**shape(options), preset=preset, timesteps=timesteps, max_tokens=options.tokens)
@@ -96,17 +97,18 @@ def student_step(options: argparse.Namespace, preset: str) -> Callable[[], None]
     with model.calibration():
         model(**inputs)
     objective = Distillation(model, states(options), list(range(options.layers)), LossWeights(), "class")
-    return step_of(model, lambda: objective(inputs, labels))
+    return step_of(model, lambda: objective(inputs, labels), precision)
 
 
-def step_of(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+def step_of(model: torch.nn.Module, loss: Callable[[], torch.Tensor], precision: str) -> Callable[[], None]:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("_embeddings" not in name)  # tables stay the teacher's, as in `spk2loihi train`
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-5, fused=True)
 
     def step() -> None:
-        value = loss()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            value = loss()
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -115,7 +117,7 @@ def step_of(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callabl
     return step
 
 
-def shape(options: argparse.Namespace) -> dict[str, Any]:
+def shape(options: Any) -> dict[str, Any]:
     return {
         "hidden_size": options.hidden,
         "num_hidden_layers": options.layers,
@@ -124,7 +126,7 @@ def shape(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def batch(options: argparse.Namespace) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def batch(options: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Sentences of which the second half are a third shorter, and their labels."""
     ids = torch.randint(1, 30522, (options.batch, options.tokens))
     mask = torch.ones_like(ids)
@@ -133,7 +135,7 @@ def batch(options: argparse.Namespace) -> tuple[dict[str, torch.Tensor], torch.T
     return inputs, torch.randint(0, 2, (options.batch,))
 
 
-def states(options: argparse.Namespace) -> Callable[..., TeacherStates]:
+def states(options: Any) -> Callable[..., TeacherStates]:
     """What a teacher's forward pass would give, drawn at random."""
     b, n, layers = options.batch, options.tokens, options.layers
     drawn = TeacherStates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from spk2loihi.network.run_config import RunConfig
 
     __version__: str
+
+# Read when torch loads its OpenMP runtime: threads that wait for others sleep, where they would otherwise spin and take
+# that time from whatever else the machine does, themselves included.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 #: Public name -> the file that holds it, loaded on first use: `import spk2loihi` is quick.
 _HOMES = {
