@@ -18,6 +18,15 @@ from torch import Tensor
 
 from spk2loihi.choices import PRECISIONS
 from spk2loihi.errors import UserError
+from spk2loihi.processor import has_bfloat16_products, has_byte_products
+
+
+def chosen_precision(precision: str) -> str:
+    """What ``auto`` is here: bf16 where that leaves every spike of the forward pass as it is, on processors with
+    instructions for bytes and for bfloat16 (`spk2loihi.models.count_product`); else no."""
+    if precision != "auto":
+        return precision
+    return "bf16" if not torch.cuda.is_available() and has_byte_products() and has_bfloat16_products() else "no"
 
 
 @contextmanager
@@ -30,7 +39,7 @@ def accelerator(precision: str, log_with: str | None = None, logs: Path | None =
     Raises:
         UserError: the device has no arithmetic of that precision.
     """
-    cuda = torch.cuda.is_available()
+    cuda, precision = torch.cuda.is_available(), chosen_precision(precision)
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r} is not known: choose one of {', '.join(PRECISIONS)}")
     if precision == "fp16" and not cuda:

@@ -72,7 +72,7 @@ class TrainSettings:
     corpus: str | None = None  # raw text of the general stage
     student: str | None = None  # model.pt a stage starts from; None: the teacher's layers
     hard_labels: bool = False  # the prediction stage learns the labels, not the teacher's predictions
-    precision: str = "no"  # no, bf16 or fp16: of the forward pass in training
+    precision: str = "auto"  # no, bf16 or fp16: of products in training; auto: see `chosen_precision`
     checkpoint_every: str = "10m"
     evaluate_every: int | None = None
     early_stop: int | None = None
@@ -80,16 +80,21 @@ class TrainSettings:
     intermediate: int | None = None
 
     def for_task(self, spec: TaskSpec, sentences: int, on_corpus: bool = False) -> TrainSettings:
-        """The same with epochs where none are given.
+        """The same with epochs where none are given, and the precision that ``auto`` is here.
 
         Args:
             sentences: of the task, to train on.
             on_corpus: the student is trained on raw text alone.
         """
+        from spk2loihi.training.processes import chosen_precision
+
         usual = default_epochs(spec, sentences)
         students = (1 if on_corpus else usual) if self.epochs is None else self.epochs
         return replace(
-            self, epochs=students, teacher_epochs=usual if self.teacher_epochs is None else self.teacher_epochs
+            self,
+            epochs=students,
+            teacher_epochs=usual if self.teacher_epochs is None else self.teacher_epochs,
+            precision=chosen_precision(self.precision),
         )
 
     def check(self) -> None:
