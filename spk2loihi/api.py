@@ -115,7 +115,9 @@ def inspect(
 
     Args:
         num_layers: only the first layers of a netx or NIR file.
-        dt, bits, exact: how a NIR file becomes integers, as of `convert`.
+        dt: seconds a step, of a NIR file that becomes integers (`convert` says how, of these three).
+        bits: of its weights.
+        exact: refuse what is not an integer.
 
     Raises:
         UserError: missing, damaged, no network, or one that stock netx cannot load.
