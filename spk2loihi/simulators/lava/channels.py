@@ -1,9 +1,9 @@
 """Lava's channels on memory without names, and, where that is possible, without their threads.
 
 A stock port (lava/magma/compiler/channels/pypychannel.py) has a thread that takes a semaphore and tells the main
-thread. Where the main thread has nothing to do but wait, it can take the semaphore itself: a network of 114 processes
-then takes a third of the time. The runtime service polls its channels to the host and keeps stock ports there. The host
-waits for the runtime service and looks whether all processes are alive.
+thread. Models that take turns (`turns`) have nothing to do but wait, and take a semaphore of theirs. The runtime
+service polls its channels to the host and keeps stock ports there. The host waits for the runtime service and looks
+whether all processes are alive.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lava.magma.core.model.py.ports import PyInPortVectorDense
 from numpy.typing import NDArray
 
 from spk2loihi.simulators.lava.channel_memory import ChannelMemory
+from spk2loihi.simulators.lava.turns import Turns, TurnSemaphore
 
 _LOOK_SECONDS = 0.05  # between two looks of the host whether all processes are alive
 
@@ -25,7 +26,12 @@ Check = Callable[[], None]
 
 
 class DirectSendPort(CspSendPort):
-    """Waits for a free place in the channel by taking the receiver's semaphore."""
+    """Waits for a free place in the channel by taking the receiver's semaphore.
+
+    An array that cannot be written to, such as silence, is not copied where it lies already.
+    """
+
+    held: list[NDArray[Any] | None]  # such arrays, by their place in the channel
 
     _idx: int
     _size: int
@@ -41,7 +47,9 @@ class DirectSendPort(CspSendPort):
             self._free -= 1
         else:
             self._take(self._ack)
-        self._array[self._idx][:] = data
+        if self.held[self._idx] is not data:
+            self._array[self._idx][:] = data
+            self.held[self._idx] = None if data.flags.writeable else data
         self._idx = (self._idx + 1) % self._size
         self._req.release()
 
@@ -76,6 +84,28 @@ class DirectRecvPort(CspRecvPort):
         if not self._taken:
             self._req.acquire()
             self._taken = True
+
+
+class TurnRecvPort(DirectRecvPort):
+    """Gives the message where it lies, not to be written to: a sender that takes turns cannot be a whole step ahead,
+    and so not send the next message to this place before the step ends."""
+
+    held: list[NDArray[Any] | None]  # the sender's
+
+    def recv(self) -> NDArray[Any]:
+        self._await()
+        self._taken = False
+        held = self.held[self._idx]
+        message = self._views[self._idx] if held is None else held
+        self._idx = (self._idx + 1) % self._size
+        self._ack.release()
+        return message
+
+    def start(self) -> None:
+        super().start()
+        self._views = [array.view() for array in self._array]
+        for view in self._views:
+            view.flags.writeable = False
 
 
 class HostSendPort(DirectSendPort):
@@ -114,28 +144,34 @@ class AnonymousChannel(PyPyChannel):
     """A stock channel on memory without a name.
 
     Args:
-        direct: without threads at both ends.
+        turns: of the models at both ends; None: they are OS processes, with stock ports.
         check: of the host's end, where the channel has one.
     """
 
     def __init__(
-        self, direct: bool, check: Check, src_name: str, dst_name: str, shape: Any, dtype: Any, size: int,
+        self, turns: Turns | None, check: Check, src_name: str, dst_name: str, shape: Any, dtype: Any, size: int,
         *watchdogs: Any,
     ) -> None:  # fmt: skip
         send, join_send, receive, join_receive = watchdogs
-        source: Any = DirectSendPort if direct else CspSendPort
-        target: Any = DirectRecvPort if direct else CspRecvPort
+        source: Any = CspSendPort if turns is None else DirectSendPort
+        target: Any = CspRecvPort if turns is None else TurnRecvPort
+        nbytes = self.nbytes(shape, dtype)
+        memory, proto = ChannelMemory(int(nbytes * size)), Proto(shape, dtype, nbytes)
+        req, ack = memory.req, memory.ack
         if "runtime_to_service" in src_name:
             source, target = HostSendPort, CspRecvPort
         elif "service_to_runtime" in src_name:
             source, target = CspSendPort, HostRecvPort
-        nbytes = self.nbytes(shape, dtype)
-        memory, proto = ChannelMemory(int(nbytes * size)), Proto(shape, dtype, nbytes)
-        self._src_port = source(src_name, memory, proto, size, memory.req, memory.ack, send, join_send)
-        self._dst_port = target(dst_name, memory, proto, size, memory.req, memory.ack, receive, join_receive)
+        elif turns is not None:
+            req, ack = TurnSemaphore(turns), TurnSemaphore(turns)
+        held: list[NDArray[Any] | None] = [None] * size
+        self._src_port = source(src_name, memory, proto, size, req, ack, send, join_send)
+        self._dst_port = target(dst_name, memory, proto, size, req, ack, receive, join_receive)
         for port in (self._src_port, self._dst_port):
             if isinstance(port, (HostSendPort, HostRecvPort)):
                 port.check = check
+            if isinstance(port, (DirectSendPort, TurnRecvPort)):
+                port.held = held
 
 
 class DirectInPort(PyInPortVectorDense):
@@ -144,11 +180,28 @@ class DirectInPort(PyInPortVectorDense):
     def recv(self) -> NDArray[Any]:
         if not self.csp_ports:
             return np.zeros(self._shape, self._d_type)
-        first, *others = self.csp_ports
-        total: NDArray[Any] = first.recv()
-        for port in others:
-            total += port.recv()
-        return total
+        received: list[NDArray[Any]] = [port.recv() for port in self.csp_ports]
+        if len(received) == 1:
+            return received[0]
+        first, *others = [message for message in received if not is_silent(message)] or received[:1]
+        for message in others:
+            first = first + message
+        return first
+
+
+_SILENCE: dict[int, NDArray[Any]] = {}  # by identity; models keep theirs as long as the process lives
+
+
+def silence(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """Zeros that cannot be written to, and that `is_silent` knows without looking at them."""
+    zeros: NDArray[Any] = np.zeros(shape, dtype)
+    zeros.flags.writeable = False
+    _SILENCE[id(zeros)] = zeros
+    return zeros
+
+
+def is_silent(message: NDArray[Any]) -> bool:
+    return id(message) in _SILENCE or not message.any()
 
 
 def messages(port: Any) -> list[NDArray[Any]]:

@@ -10,7 +10,9 @@ import selectors
 import signal
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pipe, Process
 from typing import Any
 
@@ -28,6 +30,7 @@ from spk2loihi.child_processes import ENDING, deferred_signals, end_with_parent,
 from spk2loihi.compile_time import compiling
 from spk2loihi.errors import UserError
 from spk2loihi.simulators.lava.channels import AnonymousChannel, messages
+from spk2loihi.simulators.lava.turns import Turns
 
 CHANNEL_SIZE = 2
 """Messages a Lava channel holds. Lava's default of 64 would take 64 copies of every array that is sent."""
@@ -46,7 +49,8 @@ class LavaProcesses:
     Args:
         root: compiled with all processes connected to it.
         processes: those, with their parts; Lava forgets them in the end.
-        direct: channels without threads, several times as fast, for process models without Lava RefPorts.
+        direct: all models in one OS process, in turns, many times as fast, for process models without Lava RefPorts;
+            else one for each, on stock channels.
         orderly: ask the processes to end before they are killed, as a board needs.
         channel_size: messages that every channel holds.
 
@@ -105,7 +109,8 @@ class LavaProcesses:
 
     @property
     def actors(self) -> list[Any]:
-        """Lava's OS processes: one a process model, in the order of the executable, then the runtime service."""
+        """Lava's OS processes: one a process model, in the order of the executable, then the runtime service; or one
+        for all."""
         infrastructure = None if self._runtime is None else self._runtime._messaging_infrastructure
         return [] if infrastructure is None else infrastructure.actors
 
@@ -180,11 +185,12 @@ class _Runtime(Runtime):
     def _build_runtime_services(self) -> None:
         for builder in self._executable.runtime_service_builders.values():
             self._start_actor("the runtime service", builder)
+        self._messaging_infrastructure.start_together()
 
     def _start_actor(self, name: str, builder: Any) -> None:
         report = _Report(name)
         self.exception_q.append(report)
-        self._messaging_infrastructure.start_actor(name, builder, report)
+        self._messaging_infrastructure.add_actor(_Model(name, builder, report))
 
     def abandon(self) -> None:
         """Kill all processes; what is left has nothing to stop."""
@@ -198,7 +204,8 @@ class _Infrastructure(MultiProcessing):
 
     def __init__(self, direct: bool) -> None:
         super().__init__()
-        self._direct = direct
+        self._turns = Turns() if direct else None
+        self._together: list[_Model] = []  # what is to take turns
         self._pid = os.getpid()
         self._deaths = selectors.DefaultSelector()
 
@@ -206,15 +213,28 @@ class _Infrastructure(MultiProcessing):
         return self._channel if channel_type == ChannelType.PyPy else super().channel_class(channel_type)
 
     def _channel(self, _: Any, *args: Any) -> AnonymousChannel:
-        return AnonymousChannel(self._direct, self.check, *args)
+        return AnonymousChannel(self._turns, self.check, *args)
 
-    def start_actor(self, name: str, builder: Any, report: _Report) -> None:
-        actor = _Actor(builder, report)
+    def add_actor(self, model: _Model) -> None:
+        """Start an OS process for a model, or leave it to `start_together`."""
+        if self._turns is None:
+            self._start(_Actor(model.run), [model])
+        else:
+            self._together.append(model)
+
+    def start_together(self) -> None:
+        """Start the OS process of the models that take turns."""
+        if self._turns is not None:
+            self._start(_Actor(partial(self._turns.run, [model.run for model in self._together])), self._together)
+
+    def _start(self, actor: _Actor, models: Sequence[_Model]) -> None:
+        name = models[0].name if len(models) == 1 else "of all models"
         with deferred_signals():
             actor.start()
             self._actors.append(actor)
             self._deaths.register(actor.sentinel, selectors.EVENT_READ, (name, actor))
-            report.close_there()
+            for model in models:
+                model.report.close_there()
 
     def check(self) -> None:
         """Raises `RuntimeError` if a process is dead."""
@@ -229,7 +249,8 @@ class _Infrastructure(MultiProcessing):
             for key, _ in self._deaths.select(_POLL_SECONDS):
                 name, actor = key.data
                 if actor.exception is not None:
-                    return f"Lava process {name!r} failed:\n{actor.exception[1]}"
+                    error, trace = actor.exception
+                    return f"Lava process {getattr(error, 'model_name', name)!r} failed:\n{trace}"
                 if actor.exitcode:
                     killed = f"Lava process {name!r} died with exit code {actor.exitcode}"
             if killed:
@@ -253,8 +274,8 @@ class _Actor(SystemProcess):
     Ctrl-C, `timeout`, systemd and batch systems send them to all processes of a command.
     """
 
-    def __init__(self, builder: Any, report: _Report) -> None:
-        super().__init__(target=target_fn, kwargs={"builder": builder, "exception_q": report})
+    def __init__(self, run: Callable[[], None]) -> None:
+        super().__init__(target=run)
         self._by_kernel = kernel_ends_children()
 
     def _bootstrap(self, parent_sentinel: Any = None) -> int:
@@ -270,6 +291,23 @@ class _Actor(SystemProcess):
         self._pconn.close()
         self._cconn.close()
         self._is_done = True
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A process model, or the runtime service, that is yet to be built."""
+
+    name: str
+    builder: Any
+    report: _Report
+
+    def run(self) -> None:
+        """Until the network ends."""
+        try:
+            target_fn(builder=self.builder, exception_q=self.report)
+        except Exception as error:
+            error.model_name = self.name  # type: ignore[attr-defined]
+            raise
 
 
 class _Report:

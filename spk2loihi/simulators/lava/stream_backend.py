@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PART_STEPS = 32
 """Steps that are run, and read, at once."""
 
-_PROCESS_BYTES = 12 << 20  # of a Lava process: what it does not share with the one it was forked from
+_PROCESS_BYTES = 12 << 20  # of the process they run in: what it does not share with the one it was forked from
 _PAGE_SHARE = 256  # of a page table, which every process has of its own: a byte for so many of the process forked
 _MARGIN = 0.9  # of the memory there is
 
@@ -183,7 +183,7 @@ def _check_memory(graph: Graph) -> None:
     channels = sum(graph[end].size for each in graph.connections for end in (each.source, each.target))
     processes = len(graph.populations) + len(graph.connections)
     own = _PROCESS_BYTES + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // _PAGE_SHARE
-    needed, free = channels * 4 * PART_STEPS + processes * own, available_memory()
+    needed, free = channels * 4 * PART_STEPS + own, available_memory()
     if free is not None and needed > _MARGIN * free:
         raise UserError(
             f"Lava needs {needed / 2**30:.3g} GiB of memory for the {processes} processes of this network, but "

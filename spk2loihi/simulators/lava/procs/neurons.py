@@ -14,7 +14,7 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spk2loihi.network.network import Stage
-from spk2loihi.simulators.lava.channels import DirectInPort
+from spk2loihi.simulators.lava.channels import DirectInPort, silence
 from spk2loihi.simulators.lava.shared_memory import HostMemory, Shape, StageMemory, Timing
 
 IntArray = NDArray[np.int64]
@@ -67,7 +67,7 @@ class PopulationModel(PyLoihiProcessModel):
         self._timing: Timing = proc_params["timing"]
         self._memory: StageMemory = proc_params["memory"]
         self._host: HostMemory = proc_params["host"]
-        self._silence = np.zeros(self._memory.counts.shape, np.int8)
+        self._silence = silence(self._memory.counts.shape, np.int8)
         self._rows: tuple[Any, ...] = ()
         self._keys: NDArray[np.bool_] | None = None
         self._constant: IntArray = np.zeros((), np.int64)  # part of the drive of rows that no spike adds

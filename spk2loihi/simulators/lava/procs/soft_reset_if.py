@@ -12,6 +12,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spk2loihi.limits import MEMBRANE_MAX
+from spk2loihi.simulators.lava.channels import is_silent
 from spk2loihi.simulators.lava.procs.neurons import IntArray, Population, PopulationModel
 
 
@@ -60,7 +61,7 @@ class PySoftResetIFModel(PopulationModel):
 
     def _windowed(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
         steps = self._timing.steps
-        if a_in.any():
+        if not is_silent(a_in):
             if tau <= 1:
                 self.drive += a_in
             else:
@@ -86,7 +87,7 @@ class PySoftResetIFModel(PopulationModel):
     def _pipelined(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
         steps, window = self._timing.steps, self._timing.timesteps
         if not 1 <= tau <= steps:
-            self._memory.violations[1] += int(a_in.any())
+            self._memory.violations[1] += int(not is_silent(a_in))
             return self._silence
         if self._stage.depth:
             self.drive += a_in
@@ -132,7 +133,8 @@ class PySoftResetIFModel(PopulationModel):
     def _observe(self, tau: int, spikes: NDArray[np.int8]) -> None:
         """Count and record what was sent, wherever in time that was."""
         if not self._stage.fires or not 1 <= tau <= self._timing.steps:
-            self._memory.violations[0] += np.count_nonzero(spikes)
+            if not is_silent(spikes):
+                self._memory.violations[0] += np.count_nonzero(spikes)
             return
         self._count(spikes)
         if self._host.record[0]:

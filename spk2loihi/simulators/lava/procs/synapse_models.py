@@ -22,7 +22,7 @@ from lava.proc.conv.process import Conv
 from numpy.typing import NDArray
 
 from spk2loihi.network.network import Attention
-from spk2loihi.simulators.lava.channels import DirectInPort
+from spk2loihi.simulators.lava.channels import DirectInPort, is_silent, silence
 from spk2loihi.simulators.lava.packing import Grid
 from spk2loihi.simulators.lava.procs.synapses import BilinearSynapse, OneToOneSynapse
 from spk2loihi.simulators.lava.shared_memory import Timing
@@ -72,17 +72,17 @@ class PyTokenConvModel(PyLoihiProcessModel):
         matrix = self.weight[:, 0, 0].T
         self._matrix = np.ascontiguousarray(matrix, np.float32)
         self._largest = int(np.abs(matrix.astype(np.int64)).sum(0).max())
-        self._silence = np.zeros_like(self.a_buf)
+        self._silence = silence(self.a_buf.shape, np.int32)
 
     def _accumulate(self, s_in: NDArray[np.int8]) -> NDArray[np.int32]:
         """Drive (slots, 1, d_out) of the spikes (slots, 1, d_in)."""
         assert self._matrix is not None
         assert self._silence is not None
+        if is_silent(s_in):
+            return self._silence
         if self.num_message_bits[0] == 0:
             s_in = s_in.astype(bool)
         (rows,) = s_in.any((1, 2)).nonzero()
-        if not rows.size:
-            return self._silence
         spikes = s_in[rows, 0].astype(np.float32)
         bound = self._largest * int(np.abs(spikes).max())
         exact = self._matrix if bound < _FLOAT32_EXACT else self._matrix.astype(np.float64)
@@ -105,7 +105,7 @@ class PyOneToOneSynapseModel(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         spikes = self._line.oldest
-        self.a_out.send(spikes * self.weight if spikes.any() else spikes)
+        self.a_out.send(spikes if is_silent(spikes) else spikes * self.weight)
         self._line.push(self.s_in.recv())
 
 
@@ -128,7 +128,7 @@ class PyBilinearSynapseModel(PyLoihiProcessModel):
         self._dtype = np.float32 if proc_params["bound"] < _FLOAT32_EXACT else np.float64
         left, right, out = (proc_params[f"{side}_shape"] for side in ("left", "right", "out"))
         self._lines = _DelayLine(left, self._attention.left_delay), _DelayLine(right, self._attention.right_delay)
-        self._silence = np.zeros(out, np.int32)
+        self._silence = silence(out, np.int32)
         self._drive = self._silence
         self._counts = [self._by_head(np.zeros(shape, np.int8)) for shape in (left, right)]
 
@@ -144,12 +144,12 @@ class PyBilinearSynapseModel(PyLoihiProcessModel):
         """Drive of one step's spikes; updates the fast weights."""
         left_counts, right_counts = self._counts
         drive: NDArray[Any] | None = None
-        if right.any():
+        if not is_silent(right):
             spikes = self._by_head(right)
             right_counts += spikes
             if left_counts.any():
                 drive = self._product(left_counts, spikes)
-        if left.any():
+        if not is_silent(left):
             spikes = self._by_head(left)
             product = self._product(spikes, right_counts)
             drive = product if drive is None else drive + product
@@ -173,7 +173,8 @@ class _DelayLine:
     """Spikes of ``delay`` steps, oldest first, silent at the start."""
 
     def __init__(self, shape: tuple[int, ...], delay: int) -> None:
-        self._line = deque(np.zeros(shape, np.int8) for _ in range(delay))
+        self._silence = silence(shape, np.int8)
+        self._line = deque([self._silence] * delay)
 
     @property
     def oldest(self) -> NDArray[np.int8]:
@@ -181,5 +182,5 @@ class _DelayLine:
 
     def push(self, spikes: NDArray[np.int8]) -> NDArray[np.int8]:
         """Takes the spikes of this step, gives those of ``delay`` steps ago."""
-        self._line.append(spikes)
+        self._line.append(self._silence if is_silent(spikes) else spikes.copy())
         return self._line.popleft()
