@@ -1,8 +1,8 @@
 """CPU process models of the synapses: what they compute in one time step. NumPy only, never torch.
 
-Every model runs in an OS process of its own (lava/magma/runtime/message_infrastructure/multiprocessing.py). Models
-keep Lava's order of a step: synapses send the accumulation of the step before, then receive; neurons receive, then
-send. So every synapse takes one step, as on Loihi.
+Models take turns in one OS process, or have one each, as in Lava itself
+(lava/magma/runtime/message_infrastructure/multiprocessing.py). They keep Lava's order of a step: synapses send the
+accumulation of the step before, then receive; neurons receive, then send. So every synapse takes one step, as on Loihi.
 """
 
 from __future__ import annotations
