@@ -174,7 +174,7 @@ def test_a_network_with_more_processes_than_memory_is_refused(
 ) -> None:
     from spk2loihi.simulators.lava import stream_backend
 
-    monkeypatch.setattr(stream_backend, "available_memory", lambda: 1 << 30)
+    monkeypatch.setattr(stream_backend, "available_memory", lambda: 1 << 23)
     with LavaStream(network) as lava, pytest.raises(UserError, match=r"GiB of memory for the \d+ processes"):
         lava.run(sentences(3))
     assert not lava.models

@@ -10,6 +10,7 @@ SMALL = TrainSettings(
     timesteps=8,
     max_tokens=16,
     batch_size=10,
+    precision="no",  # the same on every processor
     learning_rate=1e-3,
     teacher_learning_rate=1e-3,
     epochs=1,

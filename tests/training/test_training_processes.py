@@ -38,7 +38,7 @@ def test_two_processes_give_the_weights_of_one(preset: str, tiny_task: TinyTask,
     """`accelerate launch`, two CPU processes joined by gloo, each with half of every batch."""
     train = [
         "-m", "spk2loihi", "train", *tiny_task.data_options, "--teacher", tiny_task.tuned, "--timesteps", 8,
-        "--max-tokens", 16, "--batch-size", 12, "--lr", 1e-3, "--steps", 6, "--seed", 3,
+        "--max-tokens", 16, "--batch-size", 12, "--lr", 1e-3, "--steps", 6, "--seed", 3, "--precision", "no",
         "--preset", preset, "-o",
     ]  # fmt: skip
     launch = [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spk2loihi.data import TaskSpec
+from spk2loihi.training.processes import chosen_precision
 from spk2loihi.training.settings import TrainSettings, default_epochs
 
 
@@ -25,3 +26,17 @@ def test_default_epochs(kind: Any, sentences: int, epochs: int) -> None:
     assert TrainSettings().for_task(spec, sentences, on_corpus=True).epochs == 1
     given = TrainSettings(epochs=2, teacher_epochs=7).for_task(spec, sentences)
     assert (given.epochs, given.teacher_epochs) == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "byte", "half", "chosen"),
+    [(False, True, True, "bf16"), (False, True, False, "no"), (False, False, True, "no"), (True, True, True, "no")],
+)
+def test_auto_is_bf16_where_every_spike_stays(
+    cuda: bool, byte: bool, half: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("spk2loihi.training.processes.has_byte_products", lambda: byte)
+    monkeypatch.setattr("spk2loihi.training.processes.has_bfloat16_products", lambda: half)
+    assert chosen_precision("auto") == chosen
+    assert [chosen_precision(given) for given in ("no", "bf16", "fp16")] == ["no", "bf16", "fp16"]
