@@ -26,8 +26,9 @@ from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5
 from spk2loihi.netx.nir_file import read_graph
 from spk2loihi.netx.nir_layers import chain_layers
 from spk2loihi.netx.nir_plan import Plan, plan_graph
-from spk2loihi.netx.quantise import IntArray, NumberError, QuantisedLayer, Scale, quantise_layer
+from spk2loihi.netx.quantise import NumberError, QuantisedLayer, Scale, quantise_layer
 from spk2loihi.netx.reading import Reading
+from spk2loihi.netx.scales import IntArray
 from spk2loihi.results import CONVERTED_MARK
 
 _QUIET = 1 / 500  # of the threshold: what a spike adds where somebody may have mistaken dt
@@ -69,6 +70,16 @@ class NirConversion:
 
         return hdf5_writer(fill)
 
+    def summary(self) -> dict[str, Any]:
+        """What every command's ``--json`` says of it, under ``reading``: options, the worst weight, notes."""
+        weights = [error for error in self.errors if error.number.endswith("weight")]
+        worst = max(weights, key=lambda error: error.rms, default=None)
+        return {
+            **asdict(self.reading),
+            "largest_error": None if worst is None else asdict(worst),
+            "notes": self.notes,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers of ``convert --json``."""
         return {
@@ -92,7 +103,7 @@ def convert_nir(source: Path | Group, reading: Reading | None = None) -> NirConv
     tree = source if isinstance(source, Group) else read_hdf5(source, "NIR file", "write it with nir.write")
     try:
         plan = plan_graph(read_graph(tree), reading.dt, reading.exact)
-        made = [quantise_layer(layer, reading.bits, reading.exact) for layer in chain_layers(plan)]
+        made = [quantise_layer(layer, reading) for layer in chain_layers(plan)]
         layers = [{"type": _text("input"), "shape": np.array(_planes(plan.input_shape), np.int64)}]
         for layer in made:
             layers += _netx_layers(layer)
