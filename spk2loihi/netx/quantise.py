@@ -96,7 +96,7 @@ def quantise_layer(layer: ChainLayer, reading: Reading) -> QuantisedLayer:
     grids = [Grid(-_LARGEST, _LARGEST, 1)] if exact else list(_grids(_parts(layer), reading.bits))
     for grid in grids:
         made = _quantise(layer, grid, reading)
-        if not made.weight.any() and made.recurrent is None:
+        if not made.weight.any() and (made.recurrent is None or not made.recurrent.any()):
             raise _of(layer).node.refusal("has weights that are all 0 as integers", "check its weights and `dt`")
         if exact or layer.map.is_kernel or _lava_keeps(made):
             return made
