@@ -25,7 +25,8 @@ from spk2loihi.files import Write
 from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5
 from spk2loihi.netx.nir_file import read_graph
 from spk2loihi.netx.nir_layers import chain_layers
-from spk2loihi.netx.nir_plan import Plan, plan_graph
+from spk2loihi.netx.nir_plan import plan_graph
+from spk2loihi.netx.nir_populations import Plan
 from spk2loihi.netx.quantise import NumberError, QuantisedLayer, Scale, quantise_layer
 from spk2loihi.netx.reading import Reading
 from spk2loihi.netx.scales import IntArray
@@ -165,6 +166,12 @@ def _notes(plan: Plan, reading: Reading, scales: list[Scale]) -> list[str]:
                     f"{float(e.threshold.min()):.3g}, check that a step is {reading.dt:g} s (sinabs and Rockpool: "
                     "`dt` 1, or the dt of the export)"
                 )
+        if len(population.loop) > 1 and population.name == population.loop[0]:
+            notes.append(
+                f"{', '.join(population.loop)} are in a loop: what one sends another there arrives a step later, so "
+                f"{len(population.loop)} connections take {len(population.loop)} steps, where tools that step NIR "
+                "graphs take one; the comparison does the same"
+            )
         if np.any(e.reset):
             notes.append(f"{node.name} ({node.kind}) starts at its v_reset")
         if node.kind.startswith("Cuba") and population.bias.any() and (e.current_decay < 1).any():

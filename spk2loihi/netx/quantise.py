@@ -25,7 +25,7 @@ from spk2loihi.netx.dense import fitted_weights
 from spk2loihi.netx.lif_arrays import UNITY
 from spk2loihi.netx.nir_file import Values
 from spk2loihi.netx.nir_layers import Block, ChainLayer
-from spk2loihi.netx.nir_plan import Population
+from spk2loihi.netx.nir_populations import Population
 from spk2loihi.netx.reading import Reading
 from spk2loihi.netx.scales import WHOLE, Grid, IntArray, Numbers
 

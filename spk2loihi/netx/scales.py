@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from spk2loihi.limits import BIAS_MAX, THRESHOLD_MAX
 from spk2loihi.netx.lif_arrays import UNITY
 from spk2loihi.netx.nir_file import Values
-from spk2loihi.netx.nir_plan import Population
+from spk2loihi.netx.nir_populations import Population
 
 IntArray = NDArray[np.int64]
 

@@ -39,10 +39,20 @@ def test_chains(tmp_path: Path, name: str) -> None:
 
 
 GRAPHS: dict[str, tuple[dict[str, Any], list[tuple[str, str]], str]] = {
-    "loop": (
-        {**BACK, **WEIGHTS},
+    "delay in a loop": (
+        {**BACK, **WEIGHTS, "late": nir.Delay(np.full(3, DT))},
+        [("in", "a"), ("a", "w"), ("w", "b"), ("b", "back"), ("back", "late"), ("late", "a"), ("b", "out")],
+        r"a \(LIF\) is in a loop \(a, b\) through a Delay, and netx has none there: leave the Delay out",
+    ),
+    "one number in a loop": (
+        {**BACK, **WEIGHTS, "b": lif(1), "s": nir.Scale(np.ones(3))},
+        [("in", "a"), ("a", "w"), ("w", "s"), ("s", "b"), ("b", "back"), ("back", "a"), ("b", "out")],
+        r"b \(LIF\) is in a loop, and has one number for all neurons: give one a neuron",
+    ),
+    "readout in a loop": (
+        {**BACK, **WEIGHTS, "b": nir.LI(np.full(3, 8 * DT), np.ones(3), np.zeros(3))},
         [("in", "a"), ("a", "w"), ("w", "b"), ("b", "back"), ("back", "a"), ("b", "out")],
-        "loop of 2 populations .* takes as many steps on Loihi, and one in NIR: make them one recurrent population",
+        r"b \(LI\) sends its potential to a",
     ),
     "empty loop": (
         {**BACK, **WEIGHTS},
