@@ -28,7 +28,8 @@ def loop_of_three(*, plane: bool = False) -> nir.NIRGraph:
     nodes = {
         "in": nir.Input({"input": np.array(shape)}), "w0": weights(0), "a": lif(*shape, v_threshold=1.2),
         "w1": weights(1), "b": cuba(*shape), "w2": weights(2), "c": lif(*shape), "w3": weights(3), "w4": weights(4),
-        **flat, "w5": linear(3, size, 15), "w6": linear(3, size, 16), "last": lif(3), "out": nir.Output({"output": [3]}),
+        **flat, "w5": linear(3, size, 15), "w6": linear(3, size, 16), "last": lif(3),
+        "out": nir.Output({"output": [3]}),
     }  # fmt: skip
     edges = [
         ("in", "w0"), ("w0", "a"), ("a", "w1"), ("w1", "b"), ("in", "w4"), ("w4", "b"), ("b", "w2"), ("w2", "c"),

@@ -14,7 +14,7 @@ from spk2loihi.netx.nir_comparison import compare, generated_input
 from spk2loihi.netx.reading import Reading
 from spk2loihi.netx.scales import Grid
 from support.netx_files import assert_equal_to_lava
-from support.nir_graphs import conv, cuba, integrate_and_fire, lif, written
+from support.nir_graphs import conv, cuba, lif, written
 
 GRID = Grid(-256, 254, 2)
 
@@ -46,7 +46,7 @@ def layers_of(path: Path, **reading: Any) -> list[dict[str, Any]]:
 def test_a_scale_is_chosen_with_the_bias(tmp_path: Path) -> None:
     """At the largest scale, 36 units, a bias of 0.2639 is 9.5, half way."""
     node = nir.Affine(np.array([[7.0, 0.3, -0.2]]), np.array([0.2639]))
-    (layer,) = layers_of(written(tmp_path, nir.Input({"input": np.array([3])}), node, integrate_and_fire(1)))[1:]
+    (layer,) = layers_of(written(tmp_path, nir.Input({"input": np.array([3])}), node, lif(1)))[1:]
     assert 36 * 0.75 - 1 <= layer["neuron"]["vThMant"] < 36
     assert abs(layer["bias"][0] / layer["neuron"]["vThMant"] - 0.2639) < 0.5 / 36 / 2
 
