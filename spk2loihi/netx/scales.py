@@ -32,6 +32,7 @@ _LEAST = 0.75  # of the largest scale
 _TRIED = 64  # scales
 _TRIED_WEIGHTS = 1 << 24  # weights rounded for that, at most: seconds
 _FIRING = 0.05  # share of the steps in which an input fires, as neurons in trained networks do
+_AT_ONCE = 1 << 20  # weights, for the memory that sorting takes
 _UNDECIDED = 0.25  # of a step: errors above may be rounded the other way
 
 
@@ -52,7 +53,13 @@ class Grid:
         Args:
             values: (rows, ...).
         """
-        flat = values.reshape(len(values), -1) / self.step
+        flat = values.reshape(len(values), -1)
+        rows = max(1, _AT_ONCE // max(1, flat.shape[1]))
+        parts = [self._rounded(flat[first : first + rows]) for first in range(0, len(flat), rows)]
+        return np.concatenate(parts).reshape(values.shape)
+
+    def _rounded(self, rows: Values) -> Values:
+        flat = rows / self.step
         nearest = np.rint(flat)
         error = nearest - flat
         excess = np.rint(error.sum(1, keepdims=True))  # steps that a row has too many
@@ -60,7 +67,8 @@ class Grid:
         rank = np.argsort(np.argsort(-toward, axis=1, kind="stable"), axis=1, kind="stable")
         turned = (rank < np.abs(excess)) & (toward > _UNDECIDED)
         steps: Values = (nearest - np.sign(excess) * turned) * self.step
-        return np.clip(steps, self.low, self.high).reshape(values.shape)
+        clipped: Values = np.clip(steps, self.low, self.high)
+        return clipped
 
 
 class Numbers:
