@@ -516,27 +516,27 @@ def fit(
             ``inputs``, options of `run`.
     """
     from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
+    from spk2loihi.netx.reading import ReadingOptions
 
+    of_nir = {name: shape[name] for name in ReadingOptions.__annotations__ if name in shape and name != "bits"}
     place = board if isinstance(board, Board) else find_board(board)
     if network is None:
         from spk2loihi.fit.student_shape import StudentShape, shape_network, shape_populations
-        from spk2loihi.netx.reading import ReadingOptions
 
         if inputs is not None or num_layers is not None:
             raise UserError(
                 f"`{'num_layers' if inputs is None else 'inputs'}` is for a netx or NIR file, but none is given: name "
                 "the file, or leave it out"
             )
-        of_files = [name for name in ReadingOptions.__annotations__ if name != "bits" and name in shape]
-        if of_files:
-            raise UserError(f"`{of_files[0]}` is for a NIR file, but none is given: name the file, or leave it out")
+        if of_nir:
+            raise UserError(f"`{min(of_nir)}` is for a NIR file, but none is given: name the file, or leave it out")
         if shape.get("preset") == "stock":
             return FitReport({"network": None, **check_stream_fit(shape_network(StudentShape(**shape)), place)})
         return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
     net = read(network)
     if not isinstance(net, SpikingNetwork):
         return fit_of_file(net, place, inputs, {"num_layers": num_layers, **shape})
-    only_of_own(net, {"inputs": inputs, "num_layers": num_layers})
+    only_of_own(net, {"inputs": inputs, "num_layers": num_layers, **of_nir})
     if net.network.streamed and set(shape) == {"tokens"}:
         return _stream_fit(net, place, shape["tokens"])
     if shape:

@@ -108,7 +108,10 @@ def test_convert_both_ways_runs_alike(folder: Path) -> None:
         (["convert", "a.nir", "a.net", "--dt", "0.01"], "choose a smaller --dt"),
         (["convert", "a.nir", "a.net", "--input", "a.nir"], "a.nir is no .npy file of numbers"),
         (["inspect", "own.net", "--scales", "channel"], "--scales is for other netx and NIR files"),
-        (["fit", "own.net", "--dt", "1"], "--dt"),
+        (
+            ["fit", "own.net", "--dt", "1"],
+            "--dt is for other netx and NIR files, but own.net is a network of spk2loihi",
+        ),
         (["fit", "--scales", "channel"], "--scales is for a NIR file, but none is given"),
         (["fit", "--exact"], "--exact is for a NIR file, but none is given"),
     ],

@@ -77,7 +77,7 @@ def test_every_node_of_a_convolutional_network(tmp_path: Path) -> None:
         nir.Threshold(threshold=full(3.0, 3)),
     ]
     with NetworkFile.of(written(tmp_path, *nodes), reading=Reading(exact=True)).as_netx() as path:
-        spikes = assert_equal_to_lava(path, binary(rng, 6, 7, 2, 25))
+        spikes = assert_equal_to_lava(path, binary(rng, 6, 7, 2, 16))
     assert all(s.any() and not s.all() for s in spikes)
     network = StockNetwork.from_nir(tmp_path / "network.nir", Reading(exact=True))
     assert network.input_shape == (6, 7, 2) and network.layers[0].shape == (4, 4, 4)

@@ -52,7 +52,7 @@ def test_near_the_equations_and_in_lava(tmp_path: Path) -> None:
             assert each.spikes and each.mean_rate_error < 1 / 64
         assert "a, b, c are in a loop" in conversion.notes[0] and "take 3 steps" in conversion.notes[0]
     with file.as_netx() as netx:
-        assert all(each.any() for each in assert_equal_to_lava(netx, inputs[0, ..., :20].astype(np.int64)))
+        assert all(each.any() for each in assert_equal_to_lava(netx, inputs[0, ..., :10].astype(np.int64)))
 
 
 def test_each_connection_of_a_loop_takes_a_step(tmp_path: Path) -> None:
