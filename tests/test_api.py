@@ -167,7 +167,7 @@ def test_functions_and_commands_give_the_same_numbers(
         assert spk2loihi(*arguments, "--json", tmp_path / "numbers.json").code == 0
         return json.loads((tmp_path / "numbers.json").read_text())
 
-    timed = ("wall_s", "versions", "network")
+    timed = ("wall_s", "compile_s", "versions", "network")
 
     def plain(record: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps({k: v for k, v in record.items() if k not in timed}))

@@ -356,7 +356,7 @@ def test_results_appear_together_with_their_numbers_or_not_at_all(
     monkeypatch.undo()
     monkeypatch.chdir(user)
     assert spk2loihi(*TRAIN, "-o", "o/o.pt", "--resume", "--json", "n.json").code == 0
-    assert sorted(os.listdir("o")) == ["metrics.json", "o.pt"]
+    assert sorted(os.listdir("o")) == ["metrics.json", "o.pt", "o.pt.run.yaml"]
 
 
 def test_a_killed_command_leaves_nothing_for_the_next(user: Path) -> None:

@@ -98,7 +98,9 @@ def test_a_run_cut_off_after_any_step(
     assert resumed["stages"][0]["evaluations"] == metrics["stages"][0]["evaluations"]
     name = "teacher/model.safetensors"
     assert (tmp_path / name).read_bytes() == (expected.parent / name).read_bytes()
-    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "metrics.json", "teacher"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.pt", "model.pt.run.yaml", "metrics.json", "teacher"
+    }  # fmt: skip
 
 
 @pytest.mark.slow
