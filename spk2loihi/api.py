@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from spk2loihi.fit import Board, FitReport
     from spk2loihi.network.run_config import RunOptions
     from spk2loihi.netx.network_file import NetworkFile
+    from spk2loihi.netx.reading import ReadingOptions
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.reporting.sweep_page import SweepReport
     from spk2loihi.simulators import Simulation, Verification
@@ -103,9 +104,7 @@ def inspect(
     network: SpikingNetwork | NetworkFile | StrPath,
     *,
     num_layers: int | None = None,
-    dt: float | None = None,
-    bits: int | None = None,
-    exact: bool | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> dict[str, Any]:
     """What is in a network file of any kind, as the numbers of the command's ``--json``.
 
@@ -115,9 +114,7 @@ def inspect(
 
     Args:
         num_layers: only the first layers of a netx or NIR file.
-        dt: seconds a step, of a NIR file that becomes integers (`convert` says how, of these three).
-        bits: of its weights.
-        exact: refuse what is not an integer.
+        reading: ``dt``, ``bits``, ``exact`` and ``scales`` of a NIR file, as of `convert`.
 
     Raises:
         UserError: missing, damaged, no network, or one that stock netx cannot load.
@@ -125,9 +122,9 @@ def inspect(
     net = read(network)
     check_numbers({"num_layers": num_layers})
     if isinstance(net, SpikingNetwork):
-        only_of_own(net, {"num_layers": num_layers, "dt": dt, "bits": bits, "exact": exact})
+        only_of_own(net, {"num_layers": num_layers, **reading})
         return net.to_dict()
-    return inspect_of_file(net, num_layers, dt, bits, exact)
+    return inspect_of_file(net, num_layers, reading)
 
 
 def train(
@@ -255,10 +252,8 @@ def convert(
     out: StrPath,
     *,
     inputs: StrPath | Array | None = None,
-    dt: float | None = None,
-    bits: int | None = None,
-    exact: bool | None = None,
     force: bool = False,
+    **reading: Unpack[ReadingOptions],
 ) -> Conversion:
     """A NIR file as netx, quantised, or a netx file as NIR.
 
@@ -267,10 +262,9 @@ def convert(
         out: file to write.
         inputs: array, or .npy file, as of `run`, on which the integers of a NIR file are compared with its equations;
             independent spikes if not given.
-        dt: seconds a step; 0.0001 if not given.
-        bits: of a weight of a NIR file, 2 to 8; 8 if not given.
-        exact: refuse numbers of a NIR file that are not whole as they are.
         force: replace a file that `convert` has not written.
+        reading: ``dt``, seconds a step: 0.0001 if not given. Of a NIR file also ``bits`` of a weight, 2 to 8: 8 if not
+            given; ``scales``, one a layer or one a channel; ``exact``, refuse numbers that are not whole as they are.
 
     Raises:
         UserError: the source cannot be read, or has what the other format or Loihi's neurons do not have.
@@ -288,7 +282,7 @@ def convert(
     place = Path(out)
     with claim([Output(place, "converted network", "converted")], [file.path], force=force):
         return convert_file(
-            file, place, inputs=as_array(inputs) if inputs is not None else None, reading=reading_of(dt, bits, exact)
+            file, place, inputs=as_array(inputs) if inputs is not None else None, reading=reading_of(**reading)
         )
 
 
@@ -522,7 +516,9 @@ def fit(
             ``inputs``, options of `run`.
     """
     from spk2loihi.fit import Board, FitReport, check_fit, check_stream_fit, find_board, populations
+    from spk2loihi.netx.reading import ReadingOptions
 
+    of_nir = {name: shape[name] for name in ReadingOptions.__annotations__ if name in shape and name != "bits"}
     place = board if isinstance(board, Board) else find_board(board)
     if network is None:
         from spk2loihi.fit.student_shape import StudentShape, shape_network, shape_populations
@@ -532,13 +528,15 @@ def fit(
                 f"`{'num_layers' if inputs is None else 'inputs'}` is for a netx or NIR file, but none is given: name "
                 "the file, or leave it out"
             )
+        if of_nir:
+            raise UserError(f"`{min(of_nir)}` is for a NIR file, but none is given: name the file, or leave it out")
         if shape.get("preset") == "stock":
             return FitReport({"network": None, **check_stream_fit(shape_network(StudentShape(**shape)), place)})
         return FitReport({"network": None, **check_fit(shape_populations(StudentShape(**shape)), place)})
     net = read(network)
     if not isinstance(net, SpikingNetwork):
         return fit_of_file(net, place, inputs, {"num_layers": num_layers, **shape})
-    only_of_own(net, {"inputs": inputs, "num_layers": num_layers})
+    only_of_own(net, {"inputs": inputs, "num_layers": num_layers, **of_nir})
     if net.network.streamed and set(shape) == {"tokens"}:
         return _stream_fit(net, place, shape["tokens"])
     if shape:

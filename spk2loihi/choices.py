@@ -8,11 +8,13 @@ Schedule = Literal["windowed", "pipelined", "settling", "streamed"]
 Encoding = Literal["rate", "graded"]
 Arithmetic = Literal["lava", "chip"]
 BackendName = Literal["emulator", "stepped", "cpu", "loihi2"]
+Scales = Literal["layer", "channel"]
 
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 ARITHMETICS: tuple[Arithmetic, ...] = get_args(Arithmetic)
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+SCALES: tuple[Scales, ...] = get_args(Scales)
 PRESETS = ("spikingbert", "neurocore", "stock")
 #: Whose neurons fire spikes, so that they run in every schedule but the streamed one.
 SPIKING_PRESETS = ("spikingbert", "neurocore")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spk2loihi.energy import CoefficientSet
     from spk2loihi.fit import Board, FitReport
     from spk2loihi.netx.network_file import NetworkFile
+    from spk2loihi.netx.reading import ReadingOptions
     from spk2loihi.reporting.energy_page import EnergyReport
     from spk2loihi.simulators.file_input import FileOptions
     from spk2loihi.simulators.verify_file import FileVerification
@@ -24,16 +25,14 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
-def inspect_of_file(
-    file: NetworkFile, num_layers: int | None, dt: float | None, bits: int | None, exact: bool | None
-) -> dict[str, Any]:
+def inspect_of_file(file: NetworkFile, num_layers: int | None, reading: ReadingOptions) -> dict[str, Any]:
     """`spk2loihi.api.inspect`."""
     from spk2loihi.analysis.inspect_file import inspect_file
     from spk2loihi.fit.boards import BOARDS, DEFAULT_BOARD
     from spk2loihi.fit.preflight import preflight
     from spk2loihi.netx.reading import reading_of
 
-    file = file.read_as(reading_of(dt, bits, exact))
+    file = file.read_as(reading_of(**reading))
     found = preflight(file, file.network(num_layers=num_layers).layers, BOARDS[DEFAULT_BOARD])
     return {**inspect_file(file, num_layers), "preflight": [finding.to_dict() for finding in found]}
 
@@ -69,9 +68,11 @@ def energy_of_file(
     """`spk2loihi.api.energy`, everything looked up."""
     from spk2loihi.energy.measure_file import measure_file
     from spk2loihi.files import sha256
+    from spk2loihi.netx.reading import ReadingOptions, reading_of
     from spk2loihi.reporting.energy_page import EnergyReport
 
     array = input_of(file, inputs)
+    file = file.read_as(reading_of(**cast(Any, {name: options.get(name) for name in ReadingOptions.__annotations__})))
     provenance = {
         "network": file.path.name,
         "network_sha256": sha256(file.path),
@@ -80,7 +81,7 @@ def energy_of_file(
         **made(command),
     }
     data = measure_file(
-        file.path, array, frame_steps=frame_steps, coefficient_sets=sets, board=board, step_us=step_us,
+        file, array, frame_steps=frame_steps, coefficient_sets=sets, board=board, step_us=step_us,
         provenance=provenance, **options,
     )  # fmt: skip
     return EnergyReport(data, [file.path, *sources, *([array] if isinstance(array, Path) else [])])
@@ -93,13 +94,13 @@ def fit_of_file(
     from spk2loihi.fit import FitReport
     from spk2loihi.fit.file_populations import check_file_fit
     from spk2loihi.fit.preflight import preflight, preflight_input
-    from spk2loihi.netx.reading import reading_of
+    from spk2loihi.netx.reading import ReadingOptions, reading_of
     from spk2loihi.simulators.file_input import FileOptions, read_input
 
-    readings = ("dt", "bits", "exact")
+    readings = ReadingOptions.__annotations__
     only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers", *readings})
     check_numbers({"num_layers": options["num_layers"]})
-    file = file.read_as(reading_of(*(options.get(name) for name in readings)))
+    file = file.read_as(reading_of(**cast(Any, {name: options.get(name) for name in readings})))
     given = None if inputs is None else read_input(file, as_array(inputs), **cast("FileOptions", dict(options)))
     layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
     found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))
@@ -107,6 +108,7 @@ def fit_of_file(
         {
             "network": str(file.path),
             "format": file.format,
+            "reading": file.summary,
             **check_file_fit(layers, board),
             "preflight": [finding.to_dict() for finding in found],
         }

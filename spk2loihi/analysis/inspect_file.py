@@ -35,6 +35,7 @@ def inspect_file(file: NetworkFile, num_layers: int | None = None) -> dict[str, 
     return {
         "network": str(file.path),
         "format": file.format,
+        "reading": file.summary,
         "input_shape": list(network.input_shape),
         "input_shape_known": not file.needs_input_shape,
         "output_shape": list(network.output_shape),

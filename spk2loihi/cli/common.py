@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from spk2loihi.choices import ARITHMETICS, BACKENDS, ENCODINGS, SCHEDULES
+from spk2loihi.choices import ARITHMETICS, BACKENDS, ENCODINGS, SCALES, SCHEDULES
 from spk2loihi.cli.command import edited_config, is_quiet, json_stream
 from spk2loihi.cli.option_types import PATH, STANDARD_OUTPUT
 
@@ -79,17 +79,26 @@ def run_options(command: F) -> F:
     return command
 
 
-def reading_options(command: F) -> F:
-    """How a NIR file becomes integers (`spk2loihi.netx.reading.Reading`). See `given`."""
-    for option in reversed(
-        (
-            click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]"),
-            click.option("--bits", type=float, help="NIR files: bits of a weight, 2 to 8. [default: 8]"),
-            click.option(
-                "--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are."
-            ),
-        )
-    ):
+_dt_option = click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]")
+_bits_option = click.option("--bits", type=float, help="NIR files: bits of a weight, 2 to 8. [default: 8]")
+_scales_option = click.option(
+    "--scales",
+    type=click.Choice(SCALES),
+    help="NIR files: one scale for the weights of a layer, or one for each channel, which rounds less. "
+    "[default: layer]",
+)
+_exact_option = click.option(
+    "--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are."
+)
+
+
+def reading_options(command: F, bits: Callable[[F], F] = _bits_option) -> F:
+    """How a NIR file becomes integers (`spk2loihi.netx.reading.Reading`). See `given`.
+
+    Args:
+        bits: the option, where a command says more of it.
+    """
+    for option in (_exact_option, _scales_option, bits, _dt_option):
         command = option(command)
     return command
 
@@ -234,6 +243,21 @@ def tell(line: object) -> None:
 def seconds(wall: float, compiling: float) -> str:
     """How long work took, and how much of that was compilation, which the next run may not need."""
     return f"{wall:.1f} s" if compiling < _TOLD_SECONDS else f"{wall:.1f} s, {compiling:.1f} of them compiling"
+
+
+def say_reading(reading: Mapping[str, Any] | None) -> None:
+    """How a NIR file became integers (`spk2loihi.netx.nir_reader.NirConversion.summary`); nothing of a netx file."""
+    if reading is None:
+        return
+    worst = reading["largest_error"]
+    if not reading["exact"] and worst is not None:
+        say(
+            f"quantised to {reading['bits']} bits, one scale a {reading['scales']}; the worst weights, of "
+            f"{worst['node']}, are {worst['rms']:.2%} off in root mean square (spk2loihi convert shows all)",
+            err=True,
+        )
+    for note in reading["notes"]:
+        say(f"note: {note}", err=True)
 
 
 def say_findings(findings: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _print(n: dict[str, Any]) -> None:
     scales = {row["node"]: row for row in n["populations"]}
     rows = [
         (
-            row["node"], str(row["layer"]), str(row["delay"]), f"{scales[row['node']]['units']:.5g}",
+            row["node"], str(row["layer"]), str(row["delay"]), _units(scales[row["node"]]),
             scales[row["node"]]["limited_by"], f"{row['neurons']:,}", _count(row["spikes"]),
             _count(row["float_spikes"]), f"{row['mean_rate_error']:.5f}", f"{row['largest_rate_error']:.5f}",
         )
@@ -61,10 +62,15 @@ def _print(n: dict[str, Any]) -> None:
     print_table(headings, rows, left=("node", "limit"))
     say(
         "largest: difference, of the largest number; rms: of the root mean square; late: steps behind NIR; units: of a "
-        "potential of 1; limit: why no more; rate error: in spikes a step"
+        "potential of 1; limit: why the fewest are no more; rate error: in spikes a step"
     )
     for note in n["notes"]:
         say(f"note: {note}")
+
+
+def _units(scale: Mapping[str, Any]) -> str:
+    fewest, most = f"{scale['units']:.5g}", f"{scale['most_units']:.5g}"
+    return fewest if fewest == most else f"{fewest}..{most}"
 
 
 def _count(value: int | None) -> str:

@@ -21,6 +21,7 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     say,
+    say_reading,
     stagger_option,
 )
 from spk2loihi.cli.config_file import run_file
@@ -110,6 +111,7 @@ def command(
             say(f"{figure['question'] or figure['label']} {figure['text']} ({figure['note']})")
         for sentence in report.verdict:
             say(sentence)
+        say_reading(report.data["network"].get("reading"))
         say(f"{out} and {path_json}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from spk2loihi.cli.common import (
     given,
     layers_option,
     output_options,
+    reading_options,
     save_numbers,
     say,
     say_findings,
+    say_reading,
 )
 from spk2loihi.cli.option_types import PATH
 from spk2loihi.cli.tables import print_table
+
+_bits_option = click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
 
 
 @click.command("fit", cls=Command)
@@ -38,9 +43,7 @@ from spk2loihi.cli.tables import print_table
 @click.option("--intermediate", type=int, help="Neurons of a feed-forward part. [default: 4 x hidden]")
 @click.option("--heads", type=int, help="Attention heads of a layer. [default: 12]")
 @click.option("--max-tokens", "tokens", type=int, help="Longest sentence in tokens. [default: 64]")
-@click.option("--bits", type=float, help="Bits of a weight: 1, 1.58 (ternary), 2 to 8. [default: 8]")
-@click.option("--dt", type=float, help="NIR files: seconds a step. [default: 0.0001]")
-@click.option("--exact", is_flag=True, default=None, help="NIR files: refuse numbers that are not whole as they are.")
+@partial(reading_options, bits=_bits_option)
 @click.option("--timesteps", type=int, help="T, which sets the width of fast weights. [default: 16]")
 @click.option("--input", "inputs", type=PATH, help="Input array (.npy) to look at, too.")
 @layers_option
@@ -74,6 +77,7 @@ def command(
     with claimed(json_file, path, inputs, options={"board": board}, force=force):
         report = api.fit(path, board, inputs=inputs, num_layers=num_layers, **sizes)
         _print(report.to_dict())
+        say_reading(report.to_dict().get("reading"))
         save_numbers(json_file, report.to_dict())
     if strict and not report.fits:
         sys.exit(1)

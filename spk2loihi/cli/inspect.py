@@ -17,6 +17,7 @@ from spk2loihi.cli.common import (
     reading_options,
     save_numbers,
     say_findings,
+    say_reading,
 )
 from spk2loihi.cli.tables import console, print_table
 
@@ -38,6 +39,7 @@ def command(network_file: Path, num_layers: int | None, json_file: Path | None, 
     with claimed(json_file, network_file, force=force):
         n = api.inspect(network_file, num_layers=num_layers, **reading)
         (_print_file if "format" in n else _print)(network_file, n)
+        say_reading(n.get("reading"))
         save_numbers(json_file, n)
 
 

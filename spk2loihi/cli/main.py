@@ -99,6 +99,8 @@ def with_options(sentence: str, arguments: Sequence[str] = ()) -> str:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 options.setdefault(str(parameter.name), max(parameter.opts, key=len))
+            elif name in arguments:
+                options.setdefault(str(parameter.name), str(parameter.name).upper())
     return re.sub(r"`([a-z]\w*)`", lambda match: options.get(match[1], match[0]), sentence)
 
 

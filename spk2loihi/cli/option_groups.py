@@ -22,7 +22,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Other netx and NIR files": (
         "input", "input-steps", "num-layers", "message-bits", "reset-interval", "reset-offset", "spike-exp",
-        "transform", "dt", "exact", "record", "record-steps", "state-steps", "frame-steps",
+        "transform", "dt", "scales", "exact", "record", "record-steps", "state-steps", "frame-steps",
     ),
     "Board and prices": ("board", "step-us", "coefficients", "derive", "strict"),
     "Output": ("out", "bundle", "json", "force"),

@@ -9,7 +9,7 @@ import click
 
 from spk2loihi import api
 from spk2loihi.cli.command import Command
-from spk2loihi.cli.common import claimed, file_options, given, output_options, save_numbers, say, seconds
+from spk2loihi.cli.common import claimed, file_options, given, output_options, save_numbers, say, say_reading, seconds
 from spk2loihi.cli.option_types import PATH
 
 
@@ -45,8 +45,4 @@ def command(network_file: Path, inputs: Path, out: Path, json_file: Path | None,
             f"{result.samples} sample(s), {result.steps} steps, {numbers['output_messages']} output messages, "
             f"{seconds(result.wall_s, result.compile_s)} ({result.backend}): {out}"
         )
-        if (reading := result.reading) is not None:
-            if not reading["exact"]:
-                say(f"quantised to {reading['bits']} bits: spk2loihi convert shows what that changes", err=True)
-            for note in reading["notes"]:
-                say(f"note: {note}", err=True)
+        say_reading(result.reading)

@@ -23,6 +23,7 @@ from spk2loihi.cli.common import (
     samples_option,
     save_numbers,
     say,
+    say_reading,
     seconds,
 )
 from spk2loihi.cli.option_types import PATH
@@ -78,6 +79,7 @@ def command(
             json_file, {"wall_s": wall, "compile_s": compiling, **result.to_dict(), "network": str(network_file)}
         )
         say(f"{_line(result)}, {seconds(wall, compiling)}")
+        say_reading(getattr(result, "reading", None))
         if result.first_mismatch is not None:
             say("first mismatch: " + ", ".join(f"{k} {v}" for k, v in result.first_mismatch.items()), err=True)
             sys.exit(1)

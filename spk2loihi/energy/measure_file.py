@@ -21,6 +21,7 @@ from spk2loihi.energy.step_time import Steps, estimate_time
 from spk2loihi.fit import Board
 from spk2loihi.fit.file_populations import check_file_fit
 from spk2loihi.netx.layer import StockLayer
+from spk2loihi.netx.network_file import NetworkFile
 from spk2loihi.simulators.file_counters import count_file
 from spk2loihi.simulators.file_input import read_input
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def measure_file(
-    path: Path,
+    file: NetworkFile | Path,
     inputs: Path | NDArray[Any],
     *,
     coefficient_sets: Sequence[CoefficientSet] = (),
@@ -44,14 +45,15 @@ def measure_file(
     """Run a netx or NIR file on the emulator and report what an answer costs.
 
     Args:
-        path, inputs, frame_steps, options: of `count_file`.
+        file, inputs, frame_steps, options: of `count_file`.
         coefficient_sets, board, step_us: of `spk2loihi.energy.measure_energy.measure_energy`.
 
     Raises:
         UserError: a file cannot be read, or the input does not fit the network.
     """
-    layers = read_input(path, inputs, **options).network.layers
-    counts = count_file(path, inputs, frame_steps=frame_steps, **options)
+    given = read_input(file, inputs, **options)
+    layers = given.network.layers
+    counts = count_file(given.file, inputs, frame_steps=frame_steps, **options)
     answers = counts.samples * counts.frames
     # neurons are counted once a sample, and average over answers like all else
     stages = [replace(ops, neurons=ops.neurons * counts.frames) for ops in counts.stages]

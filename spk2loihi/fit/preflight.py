@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spk2loihi.simulators.file_input import FileInput
 
 _LIF_MODEL = "lava.proc.lif.models: precision of bias_mant, vth, du and dv in AbstractPyLifModelFixed"
+_LIF_DOCUMENTATION = 'lava.proc.lif.process.LIF: "only a single threshold can be set for the entire population"'
 _DELAYS = "lava.lib.dl.netx.utils.num_delay_bits"
 _FLOOD = "github.com/lava-nc/lava/issues/826"
 #: Bits of a decay. lava.proc.lif.models, precision of du and dv.
@@ -112,6 +113,7 @@ def _of_layer(layer: StockLayer, group: Group, board: Board) -> Iterator[Finding
         if layer.synapse is not None and (bias := _values(group.get("bias"))) is not None:
             yield from _bias(label, int(bias.min()), int(bias.max()), "biases from", "scale weights and threshold")
         yield from _threshold(label, neuron)
+        yield from _one_number(label, group)
         for name, decay in (("iDecay", neuron.current_decay), ("vDecay", neuron.voltage_decay)):
             low, high = int(decay.min()), int(decay.max())
             if low < 0 or high > 1 << DECAY_BITS:
@@ -133,6 +135,19 @@ def _of_layer(layer: StockLayer, group: Group, board: Board) -> Iterator[Finding
     if (delays := _values(group.get("delay"))) is not None and int(delays.max()) > DELAY_MAX:
         text = f"delays of up to {int(delays.max())} steps, which Lava cuts to {DELAY_MAX}: stay within {DELAY_MAX}"
         yield Finding(label, "delay", int(delays.max()), DELAY_MAX, text, _DELAYS, "documented")
+
+
+def _one_number(label: str, group: Group) -> Iterator[Finding]:
+    """Lava's model takes arrays, and its documentation says otherwise."""
+    for name in ("vThMant", "iDecay", "vDecay"):
+        values = _values(group.get(f"neuron/{name}"))
+        if values is not None and (several := len(np.unique(values))) > 1:
+            text = (
+                f"{name} has {several:,} values from {int(values.min()):,} to {int(values.max()):,}, and the "
+                "documentation of Lava's LIF allows one to a population: give the layer one (of a NIR file: scales of "
+                "a layer), or split it"
+            )
+            yield Finding(label, "population_constants", several, 1, text, _LIF_DOCUMENTATION, "documented")
 
 
 def _weights(layer: StockLayer, group: Group) -> Iterator[Finding]:

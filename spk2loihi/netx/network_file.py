@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -88,7 +88,7 @@ class NetworkFile:
         if reading in (reading_of(), self.reading):  # nothing is asked for, or what is there
             return self
         if self.format == "netx":
-            name = "exact" if reading.exact else "bits" if reading.bits != reading_of().bits else "dt"
+            name = next(each.name for each in fields(reading) if getattr(reading, each.name) != each.default)
             raise UserError(f"`{name}` is for NIR files, but {self.path} is a netx file of integers: leave it out")
         return replace(self, reading=reading)
 
@@ -102,6 +102,11 @@ class NetworkFile:
         from spk2loihi.netx.nir_reader import convert_nir
 
         return None if self.format == "netx" else convert_nir(self.held, self.reading)
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """How a NIR file became integers (`NirConversion.summary`); None of a netx file."""
+        return None if self.conversion is None else self.conversion.summary()
 
     @cached_property
     def tree(self) -> Group:

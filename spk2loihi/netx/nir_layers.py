@@ -9,7 +9,7 @@ import numpy as np
 
 from spk2loihi.netx.linear_map import LinearMap
 from spk2loihi.netx.nir_file import Values
-from spk2loihi.netx.nir_plan import INPUT, Plan, Population
+from spk2loihi.netx.nir_populations import INPUT, Plan, Population
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,16 @@ def _recurrent(blocks: tuple[Block, ...]) -> Values:
     size = sum(block.size for block in blocks)
     weight = np.zeros((size, size))
     for block in blocks:
-        if block.population is not None and block.population.is_recurrent:
-            each = block.population.inputs[block.name]
+        if block.population is None:
+            continue
+        for source in blocks:
+            each = block.population.back.get(source.name)
+            if each is None:
+                continue
             if each.delay is not None:
-                raise block.population.node.refusal("comes back to itself through a Delay", "leave the Delay out")
-            weight[block.rows, block.rows] = each.scaled(block.population.equations.gain).as_matrix().filled
+                raise block.population.node.refusal(
+                    f"is in a loop ({', '.join(block.population.loop)}) through a Delay, and netx has none there",
+                    "leave the Delay out",
+                )
+            weight[block.rows, source.rows] = each.scaled(block.population.equations.gain).as_matrix().filled
     return weight

@@ -3,7 +3,8 @@
 Every node is computed by itself, in double precision and in the order of the edges: no weights are multiplied together,
 no equation is solved beforehand. Linear nodes are those of torch. Neurons take a step ``dt`` of forward Euler; a
 current-based neuron steps its current first, then its potential with the new current, as snnTorch and Lava do it. What
-comes back to a population comes one step later, and neurons start at their reset potential.
+comes back to a population comes one step later, and neurons start at their reset potential. In a loop of several the
+first in the graph hears the others one step later; with Loihi's latency each hears each so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.netx.linear_map import Shape
 from spk2loihi.netx.nir_file import LINEAR, READOUTS, Node, Values
-from spk2loihi.netx.nir_plan import INPUT, Plan, Population
+from spk2loihi.netx.nir_populations import INPUT, Plan, Population
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -39,24 +40,36 @@ def run_equations(plan: Plan, inputs: NDArray[Any], dt: float, latency: bool = F
     batch, steps = inputs.shape[:2]
     sent: dict[str, Values] = {INPUT: inputs.reshape(batch, steps, *plan.input_shape).astype(np.float64)}
     for population in plan.populations.values():
+        if population.name in sent:
+            continue
+        members = [each for each in plan.populations.values() if each.name in population.loop]
         arriving = {
-            source: _late(sent[source], population.level - plan.level_of(source) if latency else 0)
-            for source in population.drive
+            each.name: {
+                source: _late(sent[source], each.level - plan.level_of(source) if latency else 0)
+                for source in each.drive
+            }
+            for each in members
         }
-        neurons = _Neurons(population, dt, batch)
-        out = np.zeros((batch, steps, *population.shape))
+        out = {each.name: np.zeros((batch, steps, *each.shape)) for each in members}
+        neurons = {each.name: _Neurons(each, dt, batch) for each in members}
         if population.is_recurrent:
-            before = np.zeros((batch, *population.shape))
+            before = {each.name: np.zeros((batch, *each.shape)) for each in members}
             for step in range(steps):
-                now = {source: each[:, step] for source, each in arriving.items()}
-                before = out[:, step] = neurons.step(_Drive(plan, population, dt).of({**now, population.name: before}))
+                heard = dict(before)
+                for each in members:
+                    now = {source: values[:, step] for source, values in arriving[each.name].items()}
+                    spikes = neurons[each.name].step(_Drive(plan, each, dt).of({**now, **heard}))
+                    before[each.name] = out[each.name][:, step] = spikes
+                    if not latency:
+                        heard[each.name] = spikes
         else:
-            flat = {source: each.reshape(-1, *each.shape[2:]) for source, each in arriving.items()}
+            here = arriving[population.name]
+            flat = {source: each.reshape(-1, *each.shape[2:]) for source, each in here.items()}
             drive = _Drive(plan, population, dt).of(flat).reshape(batch, steps, *population.shape)
-            drive = _delayed(plan, population, drive, arriving, dt)
+            drive = _delayed(plan, population, drive, here, dt)
             for step in range(steps):
-                out[:, step] = neurons.step(drive[:, step])
-        sent[population.name] = out
+                out[population.name][:, step] = neurons[population.name].step(drive[:, step])
+        sent |= out
     del sent[INPUT]
     return sent
 

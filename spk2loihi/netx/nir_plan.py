@@ -1,96 +1,18 @@
-"""A NIR graph as populations in levels: which neurons run in which layer of a netx chain, and what drives them.
-
-A layer of netx takes one step. A population stands at the level ``1 + max`` of its sources, and answers the input of
-step t in step t + level. Where a source lies further back than one level, relays repeat its spikes, one step each, so
-all ways to a population take as many steps as it has levels, and the network is that of NIR, some steps late.
-"""
+"""From a NIR graph to its populations: what drives each, through which weights, and at which level it stands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from spk2loihi.errors import UserError
 from spk2loihi.netx.linear_map import LinearMap, Shape, node_bias, node_map
 from spk2loihi.netx.nir_file import LINEAR, NEURONS, READOUTS, NirGraph, Node, Values
-from spk2loihi.netx.nir_neurons import Equations, equations
+from spk2loihi.netx.nir_neurons import equations
+from spk2loihi.netx.nir_populations import INPUT, Plan, Population
 
-INPUT = "Input"
 _Way = tuple[dict[str, LinearMap], Values, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Population:
-    """Neurons of one node, and what drives them.
-
-    Attributes:
-        node: of the neurons; of the last weights, where a graph ends in weights: their sums are read.
-        shape: (channel, y, x), (channel, x) or (neurons,).
-        inputs: from each source population, or from `INPUT`; with itself among them where it is recurrent.
-        bias: constant input, of ``shape``.
-        weights: names of the nodes between the sources and the neurons.
-    """
-
-    node: Node
-    shape: Shape
-    equations: Equations
-    inputs: dict[str, LinearMap]
-    bias: Values
-    weights: tuple[str, ...]
-    level: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def is_recurrent(self) -> bool:
-        return self.name in self.inputs
-
-    @property
-    def drive(self) -> dict[str, LinearMap]:
-        """Without its own spikes."""
-        return {source: each for source, each in self.inputs.items() if source != self.name}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Populations, in the order of their levels.
-
-    Attributes:
-        input_shape: of the graph.
-        populations: by name.
-        depth: levels.
-    """
-
-    graph: NirGraph
-    input_shape: Shape
-    populations: dict[str, Population]
-
-    @property
-    def depth(self) -> int:
-        return max(each.level for each in self.populations.values())
-
-    def level_of(self, name: str) -> int:
-        return 0 if name == INPUT else self.populations[name].level
-
-    def shape_of(self, name: str) -> Shape:
-        return self.input_shape if name == INPUT else self.populations[name].shape
-
-    def at(self, level: int) -> list[Population]:
-        return [each for each in self.populations.values() if each.level == level]
-
-    def relayed(self, level: int) -> list[str]:
-        """Sources that stand before a level and are needed after it."""
-        needed = {
-            source: None
-            for each in self.populations.values()
-            if each.level > level
-            for source in each.inputs
-            if self.level_of(source) < level
-        }
-        return list(needed)
 
 
 def plan_graph(graph: NirGraph, dt: float, whole_delays: bool = False) -> Plan:
@@ -107,8 +29,10 @@ def plan_graph(graph: NirGraph, dt: float, whole_delays: bool = False) -> Plan:
         raise start.refusal(f"has the shape {shape}", "give (neurons,), (channel, x) or (channel, y, x)")
     walk = _Walk(graph, dt, whole_delays, start.name)
     found: dict[str, Population] = {}
-    for node in walk.order(end.name):
-        found[node.name] = walk.population(node, shape, found)
+    order = walk.order(end.name)
+    loops = _loops({node.name: walk.sources(node.name) for node in order})
+    for node in order:
+        found[node.name] = walk.population(node, shape, found, loops[node.name])
     last = walk.output(end)
     if last.kind in LINEAR:
         found[last.name] = walk.sums(last, shape, found)
@@ -148,27 +72,20 @@ class _Walk:
         return node
 
     def order(self, end: str) -> list[Node]:
-        """Neurons that lead to the output, sources first, where only a population itself may come back to it."""
+        """Neurons that lead to the output, sources first, except where loops come back."""
         nodes = self._graph.nodes
         done: dict[str, Node] = {}
-        open_: list[str] = []
+        open_: set[str] = set()
 
         def visit(name: str) -> None:
             for source in self.sources(name):
-                if source == name or source in done or source == self._start:
+                if source in open_ or source in done or source == self._start:
                     continue
-                if source in open_:
-                    loop = [*open_[open_.index(source) :], source]
-                    raise nodes[source].refusal(
-                        f"is in a loop of {len(loop) - 1} populations ({', '.join(loop)}), which takes as many steps "
-                        "on Loihi, and one in NIR",
-                        "make them one recurrent population",
-                    )
                 if nodes[source].kind not in (*NEURONS, *READOUTS):
                     raise nodes[source].refusal("leads on to other nodes", "leave that edge out")
-                open_.append(source)
+                open_.add(source)
                 visit(source)
-                open_.pop()
+                open_.remove(source)
                 done[source] = nodes[source]
 
         visit(end)
@@ -192,11 +109,12 @@ class _Walk:
                     found[source] = None
         return list(found)
 
-    def population(self, node: Node, start: Shape, known: dict[str, Population]) -> Population:
+    def population(self, node: Node, start: Shape, known: dict[str, Population], loop: tuple[str, ...]) -> Population:
         own = self._own_shape(node)
         shapes = {self._start: start, **{name: each.shape for name, each in known.items()}}
-        if own is not None:
-            shapes[node.name] = own
+        for name in loop:  # not known yet, where the loop comes back
+            if name not in shapes and (ahead := self._shape_ahead(self._graph.nodes[name])) is not None:
+                shapes[name] = ahead
         self._done.clear()
         maps, bias, through = self._arriving(node, shapes, ())
         arriving = {each.output_shape for each in maps.values()}
@@ -205,7 +123,7 @@ class _Walk:
         shape = next(iter(arriving))
         if own is not None and not _fits(own, shape):
             shape = own
-        return self._made(node, shape, maps, bias, through)
+        return self._made(node, shape, maps, bias, through, loop)
 
     def sums(self, last: Node, start: Shape, known: dict[str, Population]) -> Population:
         """A graph that ends in weights: neurons that keep nothing, whose potential is the sum."""
@@ -214,22 +132,35 @@ class _Walk:
         maps, bias, through = self._through(last, shapes, ())
         shape = next(iter(maps.values())).output_shape
         node = Node(last.name, "LI", {"tau": np.array(self._dt), "r": np.array(1.0), "v_leak": np.array(0.0)})
-        return self._made(node, shape, maps, bias, through)
+        return self._made(node, shape, maps, bias, through, (node.name,))
 
     def _made(
-        self, node: Node, shape: Shape, maps: dict[str, LinearMap], bias: Values, through: tuple[str, ...]
+        self,
+        node: Node,
+        shape: Shape,
+        maps: dict[str, LinearMap],
+        bias: Values,
+        through: tuple[str, ...],
+        loop: tuple[str, ...],
     ) -> Population:
         for source, each in maps.items():
             if int(np.prod(each.output_shape)) != int(np.prod(shape)):
                 raise node.refusal(f"has {shape} neurons, and {each.output_shape} arrive", "correct the shapes")
             maps[source] = each if each.output_shape == shape else each.then(LinearMap(None, each.output_shape, shape))
         inputs = {INPUT if source == self._start else source: each for source, each in maps.items()}
-        return Population(node, shape, equations(node, shape, self._dt), inputs, bias.reshape(shape), through)
+        made = equations(node, shape, self._dt)
+        return Population(node, shape, made, inputs, bias.reshape(shape), through, loop)
 
     def _own_shape(self, node: Node) -> Shape | None:
         """Of the parameters; None where they are one number, for neurons of any shape."""
         shapes = [value.shape for name, value in node.values.items() if value.size > 1]
         return max(shapes, key=len) if shapes else None
+
+    def _shape_ahead(self, node: Node) -> Shape | None:
+        """Of a population that is not known yet: of its parameters, or of a matrix before it."""
+        matrices = [self._graph.nodes[name] for name in self._graph.sources[node.name]]
+        rows = next((each["weight"].shape[:1] for each in matrices if each.kind in ("Linear", "Affine")), None)
+        return self._own_shape(node) or rows
 
     def _arriving(self, node: Node, shapes: dict[str, Shape], above: tuple[str, ...]) -> _Way:
         """Maps from each source to what arrives at a node, the constant part of that, and the nodes between."""
@@ -242,7 +173,7 @@ class _Walk:
                 maps, constant, through = self._through(source, shapes, above)
             else:
                 if name not in shapes:
-                    raise source.refusal("drives itself, and has one number for all neurons", "give one a neuron")
+                    raise source.refusal("is in a loop, and has one number for all neurons", "give one a neuron")
                 maps, constant, through = {name: LinearMap.identity(shapes[name])}, np.zeros(shapes[name]), ()
             for key, each in maps.items():
                 total[key] = _sum(node, total[key], each) if key in total else each
@@ -288,11 +219,39 @@ def _sum(node: Node, one: LinearMap, other: LinearMap) -> LinearMap:
     return LinearMap(first.filled + second.filled, one.input_shape, one.output_shape)
 
 
+def _loops(sources: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """Of each population those that lead to it and that it leads to, itself among them (strong components).
+
+    Args:
+        sources: of each population; the input may be among them.
+    """
+    reached: dict[str, set[str]] = {}
+    for name in sources:
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = [source for source in sources[waiting.pop()] if source in sources and source not in seen]
+            seen.update(new)
+            waiting += new
+        reached[name] = seen
+    return {
+        name: tuple(sorted({name, *(other for other in back if name in reached[other])}))
+        for name, back in reached.items()
+    }
+
+
 def _levels(found: dict[str, Population]) -> dict[str, Population]:
-    """Each population with its level; sources stand first."""
-    done: dict[str, Population] = {}
-    for name, each in found.items():
-        done[name] = replace(each, level=1 + max((done[s].level if s != INPUT else 0 for s in each.drive), default=0))
+    """Each population with its level, the same in a loop; sources stand first."""
+    levels = {INPUT: 0}
+
+    def level(name: str) -> int:
+        if name not in levels:
+            members = found[name].loop
+            here = 1 + max((level(source) for member in members for source in found[member].drive), default=0)
+            levels.update(dict.fromkeys(members, here))
+        return levels[name]
+
+    done = {name: replace(each, level=level(name)) for name, each in found.items()}
     return dict(sorted(done.items(), key=lambda item: item[1].level))
 
 

@@ -25,12 +25,14 @@ from spk2loihi.files import Write
 from spk2loihi.hdf5 import Group, hdf5_writer, read_hdf5
 from spk2loihi.netx.nir_file import read_graph
 from spk2loihi.netx.nir_layers import chain_layers
-from spk2loihi.netx.nir_plan import Plan, plan_graph
-from spk2loihi.netx.quantise import IntArray, NumberError, QuantisedLayer, Scale, quantise_layer
+from spk2loihi.netx.nir_notes import notes_of
+from spk2loihi.netx.nir_plan import plan_graph
+from spk2loihi.netx.nir_populations import Plan
+from spk2loihi.netx.quantise import NumberError, QuantisedLayer, Scale, quantise_layer
 from spk2loihi.netx.reading import Reading
+from spk2loihi.netx.scales import IntArray
 from spk2loihi.results import CONVERTED_MARK
 
-_QUIET = 1 / 500  # of the threshold: what a spike adds where somebody may have mistaken dt
 Layer = dict[str, Any]
 
 
@@ -69,6 +71,16 @@ class NirConversion:
 
         return hdf5_writer(fill)
 
+    def summary(self) -> dict[str, Any]:
+        """What every command's ``--json`` says of it, under ``reading``: options, the worst weight, notes."""
+        weights = [error for error in self.errors if error.number.endswith("weight")]
+        worst = max(weights, key=lambda error: error.rms, default=None)
+        return {
+            **asdict(self.reading),
+            "largest_error": None if worst is None else asdict(worst),
+            "notes": self.notes,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers of ``convert --json``."""
         return {
@@ -92,7 +104,7 @@ def convert_nir(source: Path | Group, reading: Reading | None = None) -> NirConv
     tree = source if isinstance(source, Group) else read_hdf5(source, "NIR file", "write it with nir.write")
     try:
         plan = plan_graph(read_graph(tree), reading.dt, reading.exact)
-        made = [quantise_layer(layer, reading.bits, reading.exact) for layer in chain_layers(plan)]
+        made = [quantise_layer(layer, reading) for layer in chain_layers(plan)]
         layers = [{"type": _text("input"), "shape": np.array(_planes(plan.input_shape), np.int64)}]
         for layer in made:
             layers += _netx_layers(layer)
@@ -100,7 +112,7 @@ def convert_nir(source: Path | Group, reading: Reading | None = None) -> NirConv
         raise UserError(f"NIR file {tree.file} is damaged ({first_line(error)}): write it with nir.write") from None
     scales = [scale for layer in made for scale in layer.scales]
     errors = [error for layer in made for error in layer.errors]
-    return NirConversion(plan, reading, layers, scales, errors, _notes(plan, reading, scales))
+    return NirConversion(plan, reading, layers, scales, errors, notes_of(plan, reading, scales))
 
 
 def _netx_layers(layer: QuantisedLayer) -> list[Layer]:
@@ -133,36 +145,6 @@ def _netx_layers(layer: QuantisedLayer) -> list[Layer]:
     elif source.map.delay is not None:
         made["delay"] = np.broadcast_to(source.map.delay, layer.weight.shape).astype(np.int64)
     return [*before, made]
-
-
-def _notes(plan: Plan, reading: Reading, scales: list[Scale]) -> list[str]:
-    notes: list[str] = []
-    for scale in scales:
-        population = plan.populations[scale.node]
-        node, e = population.node, population.equations
-        if not e.spikes:
-            bound = "" if (e.voltage_decay > 0).all() else "; nothing bounds it, and beyond 131,071 units it is wrong"
-            notes.append(
-                f"{node.name} ({node.kind}) sends no spikes: record layer {scale.layer} and divide its v by 64 x "
-                f"{scale.units:.6g}{bound}"
-            )
-        elif population.drive and (e.threshold > 0).all():
-            largest = max(float(np.abs(each.scaled(e.gain).filled).max()) for each in population.drive.values())
-            if 0 < largest < _QUIET * float(e.threshold.min()) and not np.any(e.leak_bias + population.bias):
-                notes.append(
-                    f"{node.name} ({node.kind}): a spike adds {largest:.3g} to a potential with the threshold "
-                    f"{float(e.threshold.min()):.3g}, check that a step is {reading.dt:g} s (sinabs and Rockpool: "
-                    "`dt` 1, or the dt of the export)"
-                )
-        if np.any(e.reset):
-            notes.append(f"{node.name} ({node.kind}) starts at its v_reset")
-        if node.kind.startswith("Cuba") and population.bias.any() and (e.current_decay < 1).any():
-            steps = int(np.ceil(np.log(0.01) / np.log1p(-float(e.current_decay.min()))))
-            notes.append(
-                f"{node.name} ({node.kind}): its constant input acts in full from the first step, in NIR 99 % of it "
-                f"after {steps}"
-            )
-    return notes
 
 
 def _planes(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -25,8 +25,8 @@ from spk2loihi.netx.dense import fitted_weights
 from spk2loihi.netx.hdf5_access import Shape, refusal, type_of, weights_in
 from spk2loihi.netx.layer import StockLayer
 from spk2loihi.netx.lif import HardResetLif
+from spk2loihi.netx.lif_arrays import UNITY
 from spk2loihi.netx.network_file import NetworkFile
-from spk2loihi.netx.quantise import UNITY
 from spk2loihi.netx.stock_network import StockNetwork
 from spk2loihi.netx.synapse import ConvSynapse, DelayedDenseSynapse
 from spk2loihi.results import CONVERTED_MARK

@@ -1,18 +1,12 @@
 """Integers for the real numbers of a layer: weights, thresholds, biases and decays of Loihi's neuron.
 
-One scale ``s`` a population: a potential of 1 becomes ``s`` units. With weights ``w`` (gain of the neuron included),
-``B`` bits and a grid ``g``:
+With ``s`` units in a potential of 1 (`scales`), weights ``w`` (gain of the neuron included), ``B`` bits and a grid
+``g``:
 
 - weight ``W = g round(s w / g)``, within -256 ... 256 - g where signs are mixed (g = 2**(9 - B)), else within
   0 ... 256 - g or its negative (g = 2**(8 - B)). ``g`` is the exponent: what a synapse stores is ``W / g``.
-- threshold ``theta = floor(s v_threshold)``. Where a population has one threshold, ``s`` is lowered until
-  ``s v_threshold`` is whole. Neurons without a leak sum up whole steps of ``g`` (of 1 with a bias): there ``theta`` is
-  rounded down to such a step, and ``s`` lowered until ``s v_threshold`` stands half way to the next. A neuron fires
-  above its threshold, so it would fire too late otherwise. Weights that are exact already keep a whole
-  ``s v_threshold``: sums may equal the threshold.
+- threshold ``theta = floor(s v_threshold)``; of neurons without a leak the step of sums below it.
 - bias ``round(s b)``, decays ``round(4096 d)``.
-- ``s`` is the largest at which weights stay in their range, thresholds in 17 bits, biases in 13 and the current, all
-  inputs firing at once for ever, in 24; of a readout the potential, too.
 
 Exactly (`exact`): ``s = 1`` and every one of these numbers has to be whole as it is.
 """
@@ -24,20 +18,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spk2loihi.errors import UserError
-from spk2loihi.limits import BIAS_MAX, THRESHOLD_MAX
+from spk2loihi.limits import THRESHOLD_MAX
 from spk2loihi.netx.dense import fitted_weights
+from spk2loihi.netx.lif_arrays import UNITY
 from spk2loihi.netx.nir_file import Values
 from spk2loihi.netx.nir_layers import Block, ChainLayer
-from spk2loihi.netx.nir_plan import Population
+from spk2loihi.netx.nir_populations import Population
+from spk2loihi.netx.reading import Reading
+from spk2loihi.netx.scales import WHOLE, Grid, IntArray, Numbers
 
-IntArray = NDArray[np.int64]
-
-UNITY = 4096  # a decay of 1
 _FULL = 256  # weights of 8 bits and a sign, in steps of 2
-_WHOLE = 1e-6  # part of itself that a number may be from a whole one: products in single precision
 _NO_DECAY = 2.0**-20  # a decay of less is none: time constants of a million steps
 _LARGEST = 2**31 - 1
 
@@ -66,7 +58,7 @@ class Scale:
     Attributes:
         layer: of the netx file.
         first, size: its neurons in the layer, flat in NIR's order.
-        units: that a potential of 1 becomes.
+        units, most_units: that a potential of 1 becomes, of the neurons with the fewest and the most.
         limited_by: what keeps ``units`` from being larger: weights, threshold, bias, current or potential.
     """
 
@@ -75,6 +67,7 @@ class Scale:
     first: int
     size: int
     units: float
+    most_units: float
     limited_by: str
 
 
@@ -93,31 +86,21 @@ class QuantisedLayer:
     errors: tuple[NumberError, ...]
 
 
-def quantise_layer(layer: ChainLayer, bits: int, exact: bool) -> QuantisedLayer:
-    """Args:
-        bits: of a weight, 2 to 8.
-        exact: every number has to be whole.
+def quantise_layer(layer: ChainLayer, reading: Reading) -> QuantisedLayer:
+    """Integers of a layer.
 
     Raises:
         UserError: a number has no integer, or Lava would change the weights when it loads them.
     """
-    grids = [Grid(-_LARGEST, _LARGEST, 1)] if exact else list(_grids(_parts(layer), bits))
+    exact = reading.exact
+    grids = [Grid(-_LARGEST, _LARGEST, 1)] if exact else list(_grids(_parts(layer), reading.bits))
     for grid in grids:
-        made = _quantise(layer, grid, exact)
-        if not made.weight.any() and made.recurrent is None:
+        made = _quantise(layer, grid, reading)
+        if not made.weight.any() and (made.recurrent is None or not made.recurrent.any()):
             raise _of(layer).node.refusal("has weights that are all 0 as integers", "check its weights and `dt`")
         if exact or layer.map.is_kernel or _lava_keeps(made):
             return made
     raise _of(layer).node.refusal("has weights that stock Lava changes when it loads them", "choose more `bits`")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Weights from ``low`` to ``high`` in steps of ``step``."""
-
-    low: int
-    high: int
-    step: int
 
 
 def _grids(weights: list[Values], bits: int) -> Iterator[Grid]:
@@ -140,8 +123,8 @@ def _of(layer: ChainLayer) -> Population:
     return next(block.population for block in layer.blocks if block.population is not None)
 
 
-def _quantise(layer: ChainLayer, grid: Grid, exact: bool) -> QuantisedLayer:
-    kernel = layer.map.is_kernel
+def _quantise(layer: ChainLayer, grid: Grid, reading: Reading) -> QuantisedLayer:
+    kernel, exact = layer.map.is_kernel, reading.exact
     weight: IntArray = np.zeros(layer.map.filled.shape, np.int64)
     recurrent: IntArray | None = None if layer.recurrent is None else np.zeros(layer.recurrent.shape, np.int64)
     threshold, bias = np.zeros(layer.neurons, np.int64), np.zeros(layer.neurons, np.int64)
@@ -157,106 +140,44 @@ def _quantise(layer: ChainLayer, grid: Grid, exact: bool) -> QuantisedLayer:
             threshold[block.rows] = max(grid.step, 1 if not exact else 2) // 2
             continue
         back = None if layer.recurrent is None or not block.population.is_recurrent else layer.recurrent[rows]
-        found = _Numbers(block.population, real, back)
-        units, limited = (1.0, "") if exact else found.scale(grid)
+        found = Numbers(block.population, real, back)
+        units, limited = (np.ones(block.size), "") if exact else found.scale(grid, reading.scales == "channel")
+        of_row = units.reshape(len(real), -1)[:, :1]
         through = ", ".join(block.population.weights) or block.name
-
-        def whole(values: Values, what: str, node: str = block.name, block: Block = block) -> IntArray:
-            return _whole(block, values, what) if exact else np.rint(values).astype(np.int64)
-
-        def note(node: str, what: str, integers: IntArray, values: Values) -> None:
-            errors.append(_error(node, what, integers, values))
-
-        def weights_of(values: Values, what: str, block: Block = block, units: float = units) -> IntArray:
-            if exact:
-                return _whole(block, values, what)
-            steps = np.rint(values * units / grid.step).astype(np.int64) * grid.step
-            return np.clip(steps, grid.low, grid.high)
-
-        weight[rows] = weights_of(real, "weight times the gain of the neurons")
-        note(through, "weight", weight[rows], real * units)
+        parts = [(through, "weight", real, weight)]
         if back is not None and recurrent is not None:
-            recurrent[rows] = weights_of(back, "recurrent weight times the gain of the neurons")
-            note(through, "recurrent weight", recurrent[rows], back * units)
+            parts.append((through, "recurrent weight", back, recurrent))
+        for node, what, values, into in parts:
+            scaled = values * of_row.reshape(-1, *[1] * (values.ndim - 1))
+            into[rows] = (
+                _whole(block, scaled, f"{what} times the gain of the neurons")
+                if exact
+                else grid.rounded(scaled).astype(np.int64)
+            )
+            errors.append(_error(node, what, into[rows], scaled))
         if block.population.equations.spikes:
-            exactly = found.threshold * units
-            threshold[block.rows] = whole(exactly, "threshold") if exact else found.levels(units, grid)
-            note(block.name, "threshold", threshold[block.rows], exactly)
+            scaled = found.threshold * units
+            threshold[block.rows] = _whole(block, scaled, "threshold") if exact else found.levels(units, grid)
+            errors.append(_error(block.name, "threshold", threshold[block.rows], scaled))
         else:
             threshold[block.rows] = THRESHOLD_MAX
-        if found.bias.any():
-            bias[block.rows] = whole(found.bias * units, "bias times the gain of the neurons")
-            note(through, "bias", bias[block.rows], found.bias * units)
-        for what, decay, into in (
-            ("current decay", found.current, current),
-            ("voltage decay", found.voltage, voltage),
-        ):
-            share = UNITY * (decay * (decay >= _NO_DECAY))
-            into[block.rows] = whole(share, f"4096 dt / tau ({what})")
-            if ((decay > 0) & (decay < 1)).any():
-                note(block.name, what, into[block.rows], decay * UNITY)
-        scales.append(Scale(block.name, layer.number, block.first, block.size, units, limited))
+        numbers = (
+            [(through, "bias", "bias times the gain of the neurons", found.bias * units, bias)]
+            if found.bias.any()
+            else []
+        )
+        for what, decay, into in (("current decay", found.current, current), ("voltage decay", found.voltage, voltage)):
+            share = UNITY * decay * (decay >= _NO_DECAY)
+            numbers.append((block.name, what, f"4096 dt / tau ({what})", share, into))
+        for node, what, said, values, into in numbers:
+            into[block.rows] = _whole(block, values, said) if exact else np.rint(values).astype(np.int64)
+            if what == "bias" or ((values > 0) & (values < UNITY)).any():
+                errors.append(_error(node, what, into[block.rows], values))
+        fewest, most = float(units.min()), float(units.max())
+        scales.append(Scale(block.name, layer.number, block.first, block.size, fewest, most, limited))
     return QuantisedLayer(
         layer, weight, recurrent, threshold, bias, current, voltage, tuple(scales), tuple(errors)
     )  # fmt: skip
-
-
-class _Numbers:
-    """Real numbers of a population, flat."""
-
-    def __init__(self, population: Population, weight: Values, back: Values | None) -> None:
-        equations = population.equations
-        self._weights = [weight] if back is None else [weight, back]
-        self.threshold, self.current, self.voltage = (
-            np.asarray(each, np.float64).reshape(-1)
-            for each in (equations.threshold, equations.current_decay, equations.voltage_decay)
-        )
-        bias: Values = (population.bias * equations.bias_gain + equations.leak_bias).reshape(-1)
-        self.bias = bias
-        self._spikes = equations.spikes
-
-    def scale(self, grid: Grid) -> tuple[float, str]:
-        """Units of a potential of 1, and what limits them."""
-        low, high = min(float(w.min()) for w in self._weights), max(float(w.max()) for w in self._weights)
-        limits = {
-            "weights": min(grid.high / high if high > 0 else np.inf, grid.low / low if low < 0 else np.inf),
-            "bias": BIAS_MAX / float(np.abs(self.bias).max()) if self.bias.any() else np.inf,
-        }
-        drive = sum(
-            np.maximum(np.maximum(w, 0).reshape(len(w), -1).sum(1), np.maximum(-w, 0).reshape(len(w), -1).sum(1))
-            for w in self._weights
-        )
-        if (most := float(np.max(drive))) > 0:
-            limits["current"] = THRESHOLD_MAX * max(float(self.current.min()), 1 / UNITY) / most
-        if self._spikes:
-            limits["threshold"] = THRESHOLD_MAX / float(self.threshold.max()) if self.threshold.any() else np.inf
-        elif (slowest := float(self.voltage.min())) > 0 and most > 0:
-            reach = most / max(float(self.current.min()), 1 / UNITY) + float(np.abs(self.bias).max())
-            limits["potential"] = (THRESHOLD_MAX - 1) * slowest / reach
-        limited = min(limits, key=lambda name: limits[name])
-        units = limits[limited]
-        if not np.isfinite(units):
-            return 1.0, ""
-        if self._spikes and (self.threshold == self.threshold[0]).all() and self.threshold[0] > 0:
-            units = self._at_threshold(units, float(self.threshold[0]), grid)
-        return float(units), limited
-
-    def _at_threshold(self, units: float, threshold: float, grid: Grid) -> float:
-        """The next fewer units with a threshold that is whole, or stands half way between two sums of weights."""
-        whole = max(1.0, np.floor(units * threshold)) / threshold
-        apart = 0 if self.voltage.any() or (self.current < 1).any() else 1 if self.bias.any() else grid.step
-        steps = [w * whole / grid.step for w in self._weights]
-        if not apart or all((np.abs(each - np.rint(each)) <= _WHOLE * np.abs(each)).all() for each in steps):
-            return whole
-        return (max(0.0, np.floor(units * threshold / apart - 0.5)) + 0.5) * apart / threshold
-
-    def levels(self, units: float, grid: Grid) -> IntArray:
-        """Thresholds: whole numbers that sums have to pass."""
-        exactly = self.threshold * units
-        if self.voltage.any() or (self.current < 1).any():
-            return np.floor(exactly * (1 + _WHOLE)).astype(np.int64)
-        apart = 1 if self.bias.any() else grid.step
-        return (np.floor(exactly * (1 + _WHOLE) / apart) * apart).astype(np.int64)
 
 
 def _lava_keeps(layer: QuantisedLayer) -> bool:
@@ -277,7 +198,7 @@ def _whole(block: Block, values: Values, what: str) -> IntArray:
     if not (np.abs(values) <= _LARGEST).all():
         raise node.refusal(f"has a {what} beyond 32 bits", "write it again with nir.write")
     nearest = np.rint(values)
-    if not (np.abs(values - nearest) <= _WHOLE * np.abs(values)).all():
+    if not (np.abs(values - nearest) <= WHOLE * np.abs(values)).all():
         worst = float(values.reshape(-1)[np.abs(values - nearest).argmax()])
         raise node.refusal(
             f"has a {what} of {worst:.6g}, not a whole number",

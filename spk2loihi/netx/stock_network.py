@@ -31,6 +31,7 @@ from spk2loihi.netx.hdf5_access import Shape, layer_groups, open_netx
 from spk2loihi.netx.layer import StockLayer, run_layer
 from spk2loihi.netx.netx_reader import ReaderOptions, read_layers
 from spk2loihi.netx.neuron_model import Int32Array, Tape
+from spk2loihi.netx.reading import Reading
 from spk2loihi.netx.stock_run import StockRun
 from spk2loihi.ranges import check_numbers
 
@@ -108,26 +109,21 @@ class StockNetwork:
         return cls(layers, input_message_bits, reset_interval, reset_offset)
 
     @classmethod
-    def from_nir(
-        cls, path: Path, dt: float | None = None, bits: int | None = None, exact: bool = False, **options: Any
-    ) -> StockNetwork:
+    def from_nir(cls, path: Path, reading: Reading | None = None, **options: Any) -> StockNetwork:
         """Read a NIR file: what snnTorch, SpikingJelly, Norse and others export. See `nir_reader`.
 
         Axes are those of netx: NIR's (channel, y, x) becomes (x, y, channel).
 
         Args:
-            dt: seconds a step; 0.0001 if not given.
-            bits: of a weight, 2 to 8; 8 if not given.
-            exact: refuse numbers that are not whole, else they are quantised.
+            reading: how its numbers become integers.
             options: as of `from_file`.
 
         Raises:
             UserError: Loihi's neurons cannot do what a node does.
         """
         from spk2loihi.netx.network_file import NetworkFile
-        from spk2loihi.netx.reading import reading_of
 
-        return NetworkFile.of(path, reading=reading_of(dt, bits, exact)).network(**options)
+        return NetworkFile.of(path, reading=reading).network(**options)
 
     def encode(self, values: NDArray[Any]) -> Int32Array:
         """Real values to what the input layer takes: ``int(values * weight + bias)`` of its netx transform.

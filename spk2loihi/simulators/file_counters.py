@@ -32,6 +32,8 @@ from spk2loihi.simulators.file_input import FileInput, FileOptions, read_input
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from spk2loihi.netx.network_file import NetworkFile
+
 
 @dataclass(frozen=True)
 class FileCounts:
@@ -53,12 +55,16 @@ class FileCounts:
 
 
 def count_file(
-    path: str | Path, inputs: Path | NDArray[Any], *, frame_steps: int | None = None, **options: Unpack[FileOptions]
+    file: NetworkFile | str | Path,
+    inputs: Path | NDArray[Any],
+    *,
+    frame_steps: int | None = None,
+    **options: Unpack[FileOptions],
 ) -> FileCounts:
     """Run a netx or NIR file on the emulator and count.
 
     Args:
-        path: a netx or NIR file.
+        file: netx or NIR.
         inputs: array, or .npy file: (*shape, steps), or (samples, *shape, steps).
         frame_steps: steps to one answer, for which an ANN would run once. If not given: ``reset_interval``; else 1 for
             networks of sigma-delta neurons, whose every step is a frame; else all steps of a sample.
@@ -68,7 +74,7 @@ def count_file(
         UserError: a file cannot be read, the input does not fit the network, or it has no samples or steps.
     """
     check_numbers({"frame_steps": frame_steps}, {"frame_steps": "steps"})
-    given = read_input(Path(path), inputs, **options)
+    given = read_input(Path(file) if isinstance(file, str) else file, inputs, **options)
     if not given.messages.size:
         raise UserError(
             f"the input has {given.samples} samples of {given.steps} steps, and there is nothing to count: give one of "
@@ -109,4 +115,5 @@ def _summary(given: FileInput, period: int) -> dict[str, Any]:
         "name": given.file.path.name,
         "file": str(given.file.path),
         "format": given.file.format,
+        "reading": given.file.summary,
     }

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,12 @@ from spk2loihi.errors import UserError, first_line
 from spk2loihi.files import open_regular
 from spk2loihi.netx.arrays import INT32_MAX
 from spk2loihi.netx.network_file import NetworkFile
-from spk2loihi.netx.reading import reading_of
+from spk2loihi.netx.reading import ReadingOptions, reading_of
 from spk2loihi.ranges import check_numbers, shown
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from spk2loihi.netx import StockNetwork
 
 _READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -26,7 +28,7 @@ _ITEM_MAX, _AXES_MAX = 16, 32
 _BYTES_MAX = 1 << 29  # that zeros after the end of an input may take
 
 
-class FileOptions(TypedDict, total=False):
+class FileOptions(ReadingOptions, total=False):
     """How a netx or NIR file runs; what it does not say itself.
 
     Attributes:
@@ -36,7 +38,7 @@ class FileOptions(TypedDict, total=False):
         reset_interval, reset_offset: steps between resets of all neurons, and their phase.
         spike_exp: fraction bits of SDNN messages.
         transform: apply the input layer's weight and bias to real values.
-        dt, bits, exact: how a NIR file becomes integers (`spk2loihi.netx.reading.Reading`).
+        dt, bits, exact, scales: how a NIR file becomes integers (`spk2loihi.netx.reading.Reading`).
     """
 
     steps: int | None
@@ -46,9 +48,6 @@ class FileOptions(TypedDict, total=False):
     reset_offset: int
     spike_exp: int
     transform: bool
-    dt: float | None
-    bits: int | None
-    exact: bool | None
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def read_input(
     reset_offset: int = 0,
     spike_exp: int = 6,
     transform: bool = False,
-    dt: float | None = None,
-    bits: int | None = None,
-    exact: bool | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> FileInput:
     """A netx or NIR file and its input. Options: `FileOptions`.
 
@@ -118,8 +115,7 @@ def read_input(
         "reset_offset": reset_offset,
         "spike_exp": spike_exp,
     }
-    reading = reading_of(dt, bits, exact)
-    file = NetworkFile.of(file, reading=reading) if isinstance(file, Path) else file.read_as(reading)
+    file = (NetworkFile.of(file) if isinstance(file, Path) else file).read_as(reading_of(**reading))
     given = _load(inputs) if isinstance(inputs, Path) else np.asarray(inputs)
     if given.dtype.kind not in "biuf":
         raise UserError(f"the input is an array of {given.dtype!s:.60}, not of numbers: convert it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -39,7 +39,7 @@ class FileRun:
         synops: synaptic operations of each sample by layer; None in Lava, which does not count them.
         wall_s, compile_s: seconds, and those of them that compilation took: of loops, or of the network for Lava.
         sources: the files it was made from, which it never replaces.
-        reading: how a NIR file became integers, with notes on it (`NirConversion.notes`); None of a netx file.
+        reading: how a NIR file became integers (`NirConversion.summary`); None of a netx file.
     """
 
     network: str
@@ -134,8 +134,6 @@ def run_file(
     wall, compiled = time.perf_counter() - started, compile_seconds() - compiled
     if not given.batched:
         arrays = {name: array[0] for name, array in arrays.items()}
-    conversion = given.file.conversion
-    reading = None if conversion is None else {**asdict(conversion.reading), "notes": conversion.notes}
     return FileRun(
         str(path),
         backend,
@@ -147,7 +145,7 @@ def run_file(
         wall,
         compiled,
         given.sources,
-        reading,
+        given.file.summary,
     )
 
 

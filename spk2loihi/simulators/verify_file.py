@@ -33,6 +33,7 @@ class FileVerification:
         first_mismatch: of the earliest step, in it of the first layer: ``layer``, ``what`` (``s`` for messages, or a
             state by Lava's name), ``step`` from 0, ``sample``, ``neuron`` and both values; None where all are equal.
         wall_s: seconds each backend took.
+        reading: how a NIR file became integers (`NirConversion.summary`); None of a netx file.
     """
 
     network: str
@@ -46,6 +47,7 @@ class FileVerification:
     mismatches: int
     first_mismatch: dict[str, Any] | None
     wall_s: dict[str, float]
+    reading: dict[str, Any] | None = None
 
     @property
     def equal(self) -> bool:
@@ -102,6 +104,7 @@ def verify_file(
         mismatches=sum(int(np.count_nonzero(array)) for array in unequal.values()),
         first_mismatch=_first(unequal, ours, lavas, rows),
         wall_s={"emulator": between - started, "cpu": ended - between},
+        reading=given.file.summary,
     )
 
 

@@ -43,7 +43,7 @@ def test_integrate_and_fire_equals_its_equation(tmp_path: Path) -> None:
     nodes += [nir.Linear(weight=second.astype(float)), if_neurons(4, threshold=12.0)]
     path = written(tmp_path, *nodes)
     train = binary(rng, 6, 30)
-    run = StockNetwork.from_nir(path, exact=True).run(train[None], record=[1, 2])
+    run = StockNetwork.from_nir(path, Reading(exact=True)).run(train[None], record=[1, 2])
     spikes = train
     for weight, offset, threshold, number in ((first, bias, 20, 1), (second, 0 * bias[:4], 12, 2)):
         v, sent = np.zeros(len(weight)), np.zeros((len(weight), 30), int)
@@ -77,9 +77,9 @@ def test_every_node_of_a_convolutional_network(tmp_path: Path) -> None:
         nir.Threshold(threshold=full(3.0, 3)),
     ]
     with NetworkFile.of(written(tmp_path, *nodes), reading=Reading(exact=True)).as_netx() as path:
-        spikes = assert_equal_to_lava(path, binary(rng, 6, 7, 2, 25))
+        spikes = assert_equal_to_lava(path, binary(rng, 6, 7, 2, 16))
     assert all(s.any() and not s.all() for s in spikes)
-    network = StockNetwork.from_nir(tmp_path / "network.nir", exact=True)
+    network = StockNetwork.from_nir(tmp_path / "network.nir", Reading(exact=True))
     assert network.input_shape == (6, 7, 2) and network.layers[0].shape == (4, 4, 4)
 
 
@@ -110,5 +110,5 @@ def test_numbers_that_are_not_whole_are_refused_if_that_is_asked_for(tmp_path: P
     nodes, message = NODES[name]
     path = written(tmp_path, INPUT, *nodes)
     with pytest.raises(UserError, match=message):
-        StockNetwork.from_nir(path, exact=True)
+        StockNetwork.from_nir(path, Reading(exact=True))
     StockNetwork.from_nir(path)  # quantised

@@ -116,6 +116,16 @@ def test_rates_of_chains(tmp_path: Path, name: str) -> None:
     assert all(error.largest < 1 / 127 for error in errors if error.number in ("weight", "threshold"))
 
 
+def test_pooling_and_convolution_are_one_kernel(tmp_path: Path) -> None:
+    """Where the sizes divide; a border that they leave makes them a matrix."""
+    kinds = {"pooling": ["input", "conv", "conv", "flatten", "dense"],
+             "pooling that leaves a border": ["input", "flatten", "dense"]}  # fmt: skip
+    for name, expected in kinds.items():
+        conversion = NetworkFile.of(written(tmp_path, *CHAINS[name])).conversion
+        assert conversion is not None
+        assert [layer["type"].item().decode() for layer in conversion.layers] == expected
+
+
 @pytest.mark.parametrize("made", [branches, subgraph])
 def test_rates_of_graphs(tmp_path: Path, made: Any) -> None:
     found, _ = compared(write(tmp_path / "a.nir", made()), lava=True)
@@ -141,6 +151,18 @@ def test_a_population_answers_as_many_steps_late_as_it_has_levels(tmp_path: Path
     in_nir = run_equations(conversion.plan, np.moveaxis(inputs, -1, 1), DT)["if_4"]  # (B, steps, 2)
     ours = np.moveaxis(network.run(inputs).output, -1, 1)
     np.testing.assert_array_equal(ours[:, 2:], in_nir[:, :-2])
+
+
+def test_biases_act_from_the_first_step_in_both(tmp_path: Path) -> None:
+    """Whole numbers with biases in two levels: integers and equations send the same in every step."""
+    weight = np.array([[3.0, -2.0, 5.0], [1.0, 4.0, -1.0]])
+    layers = [nir.Affine(weight, np.array([2.0, 1.0])), integrate_and_fire(2, threshold=4.0)]
+    layers += [nir.Affine(weight[:, :2], np.array([1.0, 3.0])), integrate_and_fire(2, threshold=5.0)]
+    file = NetworkFile.of(written(tmp_path, input_of(3), *layers), reading=Reading(exact=True))
+    network, conversion = file.network(), file.conversion
+    assert conversion is not None
+    for each in compare(conversion, network, generated_input(network)):
+        assert each.equal_steps == 1 and each.spikes
 
 
 @pytest.mark.parametrize(

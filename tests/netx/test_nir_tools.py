@@ -1,7 +1,8 @@
-"""Files as snnTorch and Norse write them, and a network that snnTorch trained."""
+"""Files as snnTorch, Norse, sinabs, Rockpool and SpikingJelly write them, and a network that snnTorch trained."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from spk2loihi.netx.nir_comparison import compare, generated_input
 from spk2loihi.netx.nir_model import as_nir, run_equations
 from spk2loihi.netx.reading import Reading
 from spk2loihi.simulators.verify_file import verify_file
+from support.nir_graphs import affine, linear, written
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 32
@@ -60,9 +62,62 @@ def test_norse(tmp_path: Path) -> None:
     rates_agree(tmp_path / "network.nir", dt=1e-6)  # Norse divides its step by what it multiplies by in a step
 
 
+def pooled(kind: Any) -> Any:
+    return kind(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0]))
+
+
+def conv2d(out: int, into: int, seed: int) -> nir.Conv2d:
+    weight = np.random.default_rng(seed).normal(0.1, 0.3, (out, into, 3, 3)).astype(np.float32)
+    return nir.Conv2d((8, 8), weight, stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1, bias=np.zeros(out))
+
+
+def sinabs_like() -> list[Any]:
+    """Time in steps; IAF with r = 1, LIF with one number for all neurons."""
+    single = np.float32(20.0), np.float32(1.0), np.float32(0.0), np.float32(0.15)
+    leaky = nir.LIF(*(np.array([each]) for each in single))
+    return [
+        conv2d(4, 2, 0), nir.IF(np.ones((4, 8, 8)), np.full((4, 8, 8), 1.5)), pooled(nir.SumPool2d),
+        nir.Flatten({"input": np.array([4, 4, 4])}, 0, -1), affine(10, 64, 1), leaky,
+    ]  # fmt: skip
+
+
+def rockpool_like(dt: float = 1e-3) -> list[Any]:
+    """Exponential decay folded into r, no w_in, no v_reset."""
+    tau = np.linspace(0.005, 0.02, 10)
+    r = tau * np.exp(-dt / tau) / dt
+    cuba = nir.CubaLIF(tau_syn=np.full(10, 0.002), tau_mem=tau, r=r, v_leak=0 * tau, v_threshold=np.ones(10))
+    lif = nir.LIF(tau=tau, r=r, v_leak=0 * tau, v_threshold=np.ones(10))
+    return [linear(10, 128), cuba, linear(10, 10, 1), lif]
+
+
+def spikingjelly_like() -> list[Any]:
+    """Time constants in steps of 1e-4 s; inputs that decay with the potential (r = 1), v_leak = v_reset."""
+    shape = (3, 8, 8)
+    values = {"tau": 2e-4, "r": 1.0, "v_leak": -0.1, "v_threshold": 0.4, "v_reset": -0.1}
+    leaky = nir.LIF(**{name: np.full(shape, value) for name, value in values.items()})
+    fire = nir.IF(np.full(10, 1e4), v_threshold=np.ones(10), v_reset=np.zeros(10))
+    return [
+        conv2d(3, 2, 2),
+        leaky,
+        pooled(nir.AvgPool2d),
+        nir.Flatten({"input": np.array([3, 4, 4])}, 0, -1),
+        linear(10, 48),
+        fire,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "dt", "shape"),
+    [(sinabs_like, 1.0, (2, 8, 8)), (rockpool_like, 1e-3, (128,)), (spikingjelly_like, 1e-4, (2, 8, 8))],
+)
+@pytest.mark.parametrize("scales", ["layer", "channel"])
+def test_as_they_write_it(tmp_path: Path, made: Any, dt: float, shape: tuple[int, ...], scales: Any) -> None:
+    rates_agree(written(tmp_path, nir.Input({"input": np.array(shape)}), *made()), dt=dt, scales=scales)
+
+
 @pytest.mark.slow
 def test_digits_that_snntorch_learned(tmp_path: Path) -> None:
-    """Accuracy of floats, emulator and stock Lava; the last two spike for spike."""
+    """Accuracy of floats, emulator and stock Lava; the last two spike for spike (`SPK2LOIHI_DIGITS` images, or 8)."""
     import snntorch as snn
     from sklearn.datasets import load_digits
 
@@ -105,5 +160,6 @@ def test_digits_that_snntorch_learned(tmp_path: Path) -> None:
     print("floats, integers:", accuracy)
     assert accuracy[0] > 0.9 and accuracy[1] > accuracy[0] - 0.01
     pytest.importorskip("lava", reason="lava-nc and lava-dl need Python 3.10")
-    outcome = verify_file(file, late[:8])
+    outcome = verify_file(file, late[: int(os.environ.get("SPK2LOIHI_DIGITS", "8"))])
+    print("images in Lava, mismatches, compared:", outcome.samples, outcome.mismatches, outcome.compared)
     assert outcome.equal and outcome.messages > 1000

@@ -12,9 +12,23 @@ import pytest
 
 import spk2loihi as s2l
 from spk2loihi.errors import UserError
+from spk2loihi.network import write_network
 from spk2loihi.netx.network_file import NetworkFile
 from spk2loihi.results import replaceable
-from support.netx_files import FLATTEN, binary, conv, dense, dense_rec, inputs, neuron, sdnn, write_netx
+from support.network_files import whole_network
+from support.netx_files import (
+    FLATTEN,
+    binary,
+    complex_dense,
+    conv,
+    dense,
+    dense_rec,
+    inputs,
+    neuron,
+    resonator,
+    sdnn,
+    write_netx,
+)
 from support.nir_graphs import lif, linear, written
 
 RNG = np.random.default_rng(0)
@@ -57,6 +71,10 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     ("layers", "message"),
     [
         ([inputs(6), dense(WEIGHT, neuron=sdnn())], "its neurons are SDNN, for which NIR has no node"),
+        (
+            [inputs(6), complex_dense(WEIGHT, WEIGHT, neuron=resonator(1701, 3333))],
+            "its neurons are RF, for which NIR has no node",
+        ),
         ([{**inputs(6), "neuron": neuron()}, dense(WEIGHT)], "the values of its input are biases"),
         ([inputs(6), dense(WEIGHT, delay=RNG.integers(0, 9, (5, 6)))], "its synapses have delays of their own"),
         ([inputs(6), dense(WEIGHT * 9)], "stock Lava changes its weights when it loads them"),
@@ -67,6 +85,13 @@ def test_what_nir_has_no_word_for(tmp_path: Path, layers: list[dict[str, Any]], 
     path = write_netx(tmp_path / "a.net", *layers)
     with pytest.raises(UserError, match=message):
         s2l.convert(path, tmp_path / "b.nir")
+    assert not (tmp_path / "b.nir").exists()
+
+
+def test_networks_of_export(tmp_path: Path) -> None:
+    write_network(whole_network(), tmp_path / "own.net")
+    with pytest.raises(UserError, match=r"own\.net is a network of spk2loihi export, whose neurons subtract"):
+        s2l.convert(tmp_path / "own.net", tmp_path / "b.nir")
     assert not (tmp_path / "b.nir").exists()
 
 
