@@ -147,6 +147,20 @@ def data_options(command: F) -> F:
     return command
 
 
+def cluster_options(command: F) -> F:
+    """Many processes (`spk2loihi.cluster`). Without these options there is one."""
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers share the work."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Number of Dask workers on this machine that share the work. [default: none]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def claimed(
     json_file: Path | None,
