@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -54,7 +55,7 @@ def cluster_of(workers: int | None, scheduler: str | None) -> Cluster | None:
     if workers is not None and scheduler is not None:
         raise UserError(
             f"`workers` is {shown(workers)} and `scheduler` is {shown(scheduler)}, but a scheduler has workers of its "
-            "own: give one of the two"
+            "own: give one of them"
         )
     if workers is not None:
         check_number("workers", workers)
@@ -96,7 +97,7 @@ def on_cluster(
 
     if not parts:
         return
-    with config.set(_CONFIGURATION), _client(cluster, len(parts), report) as (client, threads):
+    with config.set(_CONFIGURATION), _unheard(), _client(cluster, len(parts), report) as (client, threads):
         from distributed import KilledWorker, as_completed
 
         task = _Task(work, os.getcwd(), _versions(), threads)
@@ -163,6 +164,20 @@ def _versions() -> dict[str, str]:
 
 
 @contextmanager
+def _unheard() -> Iterator[None]:
+    """Without the log of Dask, whose tracebacks tell a user nothing that our own errors do not."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
 def _working_in(folder: str, worker: str) -> Iterator[None]:
     """So that relative names, of files and in records, mean on a worker what they mean to the one who asks."""
     before = os.getcwd()
@@ -210,8 +225,6 @@ def _local(workers: int) -> Iterator[LocalCluster]:
 
     A scheduler runs whatever it is sent, and other users of a machine can connect to its loopback device.
     """
-    import logging
-
     from distributed import LocalCluster
     from distributed.security import Security
 

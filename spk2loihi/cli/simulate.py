@@ -53,7 +53,7 @@ def command(
     run = None if named is None else run_file(named)
     kept = None if named is None else named.with_name(f"{named.name}.shards")
     with claimed(json_file, network_file, options=options, run=run, force=force) as places:
-        if kept is not None and (options["workers"] or options["scheduler"]):
+        if kept is not None and (options["workers"] is not None or options["scheduler"] is not None):
             to_go_on(lambda: f"finished shards are in {kept}, and the same command goes on from there")
         from spk2loihi.simulators.launched import is_main_process
         from spk2loihi.simulators.shards import remove_kept
