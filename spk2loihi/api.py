@@ -115,7 +115,7 @@ def inspect(
 
     Args:
         num_layers: only the first layers of a netx or NIR file.
-        dt, bits, exact: how a NIR file becomes integers, as of `convert`.
+        dt: of a NIR file, as of `convert`; so are ``bits`` and ``exact``.
 
     Raises:
         UserError: missing, damaged, no network, or one that stock netx cannot load.
