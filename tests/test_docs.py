@@ -7,6 +7,7 @@ MiniLM) is replaced by a tiny one, so that a page takes seconds.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import spk2loihi as s2l
+from spk2loihi import api
 from spk2loihi.data import Examples
 from spk2loihi.results import FOLDER_MARK, teacher_mark
 from support.netx_files import dense, inputs, write_netx
@@ -164,6 +167,13 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tutorial" / "index.html").is_file()
-    assert "plot_raster" in (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    documented = set(
+        re.findall(r'id="spk2loihi\.(?:\w+\.)*(\w+)"', (tmp_path / "api" / "index.html").read_text("utf-8"))
+    )
+    returned = {
+        str(inspect.signature(getattr(api, name)).return_annotation) for name in s2l.__all__ if hasattr(api, name)
+    }
+    results = set(re.findall(r"\b[A-Z]\w+", " ".join(returned))) - {"Any"}
+    assert {*s2l.__all__, *results, "plot_raster"} - {"__version__"} <= documented
     pages = [page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")]
     assert not [page[:200] for page in pages if "skip=" in page or "<p>```" in page], "a fence is shown as text"
