@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -232,11 +233,12 @@ def command_line() -> str:
 
 
 def say(line: object, err: bool = False) -> None:
-    """Print a line that may hold text from outside."""
-    from spk2loihi.formatting import printable
+    """Print a line that may hold text from outside. A terminal gets it folded between words, a pipe as it is."""
+    from spk2loihi.formatting import folded, printable
 
+    stream, text = sys.stderr if err else sys.stdout, printable(line)
     # not click.echo, which would write through a progress bar
-    print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+    print(folded(text, get_terminal_size().columns) if stream.isatty() else text, file=stream, flush=True)
 
 
 def tell(line: object) -> None:
