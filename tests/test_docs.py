@@ -6,6 +6,7 @@ MiniLM) is replaced by a tiny one, so that a page takes seconds.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -145,6 +146,18 @@ def test_the_commands_of_a_page_run(
                     run(words, line)
                     ran += 1
     assert ran > 0
+    if page.name == "demo.md":
+        check_run_files(tmp_path / "first-run")
+
+
+def check_run_files(folder: Path) -> None:
+    """The five of a demo, and the network that its own has written again is the one that the demo went on with."""
+    names = {"model.pt", "model.net", "simulate.json", "simulate-cpu.json", "energy.html"}
+    if WITHOUT_LAVA:
+        names.remove("simulate-cpu.json")
+    assert {file.name.removesuffix(".run.yaml") for file in folder.glob("*.run.yaml")} == names
+    digest = hashlib.sha256((folder / "model.net").read_bytes()).hexdigest()
+    assert json.loads((folder / "energy.json").read_text())["provenance"]["network_sha256"] == digest
 
 
 def run(words: list[str], line: str) -> None:
