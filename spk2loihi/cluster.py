@@ -48,7 +48,7 @@ def cluster_of(workers: int | None, scheduler: str | None) -> Cluster | None:
     """None where neither is given.
 
     Raises:
-        UserError: both are given, `workers` is out of range, or `distributed` is not installed.
+        UserError: both are given, `workers` is out of range, or the extra `cluster` is not installed.
     """
     if workers is None and scheduler is None:
         return None
@@ -66,10 +66,13 @@ def cluster_of(workers: int | None, scheduler: str | None) -> Cluster | None:
         )
     try:
         import distributed  # noqa: F401
-    except ImportError:
+
+        if workers is not None:
+            import cryptography  # noqa: F401
+    except ImportError as error:
         name = "workers" if scheduler is None else "scheduler"
         raise UserError(
-            f'`{name}` needs distributed, which is not installed: pip install "spk2loihi[cluster]"'
+            f'`{name}` needs {error.name}, which is not installed: pip install "spk2loihi[cluster]"'
         ) from None
     return Cluster(workers, scheduler)
 

@@ -97,9 +97,10 @@ def test_launched_processes_do_not_each_start_a_cluster(monkeypatch: pytest.Monk
         cluster_of(2, None)
 
 
-def test_without_distributed_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"^`workers` needs distributed, .*: pip install \"spk2loihi\[cluster\]\"$"):
+@pytest.mark.parametrize("package", ["distributed", "cryptography"])
+def test_without_the_extra_one_sentence_says_how_to_get_it(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"^`workers` needs {package}, .*: pip install \"spk2loihi\[cluster\]\"$"):
         cluster_of(2, None)
 
 
