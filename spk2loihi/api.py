@@ -292,6 +292,10 @@ def simulate(
     *,
     backend: BackendName = "emulator",
     samples: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    kept: StrPath | None = None,
+    report: Callable[[str], None] = lambda line: None,
     **options: Unpack[SimulationOptions],
 ) -> Simulation:
     """Run a network over held-out sentences, or over ``texts``, and count what that costs.
@@ -301,13 +305,24 @@ def simulate(
         backend: ``emulator`` counts spikes, ``stepped`` steps every neuron through time, ``cpu`` is Lava's CPU
             simulator, ``loihi2`` a board.
         samples: how many sentences; all, or 8 where Lava runs.
+        workers: processes of this machine that share the held-out sentences (Dask); ``scheduler`` is the address of a
+            Dask scheduler, whose workers do.
+        kept: with either, folder for finished shards, which the same call takes up again; it is yours to remove.
+        report: called with a line about shards that are there already, and about workers that are not.
         options: how the network runs, if not as its file says (`RunOptions`: schedule, encoding, timesteps, stagger,
             arithmetic), and other sentences than those of the task it remembers (`DataOptions`, e.g. ``dev_file``, or
             ``dev`` in memory).
     """
+    from spk2loihi.cluster import cluster_of
     from spk2loihi.simulators import simulate_examples, simulate_texts
 
     check_numbers({"samples": samples})
+    cluster = cluster_of(workers, scheduler)
+    if cluster is not None and texts:
+        raise UserError(
+            f"`{'workers' if scheduler is None else 'scheduler'}` is for held-out data, but {len(texts)} texts are "
+            "given: leave one of the two out"
+        )
     net, (how, data) = _network(network), _parted(options)
     if samples is None and backend in ("cpu", "loihi2"):
         samples = _LAVA_SAMPLES
@@ -315,7 +330,12 @@ def simulate(
     with net.backend(backend, **how) as made:
         if spec is None or examples is None:
             return simulate_texts(made, texts)
-        return simulate_examples(made, examples, spec)
+        if cluster is None:
+            return simulate_examples(made, examples, spec)
+        from spk2loihi.simulators.shards import Spread
+
+        spread = Spread(cluster, net.path, None if kept is None else Path(kept), report)
+        return simulate_examples(made, examples, spec, spread)
 
 
 def run(
@@ -560,6 +580,8 @@ def sweep(
     samples: int | None = None,
     coefficients: Sequence[str | Path] = (),
     jobs: int = 1,
+    workers: int | None = None,
+    scheduler: str | None = None,
     out: StrPath = "sweep",
     metric: str | None = None,
     training: dict[str, Any] | None = None,
@@ -575,13 +597,17 @@ def sweep(
         networks: files to run; none: a network is trained for every T, number of bits and rate penalty.
         encodings: to run each network in.
         schedules: to run each network in.
-        jobs: networks at a time.
+        jobs: networks at a time, each in its own process.
+        workers: processes of this machine that share the networks, where another one takes over when one is killed
+            (Dask); ``scheduler`` is the address of a Dask scheduler, whose workers do, in folders that all machines
+            share.
         out: folder of the networks, their records, `sweep.json` and `sweep.html`; run again, it goes on where it was
             interrupted.
         training: options of `train` for all networks.
         force: replace files in the folder that this program has not written.
         report: called with a line about each network; ``warn`` with one about each that is left out.
     """
+    from spk2loihi.cluster import cluster_of
     from spk2loihi.data import held_out_task, task_spec
     from spk2loihi.energy import coefficient_path, load_coefficients
     from spk2loihi.outputs import check_outputs, claim, named_inputs
@@ -592,6 +618,12 @@ def sweep(
     from spk2loihi.training.settings import train_settings
 
     check_numbers({"samples": samples, "jobs": jobs})
+    cluster = cluster_of(workers, scheduler)
+    if cluster is not None and jobs != 1:
+        raise UserError(
+            f"`jobs` is {jobs}, but a cluster has as many networks at a time as workers: leave `jobs` out, or "
+            f"`{'workers' if scheduler is None else 'scheduler'}`"
+        )
     if data.get("train") is not None or data.get("dev") is not None:
         raise UserError(
             "a sweep starts processes of its own, which cannot see data in memory: write it to a `train_file`"
@@ -613,7 +645,7 @@ def sweep(
             todo = plan_training(spec, base, points, ways, samples, folder, report, force)
             report(f"{len(todo)} networks, {sum(job.settings is None for job in todo)} of them there already")
         check_outputs(record_outputs(todo), reads, force=force)
-        swept = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report))
+        swept = SweepReport(run_sweep(todo, jobs, sets, command, report, warn or report, cluster))
         swept.save(folder, force)
     return swept
 

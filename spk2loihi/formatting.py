@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 import unicodedata
 
 _PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P"}
@@ -18,6 +20,18 @@ def printable(text: object) -> str:
     A file name can hold the codes that clear a screen, or bytes that are no UTF-8.
     """
     return "".join(character if _harmless(character) else _escaped(character) for character in str(text))
+
+
+def folded(line: str, width: int) -> str:
+    """A line in several of at most ``width`` characters, broken between words.
+
+    Those that follow begin below its text: after its indentation, or after the name in front of two spaces or more.
+    """
+    if len(line) <= width:
+        return line
+    named = re.match(r" *(?:\S+(?: \S+)* {2,})?", line)
+    indent = len(named[0]) if named is not None and len(named[0]) <= width // 3 else 0
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _harmless(character: str) -> bool:

@@ -41,6 +41,10 @@ class Output:
     parameter: str = "out"
 
 
+class Busy(UserError):
+    """Another process has an output."""
+
+
 class Claim:
     """Outputs that are checked and locked."""
 
@@ -80,7 +84,8 @@ def claim(
         folder: where more is written than ``outputs`` says; one process at a time may do so.
 
     Raises:
-        UserError: as `check_outputs`; or another process, or an outer claim of this one, has an output.
+        Busy: another process has an output.
+        UserError: as `check_outputs`; or an outer claim of this process has an output.
     """
     remove_dead_folders()
     check_outputs(outputs, inputs, force=force)
@@ -277,8 +282,8 @@ def _who() -> str:
     return f"process {os.getpid()} ({command[:200]})"
 
 
-def _busy(output: Output, holder: str) -> UserError:
+def _busy(output: Output, holder: str) -> Busy:
     line = holder.splitlines()[0]
-    return UserError(
+    return Busy(
         f"{output.path} is being written by {line}: wait until it has ended, or choose another `{output.parameter}`"
     )

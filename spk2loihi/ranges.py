@@ -73,6 +73,7 @@ RANGES: dict[str, Range] = {
     # runs of sentences
     "samples": _COUNT,
     "jobs": Range(1, 256),
+    "workers": Range(1, 256),
     "run_steps": Range(1, 10**9),
     "networks": Range(1, 1000),
     # runs of arrays

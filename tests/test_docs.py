@@ -6,7 +6,9 @@ MiniLM) is replaced by a tiny one, so that a page takes seconds.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -19,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import spk2loihi as s2l
+from spk2loihi import api
 from spk2loihi.data import Examples
 from spk2loihi.results import FOLDER_MARK, teacher_mark
 from support.netx_files import dense, inputs, write_netx
@@ -142,6 +146,18 @@ def test_the_commands_of_a_page_run(
                     run(words, line)
                     ran += 1
     assert ran > 0
+    if page.name == "demo.md":
+        check_run_files(tmp_path / "first-run")
+
+
+def check_run_files(folder: Path) -> None:
+    """The five of a demo, and the network that its own has written again is the one that the demo went on with."""
+    names = {"model.pt", "model.net", "simulate.json", "simulate-cpu.json", "energy.html"}
+    if WITHOUT_LAVA:
+        names.remove("simulate-cpu.json")
+    assert {file.name.removesuffix(".run.yaml") for file in folder.glob("*.run.yaml")} == names
+    digest = hashlib.sha256((folder / "model.net").read_bytes()).hexdigest()
+    assert json.loads((folder / "energy.json").read_text())["provenance"]["network_sha256"] == digest
 
 
 def run(words: list[str], line: str) -> None:
@@ -164,6 +180,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tutorial" / "index.html").is_file()
-    assert "plot_raster" in (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "api" / "index.html").read_text(encoding="utf-8")
+    documented = set(re.findall(r'id="spk2loihi\.(?:\w+\.)*(\w+)"', page))
+    functions = [getattr(api, name, None) for name in s2l.__all__]
+    returned = {str(inspect.signature(each).return_annotation) for each in functions if inspect.isfunction(each)}
+    results = set(re.findall(r"\b[A-Z]\w+", " ".join(returned))) - {"Any"}
+    assert {*s2l.__all__, *results, "plot_raster"} - {"__version__"} <= documented
     pages = [page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")]
     assert not [page[:200] for page in pages if "skip=" in page or "<p>```" in page], "a fence is shown as text"

@@ -21,3 +21,16 @@ def test_text_from_outside_cannot_command_a_terminal() -> None:
     assert printable("a\x1b[31m\x07\r\n\x9b\udcff\u202e\u2028b") == r"a\x1b[31m\x07\r\n\x9b\udcff\u202e\u2028b"
     assert printable("µ ≤ ñ 你好 👩‍🚀 [/x] [best]\t<b>") == "µ ≤ ñ 你好 👩‍🚀 [/x] [best]\t<b>"
     assert printable(3) == "3"
+
+
+def test_a_line_is_folded_between_words_below_its_text() -> None:
+    assert fmt.folded("short", 20) == "short"
+    assert fmt.folded("one two three four five", 12) == "one two\nthree four\nfive"
+    assert fmt.folded("on a chip    Dense, Sparse, GradedVec, ProdNeuron", 40) == (
+        "on a chip    Dense, Sparse, GradedVec,\n             ProdNeuron"
+    )
+    assert fmt.folded("  conv_1: needs a smaller kernel", 16) == "  conv_1: needs\n  a smaller\n  kernel"
+    assert (
+        fmt.folded("see /a/path/that-is/longer-than/the-line now", 12)
+        == "see\n/a/path/that-is/longer-than/the-line\nnow"
+    )

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from support.tiny_task import TinyTask
 
 DOCS = Path(__file__).parent.parent / "docs"
-NOTEBOOK, OWN_NETWORK = DOCS / "notebook.ipynb", DOCS / "notebook-network.ipynb"
+NOTEBOOK, OWN_NETWORK, SWEEP = (DOCS / f"notebook{name}.ipynb" for name in ("", "-network", "-sweep"))
 
 
 def tagged(cell: nbformat.NotebookNode, tag: str) -> bool:
@@ -55,3 +55,16 @@ def test_every_cell_about_an_own_network_runs(tmp_path: Path) -> None:
         notebook.cells = [cell for cell in notebook.cells if not tagged(cell, "lava")]
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert {"network.net", "energy.html", "energy.json"} <= {file.name for file in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+def test_every_cell_about_a_sweep_runs(tiny_task: TinyTask, tmp_path: Path) -> None:
+    notebook = nbformat.read(SWEEP, as_version=4)
+    (parameters,) = (cell for cell in notebook.cells if tagged(cell, "parameters"))
+    data = {"train_file": str(tiny_task.train_file), "dev_file": str(tiny_task.dev_file)}
+    parameters.source += (
+        f"\ndata = {data}\nteacher = {str(tiny_task.tuned)!r}\n"
+        "training = {'layers': 'uniform:1', 'max_tokens': 16, 'steps': 3, 'batch_size': 10}"
+    )
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert {"sweep", "energy.html"} <= {file.name for file in tmp_path.iterdir()}

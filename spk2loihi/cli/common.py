@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -156,6 +157,20 @@ def data_options(command: F) -> F:
     return command
 
 
+def cluster_options(command: F) -> F:
+    """Many processes (`spk2loihi.cluster`). Without these options there is one."""
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers share the work."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Number of Dask workers on this machine that share the work. [default: none]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def claimed(
     json_file: Path | None,
@@ -227,11 +242,12 @@ def command_line() -> str:
 
 
 def say(line: object, err: bool = False) -> None:
-    """Print a line that may hold text from outside."""
-    from spk2loihi.formatting import printable
+    """Print a line that may hold text from outside. A terminal gets it folded between words, a pipe as it is."""
+    from spk2loihi.formatting import folded, printable
 
+    stream, text = sys.stderr if err else sys.stdout, printable(line)
     # not click.echo, which would write through a progress bar
-    print(printable(line), file=sys.stderr if err else sys.stdout, flush=True)
+    print(folded(text, get_terminal_size().columns) if stream.isatty() else text, file=stream, flush=True)
 
 
 def tell(line: object) -> None:

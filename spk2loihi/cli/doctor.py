@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from spk2loihi.cli.command import Command
-from spk2loihi.cli.common import claimed, output_options, save_numbers
+from spk2loihi.cli.common import claimed, output_options, save_numbers, say
 from spk2loihi.versions import INSTALL_LAVA, versions
 
 
@@ -22,15 +22,13 @@ def command(json_file: Path | None, force: bool) -> None:
     with claimed(json_file, force=force):
         checks = [_lava(), _loihi2(), _embedded(), _gpu()]
         for name, version in versions().items():
-            click.echo(f"{name:<14} {version}")
-        click.echo(f"{'emulator':<14} {_emulator()}")
+            say(f"{name:<14} {version}")
+        say(f"{'emulator':<14} {_emulator()}")
         for check in checks:
-            click.echo(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
+            say(f"{check['name']:<14} {'works' if check['ok'] else 'missing'}: {check['detail']}")
         from spk2loihi.chip.evidence import EVIDENCE, graded_processes
 
-        click.echo(
-            f"{'on a chip':<14} preset stock; its processes, by evidence that they run there: {graded_processes()}"
-        )
+        say(f"{'on a chip':<14} preset stock; its processes, by evidence that they run there: {graded_processes()}")
         save_numbers(
             json_file,
             {

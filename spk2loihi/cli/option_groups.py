@@ -18,8 +18,9 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
     "How it runs": ("backend", "schedule", "encoding", "stagger", "arithmetic"),
     "Training": (
         "stage", "rate-penalty", "epochs", "steps", "batch-size", "accumulate", "lr", "seed", "precision",
-        "evaluate-every", "early-stop", "checkpoint-every", "log-with", "resume", "jobs",
+        "evaluate-every", "early-stop", "checkpoint-every", "log-with", "resume",
     ),
+    "Processes": ("jobs", "workers", "scheduler"),
     "Other netx and NIR files": (
         "input", "input-steps", "num-layers", "message-bits", "reset-interval", "reset-offset", "spike-exp",
         "transform", "dt", "scales", "exact", "record", "record-steps", "state-steps", "frame-steps",

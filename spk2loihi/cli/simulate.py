@@ -12,6 +12,7 @@ from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
     backend_choice,
     claimed,
+    cluster_options,
     data_options,
     network_argument,
     output_options,
@@ -20,8 +21,10 @@ from spk2loihi.cli.common import (
     save_numbers,
     say,
     seconds,
+    tell,
 )
 from spk2loihi.cli.config_file import run_file
+from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.cli.option_types import STANDARD_OUTPUT
 
 
@@ -32,6 +35,7 @@ from spk2loihi.cli.option_types import STANDARD_OUTPUT
 @samples_option("all; 8 in Lava")
 @run_options
 @data_options
+@cluster_options
 @output_options
 def command(
     network_file: Path,
@@ -45,14 +49,19 @@ def command(
     """Run NETWORK_FILE over held-out sentences, or over --text, and count its operations."""
     from spk2loihi.outputs import named_inputs
 
-    run = None if json_file in (None, STANDARD_OUTPUT) else run_file(json_file)
+    named = None if json_file == STANDARD_OUTPUT else json_file
+    run = None if named is None else run_file(named)
+    kept = None if named is None else named.with_name(f"{named.name}.shards")
     with claimed(json_file, network_file, options=options, run=run, force=force) as places:
+        if kept is not None and (options["workers"] is not None or options["scheduler"] is not None):
+            to_go_on(lambda: f"finished shards are in {kept}, and the same command goes on from there")
         from spk2loihi.simulators.launched import is_main_process
+        from spk2loihi.simulators.shards import remove_kept
         from spk2loihi.versions import versions
 
         net = api.load(network_file)
         places.reads(named_inputs(net.network.task))
-        result = api.simulate(net, text, backend=backend, samples=samples, **options)
+        result = api.simulate(net, text, backend=backend, samples=samples, kept=kept, report=tell, **options)
         if not is_main_process():
             return
         numbers = {"network": str(network_file), **result.to_dict(), "versions": versions()}
@@ -61,6 +70,8 @@ def command(
             say(f"{prediction.label}  ({logits})  {prediction.text}" if logits else prediction.label)
         _print(net.network, numbers)
         save_numbers(json_file, numbers)
+        if kept is not None:
+            remove_kept(kept)
 
 
 def _print(network: Any, n: dict[str, Any]) -> None:

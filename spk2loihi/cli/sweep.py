@@ -15,6 +15,7 @@ from spk2loihi.cli import train
 from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import (
     claimed,
+    cluster_options,
     command_line,
     data_options,
     output_options,
@@ -80,6 +81,7 @@ _AXES = ("timesteps", "bits", "rate_penalty")
     show_default=True,
     help="Number of networks at a time, each in its own process.",
 )
+@cluster_options
 @click.option("-o", "--out", type=PATH, default="sweep", show_default=True, help="Folder to write into.")
 @output_options
 @click.pass_context

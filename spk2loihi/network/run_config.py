@@ -122,7 +122,7 @@ class Timeline:
     """The time axis of one network under one `RunConfig`.
 
     Attributes:
-        schedule, encoding, stagger, arithmetic: of the configuration.
+        config: the configuration; schedule, encoding, stagger and arithmetic are its.
         steps: steps of a window (1 when graded), of a pipelined run, or the most of a settling run; streamed: 1, since
             a neuron sends one message a token.
 
@@ -131,7 +131,7 @@ class Timeline:
     """
 
     def __init__(self, network: Network, config: RunConfig) -> None:
-        self.network = network
+        self.network, self.config = network, config
         self.schedule, self.encoding, self.stagger = config.schedule, config.encoding, config.stagger
         self.arithmetic = config.arithmetic
         config.check(network.timesteps, network.streamed)

@@ -46,8 +46,7 @@ def simulate_together(
     shares = [order[process :: here.num_processes] for process in range(here.num_processes)]
     own = [encoded[i] for i in shares[here.process_index]]
     part = simulate(backend, own, batch_size, lambda n: advance(n * here.num_processes)) if own else None
-    done = [one for one in gather_object([part]) if one is not None]
-    whole = sum(done[1:], done[0])
+    whole = Simulation.joined([one for one in gather_object([part]) if one is not None])
     rows = np.concatenate([share for share in shares if len(share)])
     whole.logits = whole.logits[np.argsort(rows)]
     whole.wall_s = time.perf_counter() - started

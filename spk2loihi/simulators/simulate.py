@@ -70,7 +70,7 @@ class Simulation:
         stages: counters of every stage, summed over the sentences.
         spikes: sum of |n| by stage.
         latency_steps: of the slowest sentence; all take the same number unless the schedule is settling.
-        mean_latency_steps: of the average sentence.
+        latency_total: steps of all sentences together.
         truncated: sentences cut to the network's token limit.
         labels: true classes or values, (N,), sets of labels (N, labels), or tags (N, L), as `targets` makes them; None
             where there are none.
@@ -88,7 +88,7 @@ class Simulation:
     stages: list[StageOps] = field(repr=False)
     spikes: dict[str, int] = field(repr=False)
     latency_steps: int
-    mean_latency_steps: float
+    latency_total: int
     wall_s: float
     compile_s: float = 0.0
     truncated: int = 0
@@ -97,20 +97,25 @@ class Simulation:
     names: tuple[str, ...] = ()
     predictions: list[Prediction] = field(default_factory=list)
 
-    def __add__(self, other: Simulation) -> Simulation:
-        """Of both sets of sentences, one after another; times are those of the slower."""
-        mine, theirs = len(self.logits), len(other.logits)
+    @classmethod
+    def joined(cls, parts: Sequence[Simulation]) -> Simulation:
+        """Of the sentences of all parts, one after another; times are those of the slowest."""
         return replace(
-            self,
-            logits=stacked([self.logits, other.logits]),
-            stages=[a + b for a, b in zip(self.stages, other.stages, strict=True)],
-            spikes={name: n + other.spikes[name] for name, n in self.spikes.items()},
-            latency_steps=max(self.latency_steps, other.latency_steps),
-            mean_latency_steps=(mine * self.mean_latency_steps + theirs * other.mean_latency_steps) / (mine + theirs),
-            truncated=self.truncated + other.truncated,
-            wall_s=max(self.wall_s, other.wall_s),
-            compile_s=max(self.compile_s, other.compile_s),
+            parts[0],
+            logits=stacked([part.logits for part in parts]),
+            stages=[sum(of_all[1:], of_all[0]) for of_all in zip(*(part.stages for part in parts), strict=True)],
+            spikes={name: sum(part.spikes[name] for part in parts) for name in parts[0].spikes},
+            latency_steps=max(part.latency_steps for part in parts),
+            latency_total=sum(part.latency_total for part in parts),
+            truncated=sum(part.truncated for part in parts),
+            wall_s=max(part.wall_s for part in parts),
+            compile_s=max(part.compile_s for part in parts),
         )
+
+    @property
+    def mean_latency_steps(self) -> float:
+        """Time steps of the average sentence."""
+        return self.latency_total / len(self.logits)
 
     @property
     def answers(self) -> NDArray[np.int64]:
@@ -280,7 +285,7 @@ def simulate(
         stages=stages,
         spikes=spikes,
         latency_steps=max(latencies),
-        mean_latency_steps=sum(latencies) / len(latencies),
+        latency_total=sum(latencies),
         wall_s=wall,
         compile_s=compile_seconds() - compiled,
     )

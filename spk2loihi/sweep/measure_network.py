@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from spk2loihi.data import TaskSpec, examples_digest, load_held_out
 from spk2loihi.errors import UserError
-from spk2loihi.files import sha256, write_json
-from spk2loihi.json_file import read_json
+from spk2loihi.files import sha256
+from spk2loihi.kept_records import keep_record, kept_record
 from spk2loihi.network import Network, read_network
 from spk2loihi.simulators import create_backend, encode, simulate
 from spk2loihi.sweep.axes import Way
 from spk2loihi.versions import versions
 
-_DIGEST = "digest"  # of all else in a record
 _RECORD_MAX = 8 << 20  # bytes
 
 _NUMBERS = ("score", "samples", "latency_steps", "mean_latency_steps", "mean_rate")
@@ -62,7 +59,7 @@ def measure(
     for way in ways:
         key = {**shared, **_way_key(way, network)}
         kept = folder / f"{way.name}.json"
-        record = _kept(kept, key)
+        record = kept_record(kept, key, "record of a sweep", _RECORD_MAX)
         if record is None:
             try:
                 backend = create_backend("emulator", network, network.run_config(way.schedule, way.encoding))
@@ -83,7 +80,7 @@ def measure(
                 "teacher_score": training.get("teacher_score") if spec is None and samples is None else None,
                 "wall_s": result.wall_s,
             }
-            write_json(kept, {**record, _DIGEST: _digest(record)})
+            keep_record(kept, record)
         else:
             advance(len(encoded))
         records.append({**record, "file": str(network_file)})
@@ -94,22 +91,6 @@ def _way_key(way: Way, network: Network) -> dict[str, Any]:
     """What a record depends on beside network and sentences. The stagger decides a settling run alone."""
     settling = {"schedule": way.schedule, "stagger": network.defaults.stagger} if way.schedule == "settling" else {}
     return {"encoding": way.encoding, **settling}
-
-
-def _kept(path: Path, key: dict[str, Any]) -> dict[str, Any] | None:
-    """The record that ``path`` holds; None where there is none of ``key``, or it is not as it was written."""
-    try:
-        record = read_json(path, "record of a sweep", "remove it", _RECORD_MAX, _RECORD_MAX)
-    except UserError:
-        return None
-    if not isinstance(record, dict) or record.get("key") != key:
-        return None
-    digest = record.pop(_DIGEST, None)
-    return record if digest == _digest(record) else None
-
-
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _facts(network: Network) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,14 +15,14 @@ from spk2loihi.files import sha256
 from spk2loihi.network import read_network
 from spk2loihi.outputs import Output
 from spk2loihi.sweep.axes import TrainingPoint, Way
+from spk2loihi.sweep.finished import is_exported, is_trained
 from spk2loihi.sweep.run_sweep import LOG, Job
-from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.fine_tune import check_given, tuned_teacher
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.manifest import fingerprint, teacher_digest
 from spk2loihi.training.processes import accelerator
 from spk2loihi.training.run_state import Interval
-from spk2loihi.training.settings import LossWeights, TrainSettings
+from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.student import start_from_teacher
 from spk2loihi.training.teacher import load_teacher
 from spk2loihi.training.train import outputs as train_outputs
@@ -80,9 +79,9 @@ def plan_training(
     for point in points:
         settings, folder = point.settings(base), out / point.name
         network, wanted = folder / "model.net", fingerprint(settings, manifest)
-        model = folder / "model.pt"
-        exported = network.is_file() and _is_of(network, read_network(network).provenance.get("training", {}), wanted)
-        trained = not exported and model.is_file() and _is_of(model, load_checkpoint(model).training, wanted)
+        exported = is_exported(network, wanted)
+        if not exported:
+            is_trained(folder / "model.pt", wanted)  # or another one, which is refused before the first training
         jobs.append(
             Job(
                 point.name,
@@ -92,7 +91,7 @@ def plan_training(
                 samples,
                 None if exported else spec,
                 None if exported else settings,
-                trained,
+                wanted,
             )
         )
     return jobs
@@ -143,19 +142,3 @@ def record_outputs(jobs: Sequence[Job]) -> list[Output]:
 def _records(folder: Path, ways: tuple[Way, ...]) -> list[Output]:
     records = [Output(folder / f"{way.name}.json", "record of a sweep", "numbers") for way in ways]
     return [*records, Output(folder / LOG, "log of a sweep", None)]
-
-
-def _is_of(path: Path, training: dict[str, Any], wanted: dict[str, str]) -> bool:
-    """True; UserError where the file at ``path`` was made with other settings or data than those wanted."""
-    try:
-        settings = TrainSettings(**{**training["settings"], "losses": LossWeights(**training["settings"]["losses"])})
-        theirs = fingerprint(settings, training["manifest"])
-    except (KeyError, TypeError):  # of another version
-        theirs = {}
-    changed = [name for name in wanted if theirs.get(name) != wanted[name]]
-    if changed:
-        raise UserError(
-            f"{path} was made with other settings or data ({', '.join(changed)}): give the same options as before, or "
-            "choose another folder with -o"
-        )
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,17 +16,21 @@ from typing import Any
 import torch
 
 from spk2loihi.child_processes import end_workers, start_worker, starting_workers, worker_arguments
+from spk2loihi.cluster import Cluster, on_cluster
 from spk2loihi.data import TaskSpec, formatted
 from spk2loihi.energy import CoefficientSet
 from spk2loihi.errors import UserError
+from spk2loihi.outputs import Busy, claim
 from spk2loihi.progress import progress_bar
 from spk2loihi.sweep.axes import Way
+from spk2loihi.sweep.finished import is_exported, is_trained
 from spk2loihi.sweep.measure_network import measure
 from spk2loihi.sweep.sweep_report import build_sweep
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.versions import versions
 
 LOG = "log.txt"
+_LOOK_SECONDS = 1.0  # between two looks whether another process has left a job
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Job:
         folder: where its records are kept, and the network too if it is to be made.
         spec: the task to train and to run on; None: the one the network remembers.
         settings: of the training; None: the network exists and is not made.
-        trained: ``model.pt`` is there, only to be exported.
+        wanted: fingerprint of the training (`spk2loihi.training.manifest.fingerprint`).
     """
 
     name: str
@@ -46,7 +51,7 @@ class Job:
     samples: int | None = None
     spec: TaskSpec | None = None
     settings: TrainSettings | None = None
-    trained: bool = False
+    wanted: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,19 +91,29 @@ def _make(job: Job, spec: TaskSpec, settings: TrainSettings, report: Callable[[s
     from spk2loihi.training.train import train
 
     model = job.folder / "model.pt"
-    if not job.trained:
+    if is_exported(job.network, job.wanted):  # by a worker that was lost before it could say so
+        return
+    if not is_trained(model, job.wanted):
         train(spec, settings, model, resume=True, report=report)
     export_model(model, job.network)
 
 
-def run_jobs(jobs: Sequence[Job], processes: int, report: Callable[[str], None]) -> Generator[Outcome, None, None]:
-    """Outcomes as they come: one after the other in this process, or ``processes`` at a time in others.
+def run_jobs(
+    jobs: Sequence[Job], processes: int, report: Callable[[str], None], cluster: Cluster | None = None
+) -> Generator[Outcome, None, None]:
+    """Outcomes as they come: one after the other in this process, ``processes`` at a time in others, or on a cluster.
 
     Other processes share torch's threads equally, and write what they say to ``log.txt`` in the job's folder.
 
     Raises:
-        UserError: a process was killed, as the system does when memory runs out.
+        UserError: a process was killed, as the system does when memory runs out; on a cluster, as
+            `spk2loihi.cluster.on_cluster`.
     """
+    if cluster is not None:
+        with contextlib.closing(on_cluster(cluster, _run_alone, jobs, report=report)) as results:
+            for _, outcome in results:
+                yield outcome
+        return
     if processes == 1 or len(jobs) < 2:
         for job in jobs:
             yield run_job(job, report)
@@ -135,6 +150,19 @@ def _run_logged(job: Job) -> Outcome:
         return run_job(job, print)
 
 
+def _run_alone(job: Job, _: None) -> Outcome:
+    """On a cluster, where a worker that the scheduler has lost, or whose client has gone, may still be at the job.
+
+    When that one has ended, what it has finished is found in the folder.
+    """
+    while True:
+        try:
+            with claim([], folder=job.folder):
+                return _run_logged(job)
+        except Busy:
+            time.sleep(_LOOK_SECONDS)
+
+
 def run_sweep(
     jobs: Sequence[Job],
     processes: int,
@@ -142,15 +170,16 @@ def run_sweep(
     command: str | None,
     report: Callable[[str], None],
     warn: Callable[[str], None],
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
-    """Do all jobs, ``processes`` at a time (layout of the data: `spk2loihi.sweep.sweep_report`).
+    """Do all jobs, ``processes`` at a time or on a cluster (layout of the data: `spk2loihi.sweep.sweep_report`).
 
     Args:
         report: called with a line about every record; ``warn`` with one about everything that is left out.
     """
     records: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    with contextlib.closing(run_jobs(jobs, processes, report)) as outcomes:
+    with contextlib.closing(run_jobs(jobs, processes, report, cluster)) as outcomes:
         for i, outcome in enumerate(outcomes, 1):
             at = f"[{i}/{len(jobs)}]"
             for record in outcome.records:

@@ -77,7 +77,8 @@ def watchers(
         raise
     except Exception as error:
         raise UserError(
-            f"`log_with` {log_with} cannot start ({first_line(error)}): log in to it, or leave `log_with` out"
+            f"`log_with` {log_with} cannot start ({first_line(error)}): set it up as its own pages say, or leave "
+            "`log_with` out"
         ) from None
 
     def track(phase: str, step: int, values: Mapping[str, float]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 
+from spk2loihi.cli.common import say
 from spk2loihi.cli.main import cli
 from spk2loihi.cli.option_groups import OPTION_GROUPS, heading, option_name
 from spk2loihi.cli.option_types import Several
@@ -123,3 +124,14 @@ def test_a_table_folds_where_it_is_too_wide(monkeypatch: pytest.MonkeyPatch, cap
         assert max(map(len, text.splitlines())) <= width
         assert ("┃" in text) == (width == 120)
         assert text.count("synaptic_memory") == 3 and "layer.0.key" in text
+
+
+def test_a_terminal_gets_long_lines_folded_and_a_pipe_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    line = "a sentence that is longer than the line of this terminal"
+    say(line)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    say(line)
+    assert capsys.readouterr().out == f"{line}\na sentence that is longer than\nthe line of this terminal\n"
