@@ -58,7 +58,7 @@ def start(folder: Path, model: Path, moment: str, *arguments: object) -> Command
     program = PROGRAM.format(moment=moment, model=str(model), arguments=[str(each) for each in arguments])
     command = script(folder, program)
     if moment == "Lava":
-        command.wait_until(lambda c: len(c.alive()) >= 6)
+        command.wait_until(lambda c: (folder / "made" / "simulate.json").exists() and len(c.alive()) >= 2)
     else:
         command.wait_until(lambda _: (folder / "ready").exists())
     return command

@@ -28,8 +28,13 @@ pytestmark = [
 
 INTERRUPTS = int(os.environ.get("SPK2LOIHI_INTERRUPTS", "3"))  # of each command
 
-#: Processes there are, and seconds after that: Lava starts its first, is starting them, runs.
-MOMENTS = {"first process": (2, 0.0), "starting": (6, 0.0), "running": (12, 2.0)}
+#: Processes there are, and seconds after that: Lava starts its first, is starting them, runs. Stock networks have an OS
+#: process for each layer; the models of a student take turns in one.
+MOMENTS = {
+    "run": {"first process": (2, 0.0), "starting": (6, 0.0), "running": (12, 2.0)},
+    "student": {"first process": (2, 0.0), "starting": (2, 0.1), "running": (2, 1.0)},
+}
+LONG = ["--schedule", "pipelined", "--timesteps", 2000]  # so that a tiny student runs for a while
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +63,16 @@ def start(stable: Stable, name: str, network: Path, stock: tuple[Path, Path], fo
     if name == "run":
         return stable.spk2loihi(folder, "run", *stock_options(stock))
     backend = ["--backend", "cpu"] if name == "simulate" else []
-    return stable.spk2loihi(folder, name, network, "--samples", 10_000, *backend)
+    return stable.spk2loihi(folder, name, network, "--samples", 10_000, *LONG, *backend)
 
 
-def at(command: Command, moment: str) -> None:
-    processes, seconds = MOMENTS[moment]
+def at(command: Command, name: str, moment: str) -> None:
+    processes, seconds = MOMENTS["run" if name == "run" else "student"][moment]
     command.wait_until(lambda c: len(c.alive()) >= processes)
     time.sleep(seconds)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", MOMENTS["run"])
 @pytest.mark.parametrize(
     ("name", "number"),
     [
@@ -85,7 +90,7 @@ def test_nothing_is_left(
     tmp_path: Path,
 ) -> None:
     command = start(stable, name, network_file, stock, tmp_path)
-    at(command, moment)
+    at(command, name, moment)
     outcome = command.hit(number)
     if number == signal.SIGKILL:
         assert outcome.code == -signal.SIGKILL
@@ -102,7 +107,8 @@ def test_ctrl_c_at_any_moment(
     moments = random.Random(name)
     for _ in range(INTERRUPTS):
         command = start(stable, name, network_file, stock, tmp_path)
-        processes, seconds = moments.choice([(1, 4.0), (2, 0.5), (8, 0.5), (12, 1.0)])
+        later = [(8, 0.5), (12, 1.0)] if name == "run" else [(2, 1.0), (2, 1.5)]
+        processes, seconds = moments.choice([(1, 4.0), (2, 0.5), *later])
         command.wait_until(lambda c, n=processes: len(c.alive()) >= n)  # type: ignore[misc]
         time.sleep(moments.uniform(0.15, seconds))
         assert_interrupted(command.hit(signal.SIGINT, all_processes=True, times=moments.choice((1, 2))))
