@@ -320,8 +320,7 @@ def simulate(
     cluster = cluster_of(workers, scheduler)
     if cluster is not None and texts:
         raise UserError(
-            f"`{'workers' if scheduler is None else 'scheduler'}` is for held-out data, but {len(texts)} texts are "
-            "given: leave one of the two out"
+            f"`{cluster.option}` is for held-out data, but {len(texts)} texts are given: leave one of the two out"
         )
     net, (how, data) = _network(network), _parted(options)
     if samples is None and backend in ("cpu", "loihi2"):
@@ -622,7 +621,7 @@ def sweep(
     if cluster is not None and jobs != 1:
         raise UserError(
             f"`jobs` is {jobs}, but a cluster has as many networks at a time as workers: leave `jobs` out, or "
-            f"`{'workers' if scheduler is None else 'scheduler'}`"
+            f"`{cluster.option}`"
         )
     if data.get("train") is not None or data.get("dev") is not None:
         raise UserError(

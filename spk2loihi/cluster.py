@@ -43,6 +43,11 @@ class Cluster:
     workers: int | None = None
     scheduler: str | None = None
 
+    @property
+    def option(self) -> str:
+        """The one that is given."""
+        return "workers" if self.scheduler is None else "scheduler"
+
 
 def cluster_of(workers: int | None, scheduler: str | None) -> Cluster | None:
     """None where neither is given.
@@ -64,17 +69,17 @@ def cluster_of(workers: int | None, scheduler: str | None) -> Cluster | None:
             f"{os.environ['WORLD_SIZE']} processes were launched, and each would use a cluster: run it without "
             "accelerate launch"
         )
+    cluster = Cluster(workers, scheduler)
     try:
         import distributed  # noqa: F401
 
         if workers is not None:
             import cryptography  # noqa: F401
     except ImportError as error:
-        name = "workers" if scheduler is None else "scheduler"
         raise UserError(
-            f'`{name}` needs {error.name}, which is not installed: pip install "spk2loihi[cluster]"'
+            f'`{cluster.option}` needs {error.name}, which is not installed: pip install "spk2loihi[cluster]"'
         ) from None
-    return Cluster(workers, scheduler)
+    return cluster
 
 
 def on_cluster(

@@ -68,11 +68,11 @@ def energy_of_file(
     """`spk2loihi.api.energy`, everything looked up."""
     from spk2loihi.energy.measure_file import measure_file
     from spk2loihi.files import sha256
-    from spk2loihi.netx.reading import ReadingOptions, reading_of
+    from spk2loihi.netx.reading import reading_among
     from spk2loihi.reporting.energy_page import EnergyReport
 
     array = input_of(file, inputs)
-    file = file.read_as(reading_of(**cast(Any, {name: options.get(name) for name in ReadingOptions.__annotations__})))
+    file = file.read_as(reading_among(options))
     provenance = {
         "network": file.path.name,
         "network_sha256": sha256(file.path),
@@ -94,13 +94,13 @@ def fit_of_file(
     from spk2loihi.fit import FitReport
     from spk2loihi.fit.file_populations import check_file_fit
     from spk2loihi.fit.preflight import preflight, preflight_input
-    from spk2loihi.netx.reading import ReadingOptions, reading_of
+    from spk2loihi.netx.reading import ReadingOptions, reading_among
     from spk2loihi.simulators.file_input import FileOptions, read_input
 
-    readings = ReadingOptions.__annotations__
-    only_of_files(file, options, FileOptions.__annotations__ if inputs is not None else {"num_layers", *readings})
+    of_layers = {"num_layers", *ReadingOptions.__annotations__}
+    only_of_files(file, options, of_layers if inputs is None else FileOptions.__annotations__)
     check_numbers({"num_layers": options["num_layers"]})
-    file = file.read_as(reading_of(**cast(Any, {name: options.get(name) for name in readings})))
+    file = file.read_as(reading_among(options))
     given = None if inputs is None else read_input(file, as_array(inputs), **cast("FileOptions", dict(options)))
     layers = (file.network(num_layers=options["num_layers"]) if given is None else given.network).layers
     found = preflight(file, layers, board) + ([] if given is None else preflight_input(given))

@@ -33,8 +33,8 @@ class Columns:
         wide: those channels (k,), whose product is one of floats; None: there are none.
     """
 
-    factors: Tensor | None
-    wide: Tensor | None
+    factors: Tensor | None = None
+    wide: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ByteWeight:
 def byte_columns(powers: Tensor, timesteps: int) -> Columns | None:
     """Of ``powers`` 2**exponent (d_in,) and counts up to ``timesteps``; None where too few columns fit."""
     if bool((powers == 1).all()):
-        return Columns(None, None)
+        return Columns()
     fits = powers * timesteps <= _BYTE_MAX
     wide = (~fits).nonzero()[:, 0]
     if len(wide) > _FEW * len(powers):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, MEMBRANE_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
-from spk2loihi.models.count_product import ByteWeight, Columns, count_product, takes_bytes
+from spk2loihi.models.count_product import ByteWeight, Columns, takes_bytes
 from spk2loihi.models.neuron import FireGate, Threshold, round_ste
 from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear
 
@@ -154,7 +154,7 @@ class PayloadLinear(SynapticLinear):
         pack = pack and takes_bytes(weight)
         rounded, packed = self.integer_weight(weight, rows, rows * columns, columns, pack)
         bias = 2 * round_ste(bias.clamp(-PAYLOAD_BIAS_MAX, PAYLOAD_BIAS_MAX) / 2)
-        whole = None if packed is None else ByteWeight(packed, Columns(None, None), scale=2)
+        whole = None if packed is None else ByteWeight(packed, Columns(), scale=2)
         return Synapses(2 * rounded, bias, bias, unit, skip, whole)
 
     def _row_scale(self, weight: Tensor, others: Tensor, in_value: Tensor, out_value: Tensor | None) -> Tensor:
@@ -179,14 +179,7 @@ class PayloadLinear(SynapticLinear):
         self, counts: Tensor, steps: float, synapses: Synapses, skip_counts: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Drive U (..., d_out) of payloads (..., d_in), and the float value of its unit; ``steps`` does not matter."""
-        if synapses.packed is not None:
-            u = count_product(counts, synapses.weight, synapses.packed) + synapses.bias
-        else:
-            u = nn.functional.linear(counts, synapses.weight, synapses.bias)
-        if skip_counts is not None:
-            assert synapses.skip is not None
-            u = u + skip_counts * synapses.skip
-        return u, synapses.unit
+        return synapses.summed(counts, synapses.bias, synapses.packed, skip_counts), synapses.unit
 
 
 def residual_exponent(weight: Tensor) -> Tensor:

@@ -69,6 +69,19 @@ class Synapses:
     skip: Tensor | None  # (d_out,), of the one-to-one residual group
     packed: ByteWeight | None = None  # the weight, for counts of a whole window
 
+    def summed(
+        self, counts: Tensor, bias: Tensor, packed: ByteWeight | None, skip_counts: Tensor | None = None
+    ) -> Tensor:
+        """Drive U (..., d_out) of ``counts`` (..., d_in), in bytes where ``packed`` is the weight."""
+        if packed is None:
+            u = nn.functional.linear(counts, self.weight, bias)
+        else:
+            u = count_product(counts, self.weight, packed) + bias
+        if skip_counts is None:
+            return u
+        assert self.skip is not None
+        return u + skip_counts * self.skip
+
 
 class SynapticLinear(nn.Linear):
     """Token-wise synapses: mantissas of ``bits`` signed bits, an exponent per input channel, an integer bias a step.
@@ -174,14 +187,7 @@ class SynapticLinear(nn.Linear):
         """Drive U (..., d_out) of ``counts`` (..., d_in) over ``steps`` steps, and the float value of its unit."""
         whole = steps == self.timesteps
         bias = synapses.window_bias if whole else steps * synapses.bias
-        if whole and synapses.packed is not None:
-            u = count_product(counts, synapses.weight, synapses.packed) + bias
-        else:
-            u = nn.functional.linear(counts, synapses.weight, bias)
-        if skip_counts is not None:
-            assert synapses.skip is not None
-            u = u + skip_counts * synapses.skip
-        return u, synapses.unit
+        return synapses.summed(counts, bias, synapses.packed if whole else None, skip_counts), synapses.unit
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ def integer_synapses(parts: Sequence[Part], in_values: Tensor, pack: bool = Fals
 def _byte_columns(joined: Tensor, powers: Sequence[Tensor], timesteps: int) -> Sequence[Columns | None]:
     """Of each part; ``joined`` are all ``powers``."""
     if bool((joined == 1).all()):
-        return [Columns(None, None)] * len(powers)
+        return [Columns()] * len(powers)
     return [byte_columns(power, timesteps) for power in powers]
 
 

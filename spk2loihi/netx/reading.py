@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from spk2loihi.choices import SCALES, Scales
 from spk2loihi.errors import UserError
@@ -43,6 +44,11 @@ class Reading:
         check_number("bits", self.bits, "stored_bits")
         if self.scales not in SCALES:
             raise UserError(f"`scales` is {shown(self.scales)}: choose {' or '.join(SCALES)}")
+
+
+def reading_among(options: Mapping[str, Any]) -> Reading:
+    """Of what `ReadingOptions` there are among ``options``."""
+    return reading_of(**cast(ReadingOptions, {name: options.get(name) for name in ReadingOptions.__annotations__}))
 
 
 def reading_of(

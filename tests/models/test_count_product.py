@@ -78,8 +78,7 @@ def test_a_step_has_the_same_spikes_in_every_precision(preset: str, monkeypatch:
         calls.append(1)
         return product(*args)
 
-    for name in ("synaptic_linear", "payload"):
-        monkeypatch.setattr(f"spk2loihi.models.{name}.count_product", counted)
+    monkeypatch.setattr("spk2loihi.models.synaptic_linear.count_product", counted)
     full = model.equilibrium(*data)
     assert len(calls) == len([m for m in model.modules() if isinstance(m, SynapticLinear)])
     with torch.autocast("cpu", torch.bfloat16):

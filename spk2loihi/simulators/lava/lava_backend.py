@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spk2loihi.simulators.lava.running import Running
 
 MOST_SLOTS = 512
-"""Token slots of a network compiled for a batch, if the caller does not say: 8 sentences of 32 tokens."""
+"""Token slots of a network compiled for a batch, if the caller does not say: 8 sentences of 64 tokens."""
 
 _WIDTH_STEP = 8  # lanes are this many tokens long or a multiple: batches of similar length share a compiled network
 

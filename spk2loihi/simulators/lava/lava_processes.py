@@ -85,10 +85,14 @@ class LavaProcesses:
         except OSError as error:
             started = len(self.actors)
             self.kill()
+            what = (
+                "this network in a process of its own, which could not be started"
+                if direct
+                else f"every part of this network in a process of its own, and only {started} could be started"
+            )
             raise UserError(
-                f"Lava runs every part of this network in a process of its own, and only {started} could be started "
-                f"({error.strerror or error}): allow more processes and open files (ulimit -u, ulimit -n), or use the "
-                "`backend` emulator"
+                f"Lava runs {what} ({error.strerror or error}): allow more processes and open "
+                "files (ulimit -u, ulimit -n), or use the `backend` emulator"
             ) from error
         except BaseException:
             self.kill()
