@@ -23,20 +23,28 @@ _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): fi
 
 
 def measure_convergence(
-    network: Network, encoded: list[Encoded], labels: Sequence[Any], steps: tuple[int, ...] = STEPS
+    network: Network,
+    encoded: list[Encoded],
+    labels: Sequence[Any],
+    steps: tuple[int, ...] = STEPS,
+    weighted: bool = True,
 ) -> dict[str, Any]:
     """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
 
     One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
-    which a pipelined run would be refused are left out. The ASR of a leaky network are weighted: a spike counts
-    ``(1 - decay / 4096) ** age``. With feedback the equilibrium is a fixed point, which is solved.
+    which a pipelined run would be refused are left out. With feedback the equilibrium is a fixed point, which is
+    solved.
+
+    Args:
+        weighted: in the ASR of a leaky network a spike counts ``(1 - decay / 4096) ** age``; False: 1, as without leak.
     """
     steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
     batch = collate(encoded, pad_id(network))
     reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
     run = Emulator(network, RunConfig("pipelined", steps=max(steps))).run(batch, record=True)
     assert run.trains is not None
-    most, keep = network.timesteps * _RESOLUTION, 1 - network.decay / 2**DECAY_BITS
+    weighted = weighted and network.decay > 0
+    most, keep = network.timesteps * _RESOLUTION, 1 - network.decay / 2**DECAY_BITS if weighted else 1
     errors: dict[str, list[float]] = {}
     for name, train in run.trains.items():
         equilibrium = reference[name].numpy() / most
@@ -52,7 +60,13 @@ def measure_convergence(
     for t in steps:
         logits = Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch)
         scores.append(score(metric, predictions(logits, metric), true, network.task["labels"]))
-    return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
+    return {
+        "steps": list(steps),
+        "sentences": len(encoded),
+        "weighted": weighted,
+        "mean_abs_error": errors,
+        "score": scores,
+    }
 
 
 def _alive(network: Network, name: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
