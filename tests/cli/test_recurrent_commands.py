@@ -22,6 +22,7 @@ def folder(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "-o", here / "model.pt",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert "layer.0.value: feedback of norm 0." in done.out and "layer.1.value: feedback of norm 0." in done.out
     assert spk2loihi("export", here / "model.pt", "-o", here / "model.net").code == 0
     return here
 
@@ -61,6 +62,9 @@ def test_energy_counts_the_pipelined_run(folder: Path) -> None:
     assert report["network"]["schedule"] == "pipelined" and report["encodings"] is None and report["neurobench"] is None
     assert [run["schedule"] for run in report["sentence"]["runs"]] == ["pipelined"]
     assert report["convergence"]["weighted"] and any("weighted average" in line for line in report["verdict"])
+    trained = json.loads((folder / "metrics.json").read_text())["feedback"]
+    assert report["provenance"]["feedback"] == trained and [r["stage"] for r in trained][1:] == ["layer.1.value"]
+    assert "Feedback, as the training left it" in page.read_text(encoding="utf-8")
     ran = numbers(folder, "simulate", folder / "model.net", "--samples", 20)
     assert report["per_sample"]["synops"] == pytest.approx(ran["synops"]["per_sample"])
 
@@ -75,5 +79,6 @@ def test_other_ways_to_run_are_refused(folder: Path) -> None:
     refused(folder, "simulate", net, "--encoding", "graded", words="choose the --encoding rate")
     refused(folder, "simulate", net, "--stagger", 2, words="the pipelined schedule has none")
     refused(folder, "sweep", net, "-o", folder / "sweep", words="is pipelined, but a sweep runs windowed and settling")
+    refused(folder, "train", "--gradient", "spide", "-o", folder / "new.pt", words="give a --feedback above 0")
     refused(folder, "train", "--leak", 0.1, "--preset", "stock", "-o", folder / "new.pt", words="stock preset")
     refused(folder, "train", "--leak", 1e-5, "-o", folder / "new.pt", words="12 bits hold 1 to 4095")

@@ -13,6 +13,7 @@ import torch
 from spk2loihi.models.feedback import spectral_bound
 from spk2loihi.training.checkpoint import load_checkpoint
 from spk2loihi.training.feedback_report import feedback_lines
+from spk2loihi.training.model_card import model_card
 from spk2loihi.training.settings import train_settings
 from spk2loihi.training.train import train
 from support.small_training import SMALL, spec_of
@@ -55,6 +56,7 @@ def test_spikes_train_a_student_as_the_solver_does(tiny_task: TinyTask, tmp_path
         weight = layer.feedback.weight().detach()
         assert r["norm"] == pytest.approx(float(torch.linalg.matrix_norm(weight, 2)))
         assert r["norm_bound"] == pytest.approx(float(spectral_bound(weight)))
+    assert f"| layer.1.value | {r['norm']:.3f} | 0.5 | {forward['mean_iterations']:.1f}, " in model_card(kept)
     line = feedback_lines(spiked["feedback"])[1]
     assert line.startswith("layer.1.value: feedback of norm 0.") and "at most 0.5; equilibrium in " in line
     assert line.endswith(f"0 of {STEPS} unconverged") and "gradient in 16.0 evaluations" in line
