@@ -32,7 +32,7 @@ from spk2loihi.errors import UserError
 TRAINING_OPTIONS = (
     "teacher", "preset", "layers", "max_tokens", "temperature", "metric", "epochs", "steps", "teacher_epochs",
     "teacher_learning_rate", "batch_size", "accumulate", "learning_rate", "seed", "precision", "evaluate_every",
-    "early_stop", "checkpoint_every",
+    "early_stop", "validation_share", "average", "checkpoint_every",
 )  # fmt: skip
 _AXES = ("timesteps", "bits", "rate_penalty")
 
