@@ -585,6 +585,7 @@ def sweep(
     timesteps: Sequence[int] = (4, 8, 16),
     bits: Sequence[float] = (8, 4),
     rate_penalties: Sequence[float] = (0.0,),
+    seeds: int = 1,
     encodings: Sequence[str] = ("rate", "graded"),
     schedules: Sequence[str] = ("windowed",),
     samples: int | None = None,
@@ -605,6 +606,7 @@ def sweep(
 
     Args:
         networks: files to run; none: a network is trained for every T, number of bits and rate penalty.
+        seeds: of each of these, from the ``seed`` of ``training`` on, with one teacher: a point is their mean.
         encodings: to run each network in.
         schedules: to run each network in.
         jobs: networks at a time, each in its own process.
@@ -627,7 +629,7 @@ def sweep(
     from spk2loihi.sweep.run_sweep import run_sweep
     from spk2loihi.training.settings import train_settings
 
-    check_numbers({"samples": samples, "jobs": jobs})
+    check_numbers({"samples": samples, "jobs": jobs, "seeds": seeds})
     cluster = cluster_of(workers, scheduler)
     if cluster is not None and jobs != 1:
         raise UserError(
@@ -642,7 +644,9 @@ def sweep(
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]
     reads = [*files, *named_inputs({**data, **(training or {})}), *(coefficient_path(name) for name in coefficients)]
-    points = [] if files else grid(timesteps, bits, rate_penalties)
+    first = int((training or {}).get("seed") or 0)
+    several = range(first, first + seeds) if seeds > 1 else ()
+    points = [] if files else grid(timesteps, bits, rate_penalties, several)
     with claim(report_outputs(folder), reads, force=force, folder=folder) as claimed:
         if files:
             own, read = any(value is not None for value in data.values()), [load(file) for file in files]

@@ -8,7 +8,7 @@ from typing import Any
 from spk2loihi.errors import UserError
 from spk2loihi.network import read_network
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.finished import other_settings
+from spk2loihi.training.finished_model import other_settings
 
 
 def is_exported(network: Path, wanted: dict[str, str]) -> bool:

@@ -91,6 +91,7 @@ def plan_training(
                 None if exported else spec,
                 None if exported else settings,
                 wanted,
+                point.point,
             )
         )
     return jobs

@@ -23,7 +23,7 @@ from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_ch
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import LabelledData, evaluate, mean_loss
 from spk2loihi.training.fine_tune import checked_scores, fine_tune
-from spk2loihi.training.finished import is_finished
+from spk2loihi.training.finished_model import is_finished
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation

@@ -176,7 +176,7 @@ def test_a_signal_saves_the_state(
     arguments = [
         "train", *tiny_task.data_options, "--teacher", settings.teacher, "--timesteps", 8, "--max-tokens", 16,
         "--batch-size", 10, "--lr", 1e-3, "--teacher-epochs", 2, "--epochs", 2, "--checkpoint-every", 10**6,
-        "--evaluate-every", 7, "--seed", 5, "-o", out,
+        "--evaluate-every", 7, "--seed", 5, "--validation-share", 0, "--average", 0.9, "-o", out,
     ]  # fmt: skip
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     text = SLOW_STEP.format(step=step, arguments=[str(part) for part in arguments])
