@@ -96,7 +96,7 @@ def test_resuming_keeps_finished_seeds(tiny_task: TinyTask, tmp_path: Path, monk
 
     def counted(self: Loop, *batch: object) -> float:
         steps[0] += 1
-        if steps[0] == 16 + 16 + 5:  # teacher, first student, and some of the second
+        if steps[0] == 18 + 18 + 5:  # teacher, first student, and some of the second
             raise KeyboardInterrupt
         return optimise(self, *batch)
 
@@ -109,7 +109,7 @@ def test_resuming_keeps_finished_seeds(tiny_task: TinyTask, tmp_path: Path, monk
         steps[0] = 100
         report: list[str] = []
         metrics = train_seeds(spec, settings, out, 2, resume=True, report=report.append).metrics
-    assert steps[0] == 100 + 16 - 4
+    assert steps[0] == 100 + 18 - 4
     assert (tmp_path / "model-seed0" / "model.pt").stat().st_mtime_ns == first
     assert f"{tmp_path / 'model-seed0' / 'model.pt'} is finished" in report
     assert len(metrics["seeds"]["runs"]) == 2

@@ -233,7 +233,7 @@ def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, mo
     from spk2loihi.training.train import _Run
 
     sizes: list[int] = []
-    given, seen = iter((0.5, 0.9, 0.9, 0.1, 0.3)), []  # after 5, 10, 15 and 16 steps, and of held-out sentences
+    given, seen = iter((0.5, 0.9, 0.9, 0.1, 0.3)), []  # after 5, 10, 15 and 18 steps, and of held-out sentences
 
     def scores(self: _Run, model: torch.nn.Module, data: LabelledData) -> dict[str, float]:
         sizes.append(len(data.labels))
@@ -246,7 +246,7 @@ def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, mo
     ).metrics
     assert metrics["best"] == {"step": 10, "epoch": 1, "accuracy": 0.9}
     assert (metrics["score"], metrics["epochs"][0]["score"]) == (0.3, 0.1)
-    assert sizes == [40, 40, 40, 40, 60]
+    assert sizes == [24, 24, 24, 24, 60]
     kept = load_checkpoint(tmp_path / "model.pt").model.state_dict()
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
     assert all(torch.equal(kept[name], seen[4][name]) for name in kept)
@@ -264,7 +264,7 @@ def test_progress_is_told_before_every_step(tiny_task: TinyTask, tmp_path: Path,
     optimise, at = Loop._optimise, []
     monkeypatch.setattr(Loop, "_optimise", lambda self, *batch: (at.append(seen[-1]), optimise(self, *batch))[1])
     train(spec_of(tiny_task), replace(SMALL, teacher=str(tiny_task.tuned)), tmp_path / "model.pt")
-    assert at == [step / 16 for step in range(16)]
+    assert at == [step / 18 for step in range(18)]
     assert seen[-1] == 1.0
 
 
