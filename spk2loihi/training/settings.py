@@ -76,6 +76,8 @@ class TrainSettings:
     checkpoint_every: str = "10m"
     evaluate_every: int | None = None
     early_stop: int | None = None
+    validation_share: float | None = None  # of the training sentences; None: by their number; 0: held-out data choose
+    average: float | None = None  # decay of an average that is kept in place of the student's weights
     heads: int | None = None  # these two: of a student smaller than its teacher; None: in proportion to the width
     intermediate: int | None = None
 
