@@ -491,6 +491,7 @@ def energy(
         "network_sha256": net.sha256,
         "task": spec.name,
         "seed": training.get("settings", {}).get("seed"),
+        **({"feedback": training["feedback"]} if "feedback" in training else {}),
         **made(command),
     }
     return EnergyReport(

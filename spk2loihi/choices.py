@@ -21,6 +21,7 @@ SPIKING_PRESETS = ("spikingbert", "neurocore")
 #: Without LayerNorm, softmax and GELU after the embedding.
 AFFINE_PRESETS = ("neurocore", "stock")
 STAGES = ("joint", "general", "task", "prediction", "all")
+GRADIENTS = ("solver", "spide")
 PRECISIONS = ("auto", "no", "bf16", "fp16")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman", "micro_f1", "macro_f1", "entity_f1")

@@ -53,6 +53,7 @@ RANGES: dict[str, Range] = {
     # training
     "leak": _SHARE,
     "feedback": _SHARE,
+    "gradient_steps": Range(1, 10_000),
     "epochs": Range(1, 10**6),
     "teacher_epochs": Range(1, 10**6),
     "training_steps": _COUNT,

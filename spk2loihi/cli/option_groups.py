@@ -13,7 +13,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
     "Teacher": ("teacher", "teacher-epochs", "teacher-lr", "temperature", "hard-labels"),
     "Network": (
         "student", "preset", "layers", "hidden", "heads", "intermediate", "timesteps", "bits", "max-tokens", "leak",
-        "feedback", "solver", "from-networks",
+        "feedback", "solver", "gradient", "gradient-steps", "from-networks",
     ),
     "How it runs": ("backend", "schedule", "encoding", "stagger", "arithmetic"),
     "Training": (

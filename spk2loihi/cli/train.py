@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spk2loihi import api
-from spk2loihi.choices import METRICS, PRECISIONS, STAGES, TRACKERS
+from spk2loihi.choices import GRADIENTS, METRICS, PRECISIONS, STAGES, TRACKERS
 from spk2loihi.cli.command import Command
 from spk2loihi.cli.common import DEFAULT_MODEL, claimed, data_options, output_options, save_numbers, say, tell
 from spk2loihi.cli.config_file import run_file
@@ -67,6 +67,12 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     help="Bound on the norm of the value neurons' feedback, below 1; not exportable. [default: 0]",
 )
 @click.option("--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson]")
+@click.option(
+    "--gradient",
+    type=click.Choice(GRADIENTS),
+    help="What finds the gradient of feedback's fixed point: its solver, or spikes, as on a chip. [default: solver]",
+)
+@click.option("--gradient-steps", type=int, help="Time steps of --gradient spide. [default: 64]")
 @click.option(
     "--stage",
     type=click.Choice(STAGES),
@@ -195,6 +201,7 @@ def command(
             _SAVING_SECONDS if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 0.0,
         )
         from spk2loihi.data import formatted
+        from spk2loihi.training.feedback_report import feedback_lines
         from spk2loihi.training.layer_map import parse_layers
         from spk2loihi.training.processes import is_main_process
 
@@ -210,6 +217,8 @@ def command(
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
         chosen = f"{metrics['chosen_on']} {metric} {formatted(best[metric], metric)} chose step {best['step']}"
         say(f"{out}: {found}{chosen}{teacher}, {metrics['wall_s']:.0f} s")
+        for line in feedback_lines(metrics.get("feedback", [])):
+            say(line)
 
 
 def _begun(out: Path) -> bool:

@@ -6,17 +6,21 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from spk2loihi.choices import GRADIENTS
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_BITS
+from spk2loihi.models.implicit import Solving
 from spk2loihi.models.solvers import check_solver
 from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
-from spk2loihi.ranges import shown
+from spk2loihi.ranges import check_number, shown
 
 _CONTEXT_EXPONENT = 6
 _MAX_SCORE_WEIGHT = 127  # 8 signed bits
 
-#: How a student of BERT is made; what differs is part of the records of the others alone.
-_OF_BERT: dict[str, Any] = {
+#: How a student of BERT is made and trained by default; what differs is part of the records of the others alone.
+_USUAL: dict[str, Any] = {
+    "gradient": Solving.gradient,
+    "gradient_steps": Solving.gradient_steps,
     "hidden_act": "gelu",
     "head": "tanh",
     "embedding_size": None,
@@ -47,6 +51,8 @@ class SpikingBertConfig(PretrainedConfig):
         feedback: bound on the spectral norm of the feedback weights of each layer's value neurons, in [0, 1); 0 for
             none. Their equilibrium is a fixed point, and their rates are not rounded.
         solver: what finds that fixed point, one of `spk2loihi.models.solvers.SOLVERS`.
+        gradient: what finds its gradient: ``solver``, the same, or ``spide``, spikes (`spk2loihi.models.spide`).
+        gradient_steps: time steps of ``spide``.
         hidden_act: activation of the teacher's feed-forward parts, one of `ACTIVATIONS`; one integer GELU
             stands for all that are not ``relu``.
         head: what leads to the readout, one of `HEADS` (`spk2loihi.models.topology.topology`).
@@ -75,7 +81,9 @@ class SpikingBertConfig(PretrainedConfig):
         quantised: bool = True,
         leak: float = 0.0,
         feedback: float = 0.0,
-        solver: str = "anderson",
+        solver: str = Solving.solver,
+        gradient: str = Solving.gradient,
+        gradient_steps: int = Solving.gradient_steps,
         pad_token_id: int = 0,
         hidden_act: str = "gelu",
         head: str = "tanh",
@@ -102,6 +110,8 @@ class SpikingBertConfig(PretrainedConfig):
         self.leak = leak
         self.feedback = feedback
         self.solver = solver
+        self.gradient = gradient
+        self.gradient_steps = gradient_steps
         self.hidden_act = hidden_act
         self.head = head
         self.embedding_size = embedding_size
@@ -124,6 +134,7 @@ class SpikingBertConfig(PretrainedConfig):
                 "weights below 1: choose a bound from 0 up to 1"
             )
         check_solver(self.solver)
+        self._check_gradient()
         for name, value, known in (("hidden_act", self.hidden_act, ACTIVATIONS), ("head", self.head, HEADS)):
             if value not in known:
                 raise UserError(f"`{name}` is {shown(value)}, but a student has one of {', '.join(known)}: choose one")
@@ -138,16 +149,36 @@ class SpikingBertConfig(PretrainedConfig):
                 "choose the `preset` spikingbert or neurocore, or a teacher other than MPNet"
             )
 
+    def _check_gradient(self) -> None:
+        check_number("gradient_steps", self.gradient_steps)
+        if self.gradient not in GRADIENTS:
+            raise UserError(f"`gradient` is {shown(self.gradient)}: choose one of {', '.join(GRADIENTS)}")
+        if self.gradient == "spide" and not self.feedback:
+            raise UserError(
+                "`gradient` is spide, which finds the gradient of a fixed point, but without `feedback` a network has "
+                "none: give a `feedback` above 0, or leave `gradient` out"
+            )
+        if self.gradient != "spide" and self.gradient_steps != Solving.gradient_steps:
+            raise UserError(
+                f"`gradient_steps` is {self.gradient_steps}, but `gradient` {self.gradient} takes no steps: choose the "
+                "`gradient` spide, or leave `gradient_steps` out"
+            )
+
     def to_dict(self) -> dict[str, Any]:
-        """As of Hugging Face, without what is as in BERT."""
+        """As of Hugging Face, without what is as usual."""
         record: dict[str, Any] = super().to_dict()
-        return {name: x for name, x in record.items() if name not in _OF_BERT or x != _OF_BERT[name]}
+        return {name: x for name, x in record.items() if name not in _USUAL or x != _USUAL[name]}
 
     @property
     def sizes(self) -> Sizes:
         return Sizes(
             self.hidden_size, self.intermediate_size, self.num_attention_heads, self.num_labels, self.embedding_size
         )
+
+    @property
+    def solving(self) -> Solving:
+        """How fixed points of feedback and their gradients are found."""
+        return Solving(self.solver, self.gradient, self.gradient_steps)
 
     @property
     def topology(self) -> tuple[StageSpec, ...]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spk2loihi.models.implicit import fixed_point
+from spk2loihi.models.implicit import Solving, fixed_point
+from spk2loihi.models.solve_record import Solves
 from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.torch_stage import Counts, TorchStage
 
@@ -53,23 +54,31 @@ class Feedback(nn.Module):
         return nn.functional.linear(counts, self.weight()) * (value / unit)
 
 
-def settle(stage: TorchStage, counts: Counts, steps: int, precise: bool, solver: str) -> tuple[Tensor, SolverStat]:
+def settle(
+    stage: TorchStage, counts: Counts, steps: int, precise: bool, solving: Solving, solves: Solves
+) -> tuple[Tensor, SolverStat]:
     """Counts (B, L, d) of a stage whose drive depends on them, solved token by token from those without feedback.
 
-    Thresholds are calibrated on the drive without feedback.
+    Thresholds are calibrated on the drive without feedback. Mixed precision stops here: no solver reaches a fixed point
+    of drives with the 8 bits of a bfloat16.
+
+    Args:
+        solves: of this stage, to which this solve and that of its gradient are added.
     """
     assert stage.gate is not None
+    wide = {name: n.to(torch.promote_types(n.dtype, torch.float32)) for name, n in counts.items()}
 
     def rates(n: Counts) -> Tensor:
-        return stage.fire(*stage.drive({**counts, **n}, steps), precise)
+        return stage.fire(*stage.drive({**wide, **n}, steps), precise)
 
-    start = rates({})
-    calibrating, stage.gate.calibrating = stage.gate.calibrating, False
-    try:
-        flat, stat = fixed_point(
-            lambda n: rates({stage.name: n.view_as(start)}).flatten(0, -2), start.flatten(0, -2), solver,
-            f"stage {stage.name}: the equilibrium of its feedback",
-        )  # fmt: skip
-    finally:
-        stage.gate.calibrating = calibrating
+    with torch.autocast(stage.gate.threshold.device.type, enabled=False):
+        start = rates({})
+        calibrating, stage.gate.calibrating = stage.gate.calibrating, False
+        try:
+            flat, stat = fixed_point(
+                lambda n: rates({stage.name: n.view_as(start)}).flatten(0, -2), start.flatten(0, -2), solving,
+                f"stage {stage.name}: the equilibrium of its feedback", solves,
+            )  # fmt: skip
+        finally:
+            stage.gate.calibrating = calibrating
     return flat.view_as(start), stat

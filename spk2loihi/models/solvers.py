@@ -30,19 +30,21 @@ class SolverStat:
     Attributes:
         solver: its registered name.
         tolerance: relative residual at which a row is done.
-        residuals: the trace: after each evaluation of f, the largest ``|f(x) - x| / |f(x)|`` (2-norms) of any row.
+        residuals: the trace: the largest ``|f(x) - x| / |f(x)|`` (2-norms) of any row, after each of ``evaluations``.
+        evaluations: of f, so many at each entry of the trace.
         converged: the last residual is within the tolerance.
     """
 
     solver: str
     tolerance: float
     residuals: list[float] = field(default_factory=list)
+    evaluations: list[int] = field(default_factory=list)
     converged: bool = False
 
     @property
     def iterations(self) -> int:
-        """Evaluations of f."""
-        return len(self.residuals)
+        """Evaluations of f, all together."""
+        return self.evaluations[-1] if self.evaluations else 0
 
 
 Solver = Callable[[Map, Tensor, int, SolverStat], Tensor]
@@ -92,6 +94,7 @@ def _unfinished(x: Tensor, image: Tensor, stat: SolverStat) -> Tensor:
     size = image.norm(dim=-1).clamp(min=torch.finfo(x.dtype).tiny)
     residual = (image - x).norm(dim=-1) / size
     stat.residuals.append(float(residual.max()))
+    stat.evaluations.append(len(stat.residuals))
     stat.converged = stat.residuals[-1] <= stat.tolerance
     return ~(residual <= stat.tolerance)[:, None]  # a NaN is unfinished
 

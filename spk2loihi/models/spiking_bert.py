@@ -31,6 +31,7 @@ from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate
 from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
+from spk2loihi.models.solve_record import Solves
 from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.synaptic_linear import SynapticLinear
 from spk2loihi.models.teacher_parts import TeacherParts
@@ -167,6 +168,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
 
     Attributes:
         exact: the teacher's own functions, in floats (`spk2loihi.models.float_network`).
+        solves: of all passes so far, by stage with feedback.
     """
 
     config_class = SpikingBertConfig  # transformers 5 would otherwise read it from (string) annotations
@@ -188,6 +190,7 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
             self.pooler_gate = _gate(self.specs[-2], config)
         self.classifier = _synapses(d, config.num_labels, config)
         self.exact = False
+        self.solves = {f"layer.{i}.value": Solves() for i in range(config.num_hidden_layers) if config.feedback}
         self._fade = 1.0
         self._trained = False
         self.post_init()
@@ -271,7 +274,9 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         wiring = Wiring(self, input_ids, attention_mask, token_type_ids)
         for stage in wiring.stages():
             if stage.feedback:
-                n, solves[stage.name] = settle(stage, counts, self.config.timesteps, precise, self.config.solver)
+                n, solves[stage.name] = settle(
+                    stage, counts, self.config.timesteps, precise, self.config.solving, self.solves[stage.name]
+                )
                 counts[stage.name] = n if stage.mask is None else n * stage.mask
                 continue
             u, unit = stage.drive(counts, self.config.timesteps)

@@ -100,6 +100,25 @@ class Settings(Struct):
     seed: int | None = None
 
 
+class SolvesMeta(Struct):
+    """Solves of a fixed point of feedback, or of its gradient, as far as reports show them."""
+
+    solves: int
+    unconverged: int
+    mean_iterations: Finite | None
+    largest_residual: Finite | None
+
+
+class FeedbackMeta(Struct):
+    """Feedback of a stage, as the training left it, as far as reports show it."""
+
+    stage: StageName
+    limit: Finite
+    norm: Finite
+    forward: SolvesMeta
+    backward: SolvesMeta
+
+
 class Training(Struct):
     """Scores of the training, as far as reports show them."""
 
@@ -108,6 +127,7 @@ class Training(Struct):
     teacher_score: Finite | None = None
     teacher_shape: TeacherShape | None = None
     settings: Settings = msgspec.field(default_factory=Settings)
+    feedback: list[FeedbackMeta] = msgspec.field(default_factory=list)
     manifest: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -119,6 +119,7 @@ def render_html(data: Mapping[str, Any]) -> str:
             data=data,
             unit=data["network"]["unit"],
             number=number,
+            made={name: value for name, value in data["provenance"].items() if name != "feedback"},
             pointer=pointer,
             flat=_flat,
             chip_sets=[name for name, s in data["coefficients"].items() if s["kind"] == "chip"],

@@ -20,6 +20,7 @@ from spk2loihi.child_processes import deferred_signals
 from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.data import collate, length_sorted_batches
 from spk2loihi.errors import UserError
+from spk2loihi.models.solve_record import Solves
 from spk2loihi.progress import progress_bar
 from spk2loihi.training.averaging import WeightAverage
 from spk2loihi.training.evaluation import LabelledData, model_inputs
@@ -105,11 +106,13 @@ class Result:
         epochs: one record each: epoch, loss, score, seconds.
         evaluations: one record each: step, epoch and every score.
         best: the evaluation the model was left at.
+        solves: of each stage with feedback, in steps and evaluations of this process (`Solves.to_dict`).
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+    solves: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Loop:
@@ -167,6 +170,9 @@ class Loop:
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
         self.average = None if settings.average is None else WeightAverage(self.model, settings.average)
         self.result = Result()
+        self.solves: dict[str, Solves] = getattr(self.model, "solves", {})  # none of a teacher
+        for solves in self.solves.values():
+            solves.restart()
         self.step = 0  # finished ones
         self.losses: list[float] = []  # of the epoch
         self.densities: list[Tensor] = []  # T x density of the last step's parts, where it is watched
@@ -189,6 +195,7 @@ class Loop:
         self.model.load_state_dict(self.best)
         self._set_progress(self.total)
         self.model.eval()
+        self.result.solves = self._solves()
         self.accelerator.free_memory()
         return self.result
 
@@ -328,6 +335,9 @@ class Loop:
     def _stopped(self) -> bool:
         return self.settings.early_stop is not None and self.worse >= self.settings.early_stop
 
+    def _solves(self) -> dict[str, dict[str, Any]]:
+        return {stage: solves.to_dict() for stage, solves in self.solves.items()}
+
     def _due(self) -> bool:
         due = self.settings.checkpoint.due(self.step, self.saved_at)
         if self.accelerator.num_processes == 1 or self.settings.checkpoint.seconds is None:
@@ -349,6 +359,7 @@ class Loop:
                     "epochs": self.result.epochs,
                     "evaluations": self.result.evaluations,
                     "best": self.result.best,
+                    "solves": self._solves(),
                     "best_model": self.best,
                     "model": self.model.state_dict(),
                     "average": None if self.average is None else self.average.state(),
@@ -366,6 +377,8 @@ class Loop:
             saved[key] for key in ("step", "losses", "seconds", "worse")
         )
         self.result = Result(saved["epochs"], saved["evaluations"], saved["best"])
+        for stage, solves in self.solves.items():
+            solves.restart(saved["solves"][stage])
         self.best = saved["best_model"]
         self.model.load_state_dict(saved["model"])
         if self.average is not None:

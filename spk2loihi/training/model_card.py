@@ -81,6 +81,7 @@ def _page(checkpoint: Checkpoint, spec: TaskSpec, pipeline: str, scores: dict[st
             "|---|---|",
             *table,
             "",
+            *_feedback(training.get("feedback", [])),
             "```python",
             "from transformers import pipeline",
             "",
@@ -102,6 +103,34 @@ def _chooses(training: dict[str, Any]) -> str:
     if training.get("chosen_on") == "validation":
         return "validation sentences, a part of the training data that nothing was trained on"
     return "the held-out sentences that score it"
+
+
+def _feedback(report: list[dict[str, Any]]) -> list[str]:
+    """A table of the layers' feedback, as `feedback_report` has it."""
+    if not report:
+        return []
+    rows = [
+        f"| {r['stage']} | {r['norm']:.3f} | {r['limit']:g} | {_solved(r['forward'])} | {_solved(r['backward'])} |"
+        for r in report
+    ]
+    return [
+        "Feedback: norm of its weights, and of all solves the mean number of evaluations, the largest relative "
+        "residual at the end, and how many did not reach their tolerance.",
+        "",
+        "| stage | norm | at most | equilibrium | gradient |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _solved(record: dict[str, Any]) -> str:
+    if not record["solves"]:
+        return "never solved"
+    return (
+        f"{record['mean_iterations']:.1f}, {record['largest_residual']:.1e}, "
+        f"{record['unconverged']:,} of {record['solves']:,}"
+    )
 
 
 def _examples(training: dict[str, Any], part: str) -> int | None:

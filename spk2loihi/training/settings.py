@@ -54,9 +54,11 @@ class TrainSettings:
     timesteps: int = 16
     bits: float = 8
     max_tokens: int = 64
-    leak: float = 0.0  # these three: see `SpikingBertConfig`; networks that have them cannot be exported
+    leak: float = 0.0  # these two: see `SpikingBertConfig`; networks that have them cannot be exported
     feedback: float = 0.0
-    solver: str = "anderson"
+    solver: str = "anderson"  # these three: of fixed points of feedback, see `SpikingBertConfig`
+    gradient: str = "solver"
+    gradient_steps: int = 64
     epochs: int | None = None  # of each stage; None: by the size of the data
     steps: int | None = None  # of each stage, in place of whole epochs
     teacher_epochs: int | None = None  # the same
@@ -72,7 +74,7 @@ class TrainSettings:
     corpus: str | None = None  # raw text of the general stage
     student: str | None = None  # model.pt a stage starts from; None: the teacher's layers
     hard_labels: bool = False  # the prediction stage learns the labels, not the teacher's predictions
-    precision: str = "auto"  # no, bf16 or fp16: of products in training; auto: see `chosen_precision`
+    precision: str = "auto"  # no, bf16 or fp16: of products in training; auto: see `chosen_precision` below
     checkpoint_every: str = "10m"
     evaluate_every: int | None = None
     early_stop: int | None = None
@@ -88,16 +90,21 @@ class TrainSettings:
             sentences: of the task, to train on.
             on_corpus: the student is trained on raw text alone.
         """
-        from spk2loihi.training.processes import chosen_precision
-
         usual = default_epochs(spec, sentences)
         students = (1 if on_corpus else usual) if self.epochs is None else self.epochs
         return replace(
             self,
             epochs=students,
             teacher_epochs=usual if self.teacher_epochs is None else self.teacher_epochs,
-            precision=chosen_precision(self.precision),
+            precision=self.chosen_precision(),
         )
+
+    def chosen_precision(self) -> str:
+        """What ``auto`` is here: that of `processes`, but no for rates that are no whole counts, as leak and feedback
+        make them: mixed precision would round the drives."""
+        from spk2loihi.training.processes import chosen_precision
+
+        return "no" if self.precision == "auto" and (self.leak or self.feedback) else chosen_precision(self.precision)
 
     def check(self) -> None:
         """Raises UserError for numbers out of their range."""
@@ -138,7 +145,7 @@ def train_settings(
     Args:
         temperature, rate_penalty: of the losses.
         student: a `model.pt`, a folder of `save_pretrained` or a repository of the hub to go on from; preset, T, bits,
-            tokens, leak, feedback and solver are its own by default.
+            tokens, leak, feedback, solver and gradient are its own by default.
         options: fields of `TrainSettings`.
 
     Raises:
@@ -156,7 +163,7 @@ def train_settings(
         from spk2loihi.training.pretrained import load_student
 
         config = load_student(Path(student)).model.config
-        same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver")
+        same = ("preset", "timesteps", "max_tokens", "leak", "feedback", "solver", "gradient", "gradient_steps")
         shape = {name: getattr(config, name) for name in same} | {"bits": config.weight_bits}
         if given.get("preset", config.preset) != config.preset:  # whose T means something else
             del shape["timesteps"]

@@ -69,6 +69,8 @@ def start_from_teacher(teacher: Teacher, layers: list[int], spec: TaskSpec, sett
             leak=settings.leak,
             feedback=settings.feedback,
             solver=settings.solver,
+            gradient=settings.gradient,
+            gradient_steps=settings.gradient_steps,
             **_labels(spec),
         )
     )
@@ -147,6 +149,8 @@ def start_from_checkpoint(
         "max_tokens": settings.max_tokens,
         "leak": settings.leak,
         "solver": settings.solver,
+        "gradient": settings.gradient,
+        "gradient_steps": settings.gradient_steps,
         **_labels(spec),
     }
     weights = {

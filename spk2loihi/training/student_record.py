@@ -49,6 +49,8 @@ class _StudentConfig(Struct):
     leak: _Share = 0.0
     feedback: _Share = 0.0
     solver: Annotated[str, Meta(max_length=40)] = "anderson"
+    gradient: Annotated[str, Meta(max_length=40)] = "solver"
+    gradient_steps: Annotated[int, _whole("gradient_steps")] = 64
     hidden_act: Annotated[str, Meta(max_length=40)] = "gelu"
     head: Annotated[str, Meta(max_length=40)] = "tanh"
     embedding_size: Annotated[int, _whole("hidden")] | None = None

@@ -22,6 +22,7 @@ from spk2loihi.temporary_files import remove_leftovers, temporary_folder
 from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint
 from spk2loihi.training.distillation_stages import Stage, stages
 from spk2loihi.training.evaluation import LabelledData, evaluate, mean_loss
+from spk2loihi.training.feedback_report import feedback_report
 from spk2loihi.training.fine_tune import checked_scores, fine_tune
 from spk2loihi.training.finished_model import is_finished
 from spk2loihi.training.layer_map import layer_map
@@ -128,7 +129,7 @@ def train(
     settings.check()
     todo = stages(settings.stage, settings.losses, settings.hard_labels)
     earlier = None if settings.student is None else load_student(Path(settings.student))
-    with make_accelerator(settings.precision, log_with, logging_folder(out)) as accelerator:
+    with make_accelerator(settings.chosen_precision(), log_with, logging_folder(out)) as accelerator:
         if not accelerator.is_main_process:
             report = _silent
         torch.manual_seed(settings.seed)
@@ -231,6 +232,7 @@ def train(
                 {"stage": stage.name, "losses": asdict(stage.losses), **asdict(result)}
                 for stage, result in zip(todo, results, strict=True)
             ],
+            **({"feedback": feedback_report(student, results[-1].solves)} if settings.feedback else {}),
             "wall_s": time.perf_counter() - started,
             "parameters": sum(p.numel() for p in student.parameters()),
             "settings": asdict(settings),

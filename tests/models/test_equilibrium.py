@@ -13,7 +13,7 @@ from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.feedback import Feedback, spectral_bound
-from spk2loihi.models.implicit import fixed_point
+from spk2loihi.models.implicit import Solving, fixed_point
 from spk2loihi.models.solvers import SOLVERS, solve
 from support.networks import random_batch, tiny_student
 
@@ -75,7 +75,7 @@ def test_rows_are_solved_on_their_own(solver: str) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_no_fixed_point_is_one_clear_sentence(solver: str) -> None:
     with pytest.raises(UserError, match=f"the loop did not converge: {solver} left a residual of") as error:
-        fixed_point(lambda x: torch.where(x < 0.5, 1.0, 0.0) + 0 * x, torch.zeros(2, 3), solver, "the loop")
+        fixed_point(lambda x: torch.where(x < 0.5, 1.0, 0.0) + 0 * x, torch.zeros(2, 3), Solving(solver), "the loop")
     assert "\n" not in str(error.value)
     assert "feedback" in str(error.value)
 

@@ -99,8 +99,28 @@ def test_hostile_strings_are_escaped() -> None:
 
 def test_numbers_point_into_the_json(page_source: str) -> None:
     """The page without its script; what the script draws is tested in a browser."""
-    data, found = report(), 0
-    for tag, attributes in Page(page_source).tags:
+    assert _pointed(page_source, report()) > 100
+
+
+def test_feedback_of_the_training() -> None:
+    data = report()
+    without = render_html(data)
+    solves = {"solves": 1234, "unconverged": 5, "mean_iterations": 6.25, "largest_residual": 7.5e-5}
+    never = {"solves": 0, "unconverged": 0, "mean_iterations": None, "largest_residual": None}
+    record = {"stage": "layer.0.value", "limit": 0.5, "norm": 0.375, "forward": solves, "backward": never}
+    data["provenance"]["feedback"] = [record]
+    source = render_html(data)
+    assert _pointed(source, data) == _pointed(without, report()) + 8
+    text = Page(source).text
+    for part in ("Feedback, as the training left it", "layer.0.value", "0.375", "6.25", "7.50e-05", "1,234"):
+        assert part in text, part
+    assert "Feedback, as" not in Page(without).text
+
+
+def _pointed(source: str, data: dict[str, Any]) -> int:
+    """How many numbers point into ``data``, all of them rightly."""
+    found = 0
+    for tag, attributes in Page(source).tags:
         if tag == "data":
             value: Any = data
             for key in (attributes["data-pointer"] or "").split("/")[1:]:
@@ -108,7 +128,7 @@ def test_numbers_point_into_the_json(page_source: str) -> None:
                 value = value[int(key)] if isinstance(value, list) else value[key]
             assert json.loads(attributes["value"] or "") == value
             found += 1
-    assert found > 100
+    return found
 
 
 def test_a_failed_write_leaves_no_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
