@@ -1,10 +1,12 @@
-"""How average spiking rates approach the solved equilibrium as T grows: a figure and a table, measured in one run.
+"""How average spiking rates of exported networks approach their equilibrium: a figure and a table, measured in one run.
 
     uv run python benchmarks/convergence.py [--steps 256] [--out docs/images/convergence.png]
 
-Steps the spiking dynamics (`spk2loihi.models.dynamics`, in float64) of small random students, pipelined, and compares
-the rates of every stage with the equilibrium. Prints mean |rate - equilibrium| over all stages, the slope of its
-logarithm over the last four lengths (theory: -1), and the slope by depth for the deepest network.
+Exports small random students, steps their integers (pipelined, on the emulator), and compares the rates of every stage
+with the equilibrium of the same integers, solved with unrounded rates. Prints mean |rate - equilibrium| over all
+stages, the slope of its logarithm over the last four lengths (theory: -1, and 0 once a leak has forgotten the first
+steps), and the slope by depth for the deepest network. Rates of leaky networks are weighted as the leak weighs, and in
+rows that say so plain.
 """
 
 from __future__ import annotations
@@ -21,25 +23,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spk2loihi.analysis.convergence import measure_convergence
+from spk2loihi.data import Encoded
+from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
-from spk2loihi.models.dynamics import spiking_dynamics
+from spk2loihi.network.network import Network
 
 _TOKENS = (10, 6)  # lengths of the two random sentences
 _SHORTEST = 4
 _FITTED = 4  # lengths at the end of a curve that its slope is fitted to
+_TASK = {"labels": ["no", "yes"], "metric": "accuracy"}
 
 Errors = dict[str, list[float]]
 """Mean |rate - equilibrium| by stage, one value a length."""
 
 
-def student(**options: Any) -> SpikingBertForSequenceClassification:
-    """16 channels, 2 heads, random weights, calibrated thresholds; rates are not rounded at equilibrium."""
+def network(**options: Any) -> Network:
+    """16 channels, 2 heads, random weights, calibrated thresholds; T = 8."""
     torch.manual_seed(0)
     config = SpikingBertConfig(
         vocab_size=50, hidden_size=16, num_attention_heads=2, intermediate_size=32, max_position_embeddings=16,
-        max_tokens=16, timesteps=8, quantised=False, **options,
+        max_tokens=16, timesteps=8, **options,
     )  # fmt: skip
-    model = SpikingBertForSequenceClassification(config).double().eval()
+    model = SpikingBertForSequenceClassification(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim == 2:
@@ -48,7 +54,7 @@ def student(**options: Any) -> SpikingBertForSequenceClassification:
                 parameter.normal_(std=0.1)
     with model.calibration():
         model(*sentences())
-    return model.requires_grad_(False)
+    return fold(model, "{}", _TASK)
 
 
 def sentences() -> tuple[Tensor, Tensor]:
@@ -58,29 +64,17 @@ def sentences() -> tuple[Tensor, Tensor]:
     return torch.randint(1, 50, mask.shape, generator=generator) * mask, mask
 
 
-@torch.no_grad()
-def measure(model: SpikingBertForSequenceClassification, lengths: list[int]) -> Errors:
+def measure(exported: Network, lengths: list[int], weighted: bool = True) -> Errors:
     """Errors after each of ``lengths`` steps of one run."""
-    data = sentences()
-    counts = model.equilibrium(*data).counts
-    trains, _ = spiking_dynamics(model, *data, schedule="pipelined", steps=lengths[-1])
-    errors: Errors = {}
-    for stage in model.stages(*data):
-        if stage.gate is None:
-            break
-        assert stage.mask is not None
-        alive = stage.mask.expand_as(counts[stage.name]).bool()
-        train, rate = trains[stage.name][:, alive], counts[stage.name][alive] / model.config.timesteps
-        weights = (1 - model.config.leak) ** torch.arange(lengths[-1] - 1, -1, -1, dtype=rate.dtype)
-        errors[stage.name] = [
-            float((weights[-t:] @ train[:t] / weights[-t:].sum() - rate).abs().mean()) for t in lengths
-        ]
+    ids = [row[:n].numpy() for row, n in zip(sentences()[0], _TOKENS, strict=True)]
+    encoded = [Encoded(row.astype(np.int32), np.zeros(len(row), np.uint8)) for row in ids]
+    errors: Errors = measure_convergence(exported, encoded, [0, 1], tuple(lengths), weighted)["mean_abs_error"]
     return errors
 
 
 def measure_leak(lengths: list[int]) -> Errors:
-    """Errors of a neuron that forgets over as many steps as it has: a leak of 1/t over t steps."""
-    runs = [measure(student(num_hidden_layers=2, leak=1 / t), [t]) for t in lengths]
+    """Errors of a network that forgets over as many steps as it has: a leak of 1/t over t steps."""
+    runs = [measure(network(num_hidden_layers=2, leak=1 / t), [t]) for t in lengths]
     return {name: [run[name][0] for run in runs] for name in runs[0]}
 
 
@@ -93,13 +87,14 @@ def slope(lengths: list[int], curve: list[float]) -> float:
 
 
 def draw(lengths: list[int], curves: dict[str, list[float]], out: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, curve in curves.items():
-        axes.loglog(lengths, curve, marker="o", markersize=3, label=f"{name} (slope {slope(lengths, curve):.2f})")
+    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
+    for i, (name, curve) in enumerate(curves.items()):
+        label = f"{name} (slope {slope(lengths, curve):.2f})"
+        axes.loglog(lengths, curve, marker="o", markersize=3, linestyle="-" if i < 10 else "--", label=label)
     axes.loglog(lengths, [curves["6 layers"][0] * lengths[0] / t for t in lengths], "k:", label="1/T")
-    axes.set(xlabel="time steps T", ylabel="mean |average spiking rate - equilibrium|")
+    axes.set(xlabel="steps", ylabel="mean |average spiking rate - equilibrium|")
     axes.grid(which="both", alpha=0.2)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=7)
     figure.savefig(out, dpi=150)
 
 
@@ -109,16 +104,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images/convergence.png"))
     arguments = parser.parse_args()
     lengths = [t for t in (2**k for k in range(20)) if _SHORTEST <= t <= arguments.steps]
-    deepest = measure(student(num_hidden_layers=6), lengths)
-    curves = {
-        "2 layers": overall(measure(student(num_hidden_layers=2), lengths)),
-        "6 layers": overall(deepest),
-        "6 layers, neurocore": overall(measure(student(num_hidden_layers=6, preset="neurocore"), lengths)),
-        "2 layers, feedback 0.8": overall(measure(student(num_hidden_layers=2, feedback=0.8), lengths)),
-        "2 layers, leak 1/T": overall(measure_leak(lengths)),
-        "2 layers, leak 1/32": overall(measure(student(num_hidden_layers=2, leak=1 / 32), lengths)),
+    deepest = measure(network(num_hidden_layers=6), lengths)
+    two = {
+        "2 layers": {},
+        "2 layers, feedback 0.8": {"feedback": 0.8},
+        "2 layers, leak 1/16": {"leak": 1 / 16},
+        "2 layers, leak 1/64": {"leak": 1 / 64},
+        "2 layers, feedback 0.8, leak 1/64": {"feedback": 0.8, "leak": 1 / 64},
     }
-    print("| network | " + " | ".join(f"T = {t}" for t in lengths) + " | slope |")
+    curves = {"6 layers": overall(deepest)}
+    curves["6 layers, neurocore"] = overall(measure(network(num_hidden_layers=6, preset="neurocore"), lengths))
+    for name, options in two.items():
+        exported = network(num_hidden_layers=2, **options)
+        curves[name] = overall(measure(exported, lengths))
+        if exported.decay:
+            curves[f"{name}, plain"] = overall(measure(exported, lengths, weighted=False))
+    curves["2 layers, leak 1/T"] = overall(measure_leak(lengths))
+    print("| network | " + " | ".join(f"{t}" for t in lengths) + " | slope |")
     print("|---" * (len(lengths) + 2) + "|")
     for name, curve in curves.items():
         print(f"| {name} | " + " | ".join(f"{x:.4f}" for x in curve) + f" | {slope(lengths, curve):.2f} |")

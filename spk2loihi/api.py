@@ -451,7 +451,8 @@ def energy(
         frame_steps: of ``inputs``: steps to one answer (`spk2loihi.simulators.file_counters.count_file`).
         coefficients: price tables of your own: names, files or sets. The built-in ones are always reported.
         text: the sentence to record spike by spike; None: a held-out one. Streamed networks send no spikes.
-        schedule: streamed for a network of the `stock` preset, and windowed for any other, if not given.
+        schedule: if not given, streamed for a network of the `stock` preset, pipelined for one with leak or feedback,
+            and windowed for any other.
         board: as of `fit`; its partition gives the time of a step.
         step_us: microseconds of every step, if you know better than the estimate.
         verification: of `verify`, for the report to say.
@@ -480,7 +481,7 @@ def energy(
         given: Any = {name: value for name, value in of_file.items() if value is not None}
         return energy_of_file(net, inputs, files, command, frame_steps, sets, place, step_us, given)
     only_of_own(net, {"inputs": inputs, "frame_steps": frame_steps, **of_file})
-    usual: Schedule = "streamed" if net.network.streamed else "windowed"
+    usual: Schedule = net.network.only_schedule or "windowed"
     config = net.network.run_config(schedule or usual, encoding, stagger=stagger)
     spec, examples = _held_out(net, data, samples)
     training = net.network.provenance.get("training", {})

@@ -6,6 +6,12 @@ from __future__ import annotations
 MEMBRANE_BITS = 24
 #: Largest |membrane| (units of U).
 MEMBRANE_MAX = 2 ** (MEMBRANE_BITS - 1) - 1
+#: Bits of a decay, unsigned, in units of 2**-12 a step. lava.proc.lif.models.AbstractPyLifModelFixed.decay_shift; netx
+#: `vDecay`.
+DECAY_BITS = 12
+DECAY_MAX = 2**DECAY_BITS - 1
+#: Largest message of leaky attention, fractional bits included: 32 bits, signed, as Lava's channels hold.
+TRACE_MAX = 2**31 - 1
 #: Bits of netx `vThMant`, unsigned. lava.proc.lif.models.PyLifModelBitAcc.
 THRESHOLD_BITS = 17
 THRESHOLD_MAX = 2**THRESHOLD_BITS - 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from spk2loihi.data import Encoded, collate, predictions, score, targets
 from spk2loihi.files import plain
+from spk2loihi.limits import DECAY_BITS
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import pipelined_overflow
@@ -22,34 +23,50 @@ _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): fi
 
 
 def measure_convergence(
-    network: Network, encoded: list[Encoded], labels: Sequence[Any], steps: tuple[int, ...] = STEPS
+    network: Network,
+    encoded: list[Encoded],
+    labels: Sequence[Any],
+    steps: tuple[int, ...] = STEPS,
+    weighted: bool = True,
 ) -> dict[str, Any]:
     """Mean |ASR(t) - equilibrium ASR| of every firing stage over ``encoded``, and the score, after each of ``steps``.
 
     One pipelined run of the longest length serves all: a stage's first t steps do not depend on later ones. Lengths at
-    which a pipelined run would be refused are left out.
+    which a pipelined run would be refused are left out. With feedback the equilibrium is a fixed point, which is
+    solved.
+
+    Args:
+        weighted: in the ASR of a leaky network a spike counts ``(1 - decay / 4096) ** age``; False: 1, as without leak.
     """
     steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
     batch = collate(encoded, pad_id(network))
     reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
     run = Emulator(network, RunConfig("pipelined", steps=max(steps))).run(batch, record=True)
     assert run.trains is not None
-    most = network.timesteps * _RESOLUTION
+    weighted = weighted and network.decay > 0
+    most, keep = network.timesteps * _RESOLUTION, 1 - network.decay / 2**DECAY_BITS if weighted else 1
     errors: dict[str, list[float]] = {}
     for name, train in run.trains.items():
         equilibrium = reference[name].numpy() / most
         alive = max(1, np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape)))
         errors[name] = []
-        spikes = np.zeros_like(equilibrium)
-        for before, t in zip((0, *steps), steps, strict=False):
-            spikes += train[before:t].sum(0)
-            errors[name].append(float(np.abs(spikes / t - equilibrium).sum() / alive))
+        total, weight = np.zeros_like(equilibrium), 0.0
+        for t, spikes in enumerate(train, 1):
+            total, weight = keep * total + spikes, keep * weight + 1
+            if t in steps:
+                errors[name].append(float(np.abs(total / weight - equilibrium).sum() / alive))
     scores, metric = [], network.task["metric"]
     true = targets(metric, labels, [one.first for one in encoded])
     for t in steps:
         logits = Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch)
         scores.append(score(metric, predictions(logits, metric), true, network.task["labels"]))
-    return {"steps": list(steps), "sentences": len(encoded), "mean_abs_error": errors, "score": scores}
+    return {
+        "steps": list(steps),
+        "sentences": len(encoded),
+        "weighted": weighted,
+        "mean_abs_error": errors,
+        "score": scores,
+    }
 
 
 def _alive(network: Network, name: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:

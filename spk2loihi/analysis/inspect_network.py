@@ -12,6 +12,8 @@ from spk2loihi.network.requantise import Requantise
 def inspect_network(network: Network) -> dict[str, Any]:
     """The numbers of ``inspect --json``, but the file's name.
 
+    ``decay``: of all neurons, in units of 1/4096 a step; ``steps``: of a pipelined run, where the file says.
+
     In ``layers``, ``neurons`` are a token's, ``synapses`` non-zero weights a token, and ``unit`` the float value of one
     spike (of one unit of the membrane for a readout). A stage of a streamed network has ``requantise``, the weights and
     the shift of the synapses in place of a threshold; ``processes`` are the kinds it is made of, and what is known of
@@ -24,6 +26,8 @@ def inspect_network(network: Network) -> dict[str, Any]:
         "schedule": network.defaults.schedule,
         "encoding": network.defaults.encoding,
         "stagger": network.defaults.stagger,
+        "steps": network.defaults.steps,
+        "decay": network.decay,
         "task": network.task,
         "layers": [_row(network, stage) for stage in network.stages],
         "processes": [each.to_dict() for each in EVIDENCE.values()] if network.streamed else None,
@@ -42,7 +46,8 @@ def _row(network: Network, stage: Stage) -> dict[str, Any]:
         low, high = int(group.exponent.min()), int(group.exponent.max())
         exponent = "" if high == 0 else f" x2^{low}" if low == high else f" x2^{low}..{high}"
         span = f"{group.weight.min()}..{group.weight.max()}{exponent}"
-        weights.append(f"skip {span}" if group.one_to_one else span)
+        kind = "skip " if group.one_to_one else "feedback " if group is stage.feedback else ""
+        weights.append(kind + span)
     if stage.attention is not None:
         weights.append(f"{stage.attention.kind}: fast weights")
     return {

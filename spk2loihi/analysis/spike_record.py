@@ -37,6 +37,8 @@ from spk2loihi.simulators.simulate import answer_in_words, pad_id, predict
 
 #: Bytes of all recorded arrays together, before base64 makes them a third larger: the page stays below 3 MB.
 BUDGET = 1_700_000
+STEPS_MAX = 127
+"""Of a recorded run: sums of spikes are kept as signed bytes."""
 NEURONS = (64, 48, 32, 16, 8)  # recorded neurons of a token and stage: the first of these that fits the budget
 _READABLE = range(8, 25)  # tokens of the sentence shown by default
 
@@ -51,16 +53,21 @@ def record_sentence(
 ) -> dict[str, Any]:
     """Step one sentence through the emulator, windowed and, where no membrane can overflow, pipelined; rate encoding.
 
+    A network with leak or feedback is pipelined alone, for as many steps as its file says, at most `STEPS_MAX`.
+
     Args:
         examples: the sentence, alone.
         encoded: its tokens.
         labelled: its label is one to report.
     """
     tokenizer = Tokenizer.from_str(network.tokenizer)
-    schedules: list[Schedule] = ["windowed"]
-    if pipelined_overflow(network, network.timesteps) is None:
-        schedules.append("pipelined")
-    tokens, neurons = _shown(network, len(encoded), len(schedules))
+    if network.only_schedule == "pipelined":
+        ways = [RunConfig("pipelined", steps=min(network.defaults.steps or network.timesteps, STEPS_MAX))]
+    else:
+        ways = [RunConfig("windowed")]
+        if pipelined_overflow(network, network.timesteps) is None:
+            ways.append(RunConfig("pipelined"))
+    tokens, neurons = _shown(network, len(encoded), ways)
     text_b = "" if examples.text_b is None else f" [SEP] {examples.text_b[0]}"
     return {
         "text": examples.text_a[0] + text_b,
@@ -69,21 +76,19 @@ def record_sentence(
         "tokens": [tokenizer.id_to_token(int(i)) for i in encoded.input_ids],
         "shown_tokens": tokens,
         "timesteps": network.timesteps,
-        "runs": [_record(network, examples.text_a[0], encoded, schedule, tokens, neurons) for schedule in schedules],
+        "runs": [_record(network, examples.text_a[0], encoded, way, tokens, neurons) for way in ways],
     }
 
 
-def _record(
-    network: Network, text: str, encoded: Encoded, schedule: Schedule, tokens: int, neurons: int
-) -> dict[str, Any]:
-    emulator = Emulator(network, RunConfig(schedule), engine="stepped")
+def _record(network: Network, text: str, encoded: Encoded, way: RunConfig, tokens: int, neurons: int) -> dict[str, Any]:
+    emulator = Emulator(network, way, engine="stepped")
     batch = collate([encoded], pad_id(network))
     run = emulator.run(batch, record=True)
     counted = count_operations(emulator.timeline, run.events, batch.lengths)
     firing = [stage for stage in network.stages if stage.fires]
     (answer,) = predict(network, [text], run.logits, [encoded])
     return {
-        "schedule": schedule,
+        "schedule": way.schedule,
         "steps": run.steps,
         "latency_steps": run.latency_steps,
         "prediction": answer.label,
@@ -91,7 +96,7 @@ def _record(
         "synops": sum(ops.synops + ops.attention_synops for ops in counted),
         "spikes": sum(ops.messages for ops in counted),
         "attention": [_attention(stage, run, tokens) for stage in firing if stage.is_scores],
-        "stages": [_stage(stage, run, schedule, tokens, neurons) for stage in firing],
+        "stages": [_stage(stage, run, way.schedule, tokens, neurons) for stage in firing],
     }
 
 
@@ -126,14 +131,14 @@ def _stage(stage: Stage, run: Run, schedule: Schedule, tokens: int, neurons: int
     }
 
 
-def _shown(network: Network, tokens: int, runs: int) -> tuple[int, int]:
+def _shown(network: Network, tokens: int, ways: list[RunConfig]) -> tuple[int, int]:
     """How many tokens, and neurons of each, can be recorded within the budget."""
     firing = [stage for stage in network.stages if stage.fires]
     heads = sum(stage.channels for stage in firing if stage.is_scores)
-    slots = runs * len(firing) * network.timesteps
+    slots = len(firing) * sum(way.steps or network.timesteps for way in ways)
 
     def size(tokens: int, neurons: int) -> int:
-        return runs * heads * tokens**2 + slots * tokens * 2 + slots * tokens * neurons // 4
+        return len(ways) * heads * tokens**2 + slots * tokens * 2 + slots * tokens * neurons // 4
 
     fitting = (n for n in NEURONS if size(tokens, n) <= BUDGET)
     neurons = next(fitting, NEURONS[-1])

@@ -45,7 +45,7 @@ from spk2loihi.errors import UserError
 @click.option(
     "--schedule",
     type=click.Choice(["windowed", "settling", "streamed"]),
-    help="When populations fire. [default: windowed; of the stock preset: streamed]",
+    help="When populations fire. [default: windowed; stock: streamed; with leak or feedback: pipelined]",
 )
 @encoding_option
 @stagger_option

@@ -21,7 +21,7 @@ from spk2loihi.cli.option_types import PATH
 @click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
-    help="When populations fire. [default: windowed; the stock preset: streamed, its only one]",
+    help="When populations fire. [default: windowed; the only ones of stock: streamed, of leak or feedback: pipelined]",
 )
 @click.option(
     "--encoding",

@@ -82,6 +82,12 @@ def _range(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _steps(n: dict[str, Any]) -> str:
+    """What a network with leak or feedback has and no other."""
+    steps = "" if n["steps"] is None else f" for {n['steps']} steps"
+    return f"{steps}, decay {n['decay']} / 4096" if n["decay"] else steps
+
+
 def _print(network_file: Path, n: dict[str, Any]) -> None:
     from spk2loihi.formatting import printable
 
@@ -89,7 +95,7 @@ def _print(network_file: Path, n: dict[str, Any]) -> None:
     screen.print(
         printable(
             f"{network_file}: T = {n['timesteps']}, up to {n['max_tokens']} tokens, {n['weight_bits']}-bit weights, "
-            f"{n['schedule']}, {n['encoding']}, stagger {n['stagger']}; "
+            f"{n['schedule']}{_steps(n)}, {n['encoding']}, stagger {n['stagger']}; "
             f"task {n['task']['name']} ({', '.join(n['task']['labels'])})"
         )
     )

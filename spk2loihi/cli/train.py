@@ -59,12 +59,12 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--leak",
     type=float,
-    help="Share of the membrane lost each step, below 1; not exportable. [default: 0]",
+    help="Share of the membrane lost each step, below 1; runs pipelined only. [default: 0]",
 )
 @click.option(
     "--feedback",
     type=float,
-    help="Bound on the norm of the value neurons' feedback, below 1; not exportable. [default: 0]",
+    help="Bound on the norm of the value neurons' feedback, below 1; runs pipelined only. [default: 0]",
 )
 @click.option("--solver", help="Fixed-point solver of feedback: anderson or broyden. [default: anderson]")
 @click.option(

@@ -80,7 +80,7 @@ def measure_energy(
 
         result, timeline = counted(config)
         convergence = encodings = None
-        if not network.streamed:  # which has no rates that converge, and no other encoding
+        if network.only_schedule is None:  # a network without windows has one encoding
             runs = []
             for encoding in ENCODINGS:
                 own = (config.schedule, config.encoding) == ("windowed", encoding)
@@ -88,6 +88,7 @@ def measure_energy(
                 runs.append(EncodedRun(encoding, run.stages, run.latency_steps, timed(run, axis)))
             sets = [s for s in [*coefficient_sets, *BUILTIN_SETS.values()] if s.kind == "chip"]
             encodings = compare_encodings(runs, len(encoded), sets)
+        if not network.streamed:  # which has no rates that converge
             bar.add_task("convergence")
             few = slice(_CONVERGENCE_SENTENCES)
             convergence = measure_convergence(network, encoded[few], labels[few])

@@ -146,8 +146,9 @@ def _convergence(report: Mapping[str, Any]) -> list[Sentence]:
     if convergence is None:
         return []
     last = len(convergence["steps"]) - 1
+    rates = "weighted average" if convergence.get("weighted") else "average"
     text = (
-        "In the pipelined schedule, the average spiking rates come within "
+        f"In the pipelined schedule, the {rates} spiking rates come within "
         f"{tell('convergence', 'overall', last, form=fmt.significant)} of the equilibrium after "
         f"{tell('convergence', 'steps', last)} steps"
     )
@@ -157,6 +158,10 @@ def _convergence(report: Mapping[str, Any]) -> list[Sentence]:
     return [
         tell.sentence(
             f"{text}; from step {tell('convergence', 'fitted_from')} on the error falls as T^{exponent} (in theory, "
-            "inversely with T)."
+            + (
+                "inversely with T until it is a share of the leak)."
+                if convergence.get("weighted")
+                else "inversely with T)."
+            )
         )
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spk2loihi.errors import UserError
 from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.payload import PayloadGate, PayloadScores, residual_parts
 from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.topology import StageSpec
 from spk2loihi.network.bounds import check_limits
+from spk2loihi.network.leak import decay_of
 from spk2loihi.network.network import Attention, Embedding, Network, Stage, SynapseGroup
 from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig
@@ -35,6 +36,9 @@ from spk2loihi.network.soma import (
 
 _INTEGER_MAX = 2.0**62
 
+#: Steps of a pipelined run in windows of T, of networks that run in no other way.
+_PIPELINED_WINDOWS = 4
+
 
 @torch.no_grad()
 def fold(
@@ -46,14 +50,9 @@ def fold(
     """The integer network of ``model``, within every limit of `spk2loihi.limits`.
 
     Raises:
-        UserError: a stage exceeds a limit; names the stage, the value, the limit and the remedy. Or the model has leaky
-            neurons or feedback, of which the integer contract knows nothing.
+        UserError: a stage exceeds a limit, or its feedback the norm of a contraction; names the stage, the value, the
+            limit and the remedy. Or 12 bits hold no such leak.
     """
-    for name in ("leak", "feedback"):
-        if getattr(model.config, name):
-            raise UserError(
-                f"`{name}` is {getattr(model.config, name)}, but an integer network has none: train with `{name}` 0"
-            )
     folder = _Folder(model)
     network = Network(
         timesteps=model.config.timesteps,
@@ -66,6 +65,7 @@ def fold(
         weight_bits=model.config.weight_bits,
         provenance=provenance or {},
         defaults=_defaults(model.config),
+        decay=decay_of(model.config.leak),
     )
     return check_limits(network)
 
@@ -73,6 +73,8 @@ def fold(
 def _defaults(config: SpikingBertConfig) -> RunConfig:
     # stagger: where Loihi 1 prices had their minimum, docs/schedules.md
     stagger = max(1, config.timesteps // 4)
+    if config.leak or config.feedback:
+        return RunConfig("pipelined", steps=_PIPELINED_WINDOWS * config.timesteps, stagger=stagger)
     return RunConfig("streamed", "graded") if config.preset == "stock" else RunConfig(stagger=stagger)
 
 
@@ -135,7 +137,7 @@ class _Folder:
         if spec.soma(self.config.preset) == "gelu":
             soma = self._gelu(spec.name, synapses.unit)
         threshold = SOMA_THRESHOLD if soma else int(self.gates[spec.name].integer_threshold(synapses.unit))
-        groups = self._groups(spec, module, synapses)
+        groups = (*self._groups(spec, module, synapses), *self._feedback(spec, threshold))
         return self._stage(spec, threshold, synapses=groups, bias=_int(synapses.bias), soma=soma)
 
     def _scores(self, spec: StageSpec) -> Stage:
@@ -245,6 +247,13 @@ class _Folder:
             skip = spec.sources[1]
             groups.append(SynapseGroup(skip, parts[:, 0], parts[:, 1], self._delay(spec, skip)))
         return tuple(groups)
+
+    def _feedback(self, spec: StageSpec, threshold: int) -> Iterator[SynapseGroup]:
+        """Synapses of value neurons onto themselves."""
+        feedback = self.model.feedback_of(spec)
+        if feedback is not None:
+            mantissas, powers = feedback.integers(torch.tensor(float(threshold)))
+            yield SynapseGroup(spec.name, _int(mantissas), _int(powers.log2()))
 
     def _delay(self, spec: StageSpec, source: str) -> int:
         """Windows between the source's and the one before the stage's own, in steps of a pipelined run."""

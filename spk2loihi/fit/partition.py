@@ -58,16 +58,28 @@ def partition(populations: Sequence[Population], board: Board, sharing: Sharing 
         for source in dict.fromkeys(p.sources):
             consumers[source].append(p.name)
     for population in reversed(populations):
-        reached = sum(_reached(population.name, placed[name]) for name in consumers[population.name])
+        others = [placed[name] for name in consumers[population.name] if name != population.name]
+        reached = sum(_reached(population.name, consumer) for consumer in others)
         key = (_nameless(population), reached)
         if key not in alike:
-            alike[key] = place(population, board, sharing, reached)
+            alike[key] = _place_loop(population, board, sharing, reached)
         placed[population.name] = replace(alike[key], population=population)
     return [placed[p.name] for p in populations]
 
 
+def _place_loop(population: Population, board: Board, sharing: Sharing, reached: int) -> Placement:
+    """`place`; a population with feedback also sends to its own cores, whose number routes may raise."""
+    own = 0
+    while True:
+        placement = place(population, board, sharing, reached + own)
+        needed = placement.column_tiles if population.name in population.sources else 0
+        if needed <= own:
+            return placement
+        own = needed
+
+
 def _nameless(population: Population) -> Population:
-    inputs = tuple(replace(i, source="") for i in population.inputs)
+    inputs = tuple(replace(i, source="own" if i.source == population.name else "") for i in population.inputs)
     return replace(population, name="", inputs=inputs, left="", right="")
 
 

@@ -125,6 +125,7 @@ def _population(network: Network, stage: Stage) -> Population:
             network.defaults.schedule,
             bias=stage.bias is not None,
             nonlinear=stage.soma is not None or attention is not None,
+            fraction=network.leak.fraction,
             tracer=bits_of(stage.name) if stage.fires else 0,
         ),
         soma=None if stage.soma is None else stage.soma.kind,
@@ -138,16 +139,17 @@ def count_bits(timesteps: int, signed: bool) -> int:
     return timesteps.bit_length() + (1 if signed else 0)
 
 
-def state_bits(schedule: Schedule, bias: bool, nonlinear: bool, tracer: int) -> int:
+def state_bits(schedule: Schedule, bias: bool, nonlinear: bool, tracer: int, fraction: int = 0) -> int:
     """Of one neuron: membrane and bias; not windowed, the drive summed so far where the stage is a function of it.
 
     Args:
         nonlinear: the stage has a soma function or attends.
+        fraction: fractional bits of a leaky sum, of the drive or of the spikes sent.
         tracer: bits of a settling neuron's tracer.
     """
     bits = MEMBRANE_BITS + (BIAS_BITS if bias else 0)
     if schedule != "windowed" and nonlinear:
-        bits += MEMBRANE_BITS
+        bits += MEMBRANE_BITS + 2 * fraction
     return bits + (tracer if schedule == "settling" else 0)
 
 

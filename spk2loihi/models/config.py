@@ -12,6 +12,7 @@ from spk2loihi.limits import MEMBRANE_BITS
 from spk2loihi.models.implicit import Solving
 from spk2loihi.models.solvers import check_solver
 from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
+from spk2loihi.network.leak import decay_of
 from spk2loihi.ranges import check_number, shown
 
 _CONTEXT_EXPONENT = 6
@@ -46,8 +47,8 @@ class SpikingBertConfig(PretrainedConfig):
         max_tokens: longest sentence the deployed network takes, [CLS] and [SEP] included.
         quantised: rates are rounded to n/T and weights to their bits (straight-through gradients). False gives the
             continuous equilibrium, of which the gradients are exact.
-        leak: share of its membrane a stepped neuron loses each step, in [0, 1); average rates then weigh recent steps
-            more. The equilibrium is the same.
+        leak: share of its membrane a stepped neuron loses each step, in [0, 1) and a decay of 12 bits; average rates
+            then weigh recent steps more. The equilibrium is the same.
         feedback: bound on the spectral norm of the feedback weights of each layer's value neurons, in [0, 1); 0 for
             none. Their equilibrium is a fixed point, and their rates are not rounded.
         solver: what finds that fixed point, one of `spk2loihi.models.solvers.SOLVERS`.
@@ -133,6 +134,7 @@ class SpikingBertConfig(PretrainedConfig):
                 f"`feedback` is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
                 "weights below 1: choose a bound from 0 up to 1"
             )
+        decay_of(self.leak)
         check_solver(self.solver)
         self._check_gradient()
         for name, value, known in (("hidden_act", self.hidden_act, ACTIVATIONS), ("head", self.head, HEADS)):
@@ -142,6 +144,12 @@ class SpikingBertConfig(PretrainedConfig):
             raise UserError(
                 "`preset` is stock, whose networks answer once a sentence, but tags are asked for, one a word: choose "
                 "the `preset` spikingbert or neurocore"
+            )
+        if self.preset == "stock" and (self.leak or self.feedback):
+            name = "leak" if self.leak else "feedback"
+            raise UserError(
+                f"`{name}` is {getattr(self, name)}, but neurons of the stock preset send one payload a token and have "
+                "no membrane that outlasts a step: choose the `preset` spikingbert or neurocore"
             )
         if self.relative_positions and self.preset == "stock":
             raise UserError(

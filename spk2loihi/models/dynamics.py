@@ -104,11 +104,11 @@ def _fire(stage: TorchStage, running: Trains, clock: _Clock) -> Tensor:
     spikes: list[Tensor] = []
     emitted = torch.zeros(())  # weighted sum of the spikes so far
     for t in range(1, clock.steps + 1):
-        emitted = clock.decay * emitted
-        if clock.schedule == "pipelined":
+        if clock.schedule == "pipelined":  # spikes of the step before arrive now, with the weight of now
             value, threshold, half = charge(t, {stage.name: emitted} if stage.feedback and spikes else {})
         elif t == 1:  # windowed: all drive has arrived before the gate opens
             value, threshold, half = charge(clock.steps, {})
+        emitted = clock.decay * emitted
         membrane = value + half - threshold * emitted
         s = (membrane >= threshold).to(threshold.dtype)
         if gate.signed:

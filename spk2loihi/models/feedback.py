@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from spk2loihi.models.implicit import Solving, fixed_point
+from spk2loihi.models.neuron import round_ste
 from spk2loihi.models.solve_record import Solves
 from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.torch_stage import Counts, TorchStage
+
+LARGEST_MANTISSA = 127
+"""Of a feedback weight, whatever the bits of the others: like a residual's, it has no scale of its own."""
 
 _GRAM_ITERATIONS = 5
 
@@ -34,24 +38,43 @@ def spectral_bound(weight: Tensor) -> Tensor:
 class Feedback(nn.Module):
     """Token-wise synapses from a population to itself, of a spectral norm of at most ``bound``.
 
-    The weights are floats: a network with feedback has no windowed schedule and is not exported.
+    Quantised, they are integers in the units of the population's own drive, in which its threshold is theta: mantissas
+    of 8 bits, and an exponent for each axon, ``round(V theta / 2**e) 2**e``. Training sees the integers
+    (straight-through). Rounding may pass the bound a little; export refuses a norm of 1 or more
+    (`spk2loihi.network.bounds`).
 
     Args:
         bound: in (0, 1); by how much, at most, the iteration shrinks an error at each step.
     """
 
-    def __init__(self, channels: int, bound: float) -> None:
+    def __init__(self, channels: int, bound: float, quantised: bool) -> None:
         super().__init__()
         self.bound = bound
+        self.quantised = quantised
         self.free = nn.Parameter(torch.zeros(channels, channels))  # starts as a network without feedback
 
     def weight(self) -> Tensor:
         """V (d, d): the free weights, scaled down where their norm could exceed the bound."""
         return self.free * (self.bound / spectral_bound(self.free)).clamp(max=1.0)
 
-    def drive(self, counts: Tensor, value: Tensor, unit: Tensor) -> Tensor:
-        """What ``counts`` (B, L, d), a spike of each worth ``value``, add to U, in units of ``unit``."""
-        return nn.functional.linear(counts, self.weight()) * (value / unit)
+    def integers(self, threshold: Tensor) -> tuple[Tensor, Tensor]:
+        """Mantissas (d, d), with straight-through gradients, and 2**exponent of each axon (d,).
+
+        Args:
+            threshold: theta, in units of U.
+        """
+        scaled = self.weight() * threshold
+        with torch.no_grad():
+            excess = scaled.abs().amax(0) / LARGEST_MANTISSA
+            power = torch.exp2(excess.clamp(min=1.0).log2().ceil())
+        return round_ste(scaled / power), power
+
+    def drive(self, counts: Tensor, threshold: Tensor) -> Tensor:
+        """What spikes ``counts`` (B, L, d) add to U, given theta in units of U."""
+        if not self.quantised:
+            return nn.functional.linear(counts, self.weight() * threshold)
+        mantissa, power = self.integers(threshold)
+        return nn.functional.linear(counts, mantissa * power)
 
 
 def settle(

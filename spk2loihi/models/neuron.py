@@ -84,16 +84,21 @@ class FireGate(nn.Module):
     after the gate, so the neuron itself knows nothing of them.
 
     Args:
+        quantised: the threshold is an integer in units of U, and rates are rounded to n/T.
         channels: width of a population with a soma function, whose channels may be equalised; None for the others.
+        rounds: False: rates are not rounded, as inside the fixed point of feedback; the threshold still is.
     """
 
     channel_exponent: Tensor
 
-    def __init__(self, timesteps: int, signed: bool, quantised: bool, channels: int | None = None) -> None:
+    def __init__(
+        self, timesteps: int, signed: bool, quantised: bool, channels: int | None = None, rounds: bool = True
+    ) -> None:
         super().__init__()
         self.timesteps = timesteps
         self.signed = signed
         self.quantised = quantised
+        self.rounds = rounds
         self.log_threshold = nn.Parameter(torch.zeros(()))
         self.calibrating = False  # set the threshold from every drive
         self.passing = False  # no rounding, no bounds
@@ -136,6 +141,9 @@ class FireGate(nn.Module):
         if self.passing or not self.quantised:
             scaled = drive / self.spike_value if unit is None else drive * (unit / self.spike_value)
             return scaled if self.passing else scaled.clamp(self.low, self.timesteps)
+        if not self.rounds:
+            assert unit is not None  # no stage with a soma function has feedback
+            return (drive / self.integer_threshold(unit)).clamp(self.low, self.timesteps)
         if threshold is None:
             value = self.spike_value if unit is None else self.integer_threshold(unit)
             threshold = Threshold(value, float(value.detach()))

@@ -118,7 +118,7 @@ class SpikingLayer(nn.Module):
         self.query, self.key, self.value = linear(d, d), linear(d, d), linear(d, d)
         self.attention_output, self.attention_norm = linear(d, d), nn.LayerNorm(d)
         self.ffn_in, self.ffn_out, self.ffn_norm = linear(d, ffn), linear(ffn, d), nn.LayerNorm(d)
-        self.feedback = Feedback(d, config.feedback) if config.feedback else None
+        self.feedback = Feedback(d, config.feedback, config.quantised) if config.feedback else None
         self.attention_affine = self.ffn_affine = self.score_affine = None
         if config.preset in AFFINE_PRESETS:
             self.attention_affine, self.ffn_affine = FoldableAffine(d), FoldableAffine(d)
@@ -130,10 +130,10 @@ class SpikingLayer(nn.Module):
 
 
 def _gate(spec: StageSpec, config: SpikingBertConfig) -> FireGate:
-    rounded = config.quantised and not (spec.part == "value" and config.feedback)  # rates of a fixed point are not
+    rounds = not (spec.part == "value" and config.feedback)  # the rates of a fixed point are not rounded
     channels = spec.channels(config.sizes) if spec.equalised else None
     kind = PayloadGate if config.preset == "stock" else FireGate
-    gate = kind(config.timesteps, spec.signed(config.preset, config.signed), rounded, channels)
+    gate = kind(config.timesteps, spec.signed(config.preset, config.signed), config.quantised, channels, rounds)
     if isinstance(gate, PayloadGate) and spec.part == "score":
         gate.margin = _SCORE_MARGIN
     return gate
@@ -213,6 +213,12 @@ class SpikingBertForSequenceClassification(SpikingBertPreTrainedModel):
         """The affine in place of a layer's LayerNorm, in the `neurocore` preset."""
         name = {"attention_output": "attention_affine", "ffn_out": "ffn_affine"}.get(spec.part)
         return None if name is None else cast("FoldableAffine | None", getattr(self._holder(spec), name))
+
+    def feedback_of(self, spec: StageSpec) -> Feedback | None:
+        """The feedback of a stage that has any: of value neurons."""
+        if spec.part != "value" or spec.layer is None:
+            return None
+        return self.encoder_layers()[spec.layer].feedback
 
     def _holder(self, spec: StageSpec) -> nn.Module:
         if spec.layer is not None:

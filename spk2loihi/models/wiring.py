@@ -97,9 +97,7 @@ class Wiring:
         if self.step.has_function(spec):
             soma = self._normed(spec) if spec.normed else self._activated(spec)
             return TorchStage(spec.name, spec.depth, drive, gate, soma, mask=mask, threshold=known)
-        feedback = None
-        if spec.part == "value" and spec.layer is not None:
-            feedback = self.model.encoder_layers()[spec.layer].feedback
+        feedback = self.model.feedback_of(spec)
         if feedback is not None:
             drive = self._with_feedback(drive, feedback, spec.name)
         return TorchStage(spec.name, spec.depth, drive, gate, mask=mask, threshold=known, feedback=feedback is not None)
@@ -119,7 +117,9 @@ class Wiring:
     def _with_feedback(self, forward: Drive, feedback: Feedback, name: str) -> Drive:
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
             u, unit = forward(counts, steps)
-            return (u + feedback.drive(counts[name], self.step.value(name), unit) if name in counts else u), unit
+            if name not in counts:
+                return u, unit
+            return u + feedback.drive(counts[name], self.gates[name].integer_threshold(unit)), unit
 
         return drive
 

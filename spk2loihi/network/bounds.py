@@ -9,6 +9,7 @@ import numpy as np
 
 from spk2loihi import limits
 from spk2loihi.errors import UserError
+from spk2loihi.network.leak import FRACTION_BITS
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.soma import Limit, largest
 
@@ -16,7 +17,7 @@ from spk2loihi.network.soma import Limit, largest
 def worst_drive(network: Network, stage: Stage, steps: int | None = None) -> int:
     """Largest |U| any input can cause over ``steps`` steps (default T): every presynaptic neuron at its worst rate.
 
-    Streamed: every payload at its largest, T, and half a unit.
+    Feedback counts as any other group. Streamed: every payload at its largest, T, and half a unit.
     """
     t = network.timesteps if steps is None else steps
     added = np.zeros(stage.channels, dtype=np.int64) if stage.bias is None else np.abs(stage.bias)
@@ -42,7 +43,34 @@ def worst_step(network: Network, stage: Stage, steps: int) -> int:
     """Largest |drive| of one step in a pipelined run of ``steps``; attention: new spikes on the counts of all."""
     if stage.attention is None:
         return worst_drive(network, stage, 1) if stage.depth else 0
-    return 2 * worst_drive(network, stage, steps) // steps
+    weight = network.leak.largest_weight(steps)
+    return 2 * worst_drive(network, stage, weight) // weight
+
+
+def largest_step(network: Network, stage: Stage) -> int:
+    """Largest |drive| of one step that a message holds: 24 bits; of leaky attention 32, fractional bits included."""
+    if stage.attention is None or not network.decay:
+        return limits.MEMBRANE_MAX
+    return limits.TRACE_MAX >> network.leak.fraction
+
+
+def largest_mean(network: Network, stage: Stage) -> int:
+    """Largest |mean drive| of a window that a soma function meets, given that of a window without leak.
+
+    A weight of time is rounded down, by less than 2**-FRACTION_BITS of itself, and a product of two twice as much.
+    """
+    drive = worst_drive(network, stage)
+    return drive + (drive >> FRACTION_BITS - 2) + 1 if network.decay and stage.depth else drive
+
+
+def feedback_norm(stage: Stage) -> float:
+    """Spectral norm of a stage's feedback, relative to its threshold; 0 without feedback.
+
+    The clip of the neuron has Lipschitz constant 1, so below 1 the equilibrium exists and is the only one.
+    """
+    if stage.feedback is None or stage.feedback.one_to_one:
+        return 0.0
+    return float(np.linalg.norm(stage.feedback.scaled.astype(np.float64), 2)) / stage.threshold
 
 
 def settling_membrane(network: Network, stage: Stage) -> int:
@@ -93,7 +121,7 @@ def check_limits(network: Network) -> Network:
 
 
 def _check(network: Network, stage: Stage) -> Stage:
-    drive = worst_drive(network, stage)
+    drive = largest_mean(network, stage)
     for limit in _limits(network, stage, drive):
         if limit.value > limit.largest:
             width = "" if limit.bits is None else f" ({limit.bits} bits)"
@@ -104,6 +132,11 @@ def _check(network: Network, stage: Stage) -> Stage:
         raise UserError(
             f"stage {stage.name}: threshold {stage.threshold} is outside 1 to {limits.THRESHOLD_MAX} "
             f"({limits.THRESHOLD_BITS} bits): train longer, or with another number of `bits`"
+        )
+    if (norm := feedback_norm(stage)) >= 1:
+        raise UserError(
+            f"stage {stage.name}: the norm of its feedback is {norm:.4f} times its threshold, but an equilibrium is "
+            "sure to exist only below 1: train with a smaller `feedback`"
         )
     return replace(stage, max_drive=drive)
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from spk2loihi.limits import (
+    DECAY_MAX,
     DELAY_MAX,
     EXCITATORY_WEIGHT_MAX,
     SHIFT_MAX,
@@ -18,6 +19,7 @@ from spk2loihi.limits import (
 
 _SIZE_MAX = 1 << 24  # neurons, tokens, classes: a network with more is none of ours
 _DEPTH_MAX = 1 << 16
+_STEPS_MAX = 1 << 20
 _UNIT_EXPONENT_MAX = 64
 
 Size = Annotated[int, Meta(ge=1, le=_SIZE_MAX)]
@@ -157,6 +159,8 @@ class FileMeta(Struct):
     task: dict[str, Any]
     config: dict[str, Any]
     provenance: dict[str, Any]
+    decay: Annotated[int, Meta(ge=0, le=DECAY_MAX)] = 0
+    steps: Annotated[int, Meta(ge=1, le=_STEPS_MAX)] | None = None
 
 
 M = TypeVar("M", bound=Struct)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FORMAT = "spk2loihi-netx"
 VERSION = 3
 EXTENSION = "spk2loihi"  # name of the sub-group stock loaders ignore
+#: Type of a convolution with feedback. netx has none: of its types only `dense_rec` has `weight_rec`, and a loader that
+#: took this layer for a `conv` would drop the feedback without a word.
+RECURRENT = "conv_rec"
 CHECKSUM = "sha256"  # attribute of every dataset, and of the extension group for the list of them
 
 #: The neuron every firing stage of a streamed network implements (`spk2loihi.network.requantise`).
@@ -38,13 +41,25 @@ NEURON_RULES = {
 }
 
 
-def neuron_rules(streamed: bool) -> dict[str, str]:
+#: What of them is another in a leaky network (`spk2loihi.network.leak`); the decay is in the file.
+LEAKY_RULE = (
+    "before the drive of a step, what the membrane is above or below threshold // 2, and every sum over time, is "
+    "multiplied by (4096 - decay) / 4096 and rounded towards 0"
+)
+
+
+def neuron_rules(streamed: bool, decay: int) -> dict[str, str]:
     """What a file says of its neurons."""
-    return STREAMED_RULES if streamed else NEURON_RULES
+    if streamed:
+        return STREAMED_RULES
+    return {**NEURON_RULES, "leak": LEAKY_RULE} if decay else NEURON_RULES
 
 
 def file_record(network: Network) -> dict[str, Any]:
     """Contents of ``/spk2loihi/meta``."""
+    only = {"decay": network.decay} if network.decay else {}
+    if network.defaults.steps is not None:
+        only["steps"] = network.defaults.steps
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -54,7 +69,8 @@ def file_record(network: Network) -> dict[str, Any]:
         "encoding": network.defaults.encoding,
         "stagger": network.defaults.stagger,
         "weight_bits": network.weight_bits,
-        "neuron": neuron_rules(network.streamed),
+        "neuron": neuron_rules(network.streamed, network.decay),
+        **only,
         "task": network.task,
         "config": network.config,
         "provenance": network.provenance,

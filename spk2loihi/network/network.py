@@ -1,8 +1,9 @@
 """The integer network: what `model.net` holds and what every backend runs. Pure data, integers only.
 
-A network is a directed acyclic graph of *stages*. A stage is a population of soft-reset integrate-and-fire neurons
-behind a fire gate; its drive comes from synapse groups (linear) or from an attention product (bilinear), passes an
-optional integer soma function, and is fired against one integer threshold.
+A network is a directed graph of *stages*, without cycles but for the feedback of a stage on itself. A stage is a
+population of soft-reset integrate-and-fire neurons behind a fire gate; its drive comes from synapse groups (linear) or
+from an attention product (bilinear), passes an optional integer soma function, and is fired against one integer
+threshold.
 
 Spike counts ``n`` of a stage, given its summed drive ``U`` over a window of ``T`` steps (``z`` is the soma function or
 the identity)::
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from spk2loihi.choices import SCHEDULES, Arithmetic, Encoding, Schedule
 from spk2loihi.errors import UserError
+from spk2loihi.network.leak import Leak
 from spk2loihi.network.requantise import Requantise
 from spk2loihi.network.run_config import RunConfig, check_schedule
 from spk2loihi.network.soma import Soma
@@ -101,9 +103,20 @@ class Stage:
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """The stages it reads, itself not among them."""
         if self.attention is not None:
             return (self.attention.left, self.attention.right)
-        return tuple(g.source for g in self.synapses)
+        return tuple(g.source for g in self.forward)
+
+    @property
+    def forward(self) -> tuple[SynapseGroup, ...]:
+        """Synapses from other stages."""
+        return tuple(g for g in self.synapses if g.source != self.name)
+
+    @cached_property
+    def feedback(self) -> SynapseGroup | None:
+        """Synapses from the population to itself, which take one step like any others."""
+        return next((g for g in self.synapses if g.source == self.name), None)
 
     def constant(self, rows: int, keys: int) -> NDArray[np.int64]:
         """What the places of query and key add to U over a window, whatever fires: (heads, rows, keys), or 0."""
@@ -163,6 +176,7 @@ class Network:
     config: dict[str, Any]  # SpikingBertConfig
     weight_bits: float = 8
     defaults: RunConfig = field(default_factory=RunConfig)  # how it runs unless told otherwise
+    decay: int = 0  # of every neuron, in units of 1/4096 a step (`spk2loihi.network.leak`)
     provenance: dict[str, Any] = field(default_factory=dict)  # seed, versions, checksums, scores of model and teacher
 
     def __getitem__(self, name: str) -> Stage:
@@ -181,6 +195,20 @@ class Network:
     def streamed(self) -> bool:
         """One token a step through stock processes (the `stock` preset); no other schedule runs it."""
         return any(stage.requantise is not None for stage in self.stages)
+
+    @property
+    def leak(self) -> Leak:
+        return Leak(self.decay)
+
+    @cached_property
+    def only_schedule(self) -> Schedule | None:
+        """The one schedule that runs it: ``streamed``, or ``pipelined`` with leak or feedback; None: any but streamed.
+
+        A leak forgets the windows before, and the spikes of feedback are needed before a window has ended.
+        """
+        if self.streamed:
+            return "streamed"
+        return "pipelined" if self.decay or any(stage.feedback is not None for stage in self.stages) else None
 
     @property
     def input(self) -> Stage:
@@ -213,8 +241,10 @@ class Network:
                 "`schedule` settling"
             )
         if schedule in SCHEDULES:
-            check_schedule(schedule, self.streamed)
+            check_schedule(schedule, self.only_schedule)
         stagger = default.stagger if stagger is None else stagger
+        if timesteps is None and schedule in (None, default.schedule):
+            timesteps = default.steps
         changed = RunConfig(
             schedule or default.schedule,
             encoding or default.encoding,
@@ -222,4 +252,4 @@ class Network:
             stagger,
             arithmetic or default.arithmetic,
         )
-        return changed.check(self.timesteps, self.streamed)
+        return changed.check(self.timesteps, self.only_schedule)

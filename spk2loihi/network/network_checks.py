@@ -39,7 +39,7 @@ def check_wiring(network: Network, path: Path) -> None:
     for stage in network.stages:
         if stage.name in seen:
             raise ValueError(f"stage {stage.name} is there twice")
-        delays = {group.source: group.delay for group in stage.synapses}
+        delays = {group.source: group.delay for group in stage.forward}
         if stage.attention is not None:
             a = stage.attention
             delays = {a.left: a.left_delay, a.right: a.right_delay}
@@ -50,14 +50,15 @@ def check_wiring(network: Network, path: Path) -> None:
                 )
             if stage.depth != seen[source].depth + 1 + delay or not seen[source].fires:
                 raise ValueError(f"{stage.name}: depth {stage.depth} is not one window after {source}")
-        for group in stage.synapses:
+        _check_feedback(stage)
+        for group in stage.forward:
             width = group.weight.shape[-1]
             if seen[group.source].channels != width:
                 raise UserError(
                     f"network file {path}: stage {stage.name} reads {width} channels of {group.source}, which has "
                     f"{seen[group.source].channels}: export it again"
                 )
-        if (stage.attention is None) == (not stage.synapses) and seen:
+        if (stage.attention is None) == (not stage.forward) and seen:
             raise ValueError(f"{stage.name}: a stage has either synapses or an attention product")
         seen[stage.name] = stage
     first, last = (network.stages[0], network.stages[-1]) if network.stages else (None, None)
@@ -66,6 +67,17 @@ def check_wiring(network: Network, path: Path) -> None:
     read = "all" if answer_of(str(network.task.get("metric"))) == "tags" else "first"
     if last.tokens != read or any(stage.tokens == "first" and not stage.sources for stage in network.stages):
         raise ValueError(f"{last.name}: the readout does not read the tokens that its task asks for")
+
+
+def _check_feedback(stage: Stage) -> None:
+    """Feedback is one matrix, onto neurons without a soma function, which take a step like any synapse."""
+    own = [group for group in stage.synapses if group.source == stage.name]
+    if not own:
+        return
+    square = all(group.weight.shape == (stage.channels, stage.channels) and not group.delay for group in own)
+    plain = stage.fires and stage.forward and stage.soma is None and stage.requantise is None
+    if len(own) > 1 or not square or not plain or stage.synapses[-1].source != stage.name:
+        raise ValueError(f"{stage.name}: feedback that no network has")
 
 
 def check_values(network: Network) -> None:
@@ -82,6 +94,9 @@ def check_values(network: Network) -> None:
         raise ValueError("the task has no labels")
     if len(network.task["labels"]) != network.readout.channels:
         raise ValueError(f"{len(network.task['labels'])} labels for {network.readout.channels} outputs")
+    only = network.only_schedule
+    if only not in (None, network.defaults.schedule):
+        raise ValueError(f"the schedule {network.defaults.schedule} of a network that runs {only} alone")
     vocabulary = read_tokenizer(network.tokenizer).get_vocab(with_added_tokens=True)
     padding = checked(network.config, Config, "config").pad_token_id or 0
     if max((*vocabulary.values(), padding)) >= len(embedding.word):

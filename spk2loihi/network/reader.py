@@ -65,14 +65,18 @@ def _read(file: Group, path: Path) -> Network:
             f"network file {path} has format {meta.get('format')} version {meta.get('version')}, but this program "
             f"reads {FORMAT} version {VERSION}: export it again or use the matching spk2loihi"
         )
-    if meta["neuron"] != neuron_rules(meta["schedule"] == "streamed"):
+    head = checked(meta, FileMeta, "metadata")
+    if meta["neuron"] != neuron_rules(head.schedule == "streamed", head.decay):
         raise UserError(f"network file {path} has neurons with other rules ({meta['neuron']}): export it again")
     arrays = _checked_arrays(file, path)
     checked(meta["provenance"], Provenance, "provenance")
-    head = checked(meta, FileMeta, "metadata")
     tables = (arrays[f"{EXTENSION}/embedding/{name}"] for name in ("word", "position", "token_type"))
     layers = (f"layer/{i}" for i in range(len(file.group("layer").items)))
-    stages = tuple(_stage(arrays, layer, path) for layer in layers if f"{layer}/{EXTENSION}/meta" in arrays)
+    made = [layer for layer in layers if f"{layer}/{EXTENSION}/meta" in arrays]
+    stages = tuple(_stage(arrays, layer, path) for layer in made)
+    for layer in made:
+        if f"{layer}/neuron/vDecay" in arrays and _differs(arrays[f"{layer}/neuron/vDecay"], head.decay):
+            raise ValueError(f"{layer}: vDecay differs from the decay {head.decay}")
     network = Network(
         timesteps=head.timesteps,
         max_tokens=head.max_tokens,
@@ -83,6 +87,7 @@ def _read(file: Group, path: Path) -> Network:
         config=head.config,
         weight_bits=meta["weight_bits"],
         defaults=_defaults(head),
+        decay=head.decay,
         provenance=head.provenance,
     )
     check_wiring(network, path)
@@ -117,8 +122,8 @@ def _checked_arrays(file: Group, path: Path) -> Arrays:
 
 def _defaults(head: FileMeta) -> RunConfig:
     try:
-        config = RunConfig(cast(Any, head.schedule), cast(Any, head.encoding), stagger=head.stagger)
-        return config.check(head.timesteps, head.schedule == "streamed")
+        config = RunConfig(cast(Any, head.schedule), cast(Any, head.encoding), head.steps, head.stagger)
+        return config.check(head.timesteps, "streamed" if head.schedule == "streamed" else None)
     except UserError as error:
         raise ValueError(str(error)) from None
 
@@ -141,6 +146,8 @@ def _stage(arrays: Arrays, layer: str, path: Path) -> Stage:
                 f"{WEIGHT_MIN} to {WEIGHT_MAX}: export it again"
             )
         synapses = _groups(meta, weight)
+        if len(synapses) < len(meta.groups):
+            synapses.append(_feedback(meta, arrays[f"{layer}/weight_rec"]))
     elif f"{layer}/bias" in arrays:
         bias = arrays[f"{layer}/bias"].astype(np.int64)
         if bias.shape != (meta.channels,):
@@ -185,13 +192,17 @@ def _differs(stored: NDArray[Any] | None, threshold: int) -> bool:
 
 
 def _groups(meta: StageMeta, weight: NDArray[np.int64]) -> list[SynapseGroup]:
-    """Part the columns of a netx weight into its synapse groups: at most one dense group, and one-to-one groups."""
-    one_to_one = sum(g.one_to_one for g in meta.groups)
+    """Part the columns of a netx weight into its synapse groups: at most one dense group, and one-to-one groups.
+
+    A group from the stage itself, the last, is not among them.
+    """
+    forward = meta.groups[:-1] if meta.groups[-1].source == meta.name else meta.groups
+    one_to_one = sum(g.one_to_one for g in forward)
     dense = weight.shape[1] - one_to_one * weight.shape[0]
-    if len(meta.groups) - one_to_one > 1 or dense < 0 or (dense > 0) == (len(meta.groups) == one_to_one):
-        raise ValueError(f"{meta.name}: {weight.shape[1]} inputs for {len(meta.groups)} synapse groups")
+    if len(forward) - one_to_one > 1 or dense < 0 or (dense > 0) == (len(forward) == one_to_one):
+        raise ValueError(f"{meta.name}: {weight.shape[1]} inputs for {len(forward)} synapse groups")
     start, groups = 0, []
-    for g in meta.groups:
+    for g in forward:
         width = weight.shape[0] if g.one_to_one else dense
         block = weight[:, start : start + width]
         if g.one_to_one and np.count_nonzero(block) != np.count_nonzero(np.diagonal(block)):
@@ -203,6 +214,15 @@ def _groups(meta: StageMeta, weight: NDArray[np.int64]) -> list[SynapseGroup]:
         groups.append(SynapseGroup(g.source, values, exponent, g.delay))
         start += width
     return groups
+
+
+def _feedback(meta: StageMeta, weight: NDArray[Any]) -> SynapseGroup:
+    group = meta.groups[-1]
+    shape = (meta.channels, meta.channels, 1, 1)
+    if weight.shape != shape or len(group.exponent) != meta.channels or group.one_to_one:
+        raise ValueError(f"{meta.name}: feedback {weight.shape} for {meta.channels} channels")
+    values = weight[:, :, 0, 0].astype(np.int64)
+    return SynapseGroup(group.source, values, np.array(group.exponent, dtype=np.int64), group.delay)
 
 
 def _text(array: NDArray[Any]) -> str:

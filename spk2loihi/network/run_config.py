@@ -38,7 +38,7 @@ class RunConfig:
             ``streamed``: one token a step, for networks of the `stock` preset, which have no other.
         encoding: n spikes (``rate``), or one message with payload n (``graded``: windowed, and always streamed).
         steps: length of a pipelined run, T by default; most steps of a settling run, `Timeline.settling_bound` by
-            default. A window always has T steps.
+            default. A window always has T steps. Files of networks with leak or feedback have a default of their own.
         stagger: settling only: steps by which a stage starts after those of the depth before it, 0 to T.
         arithmetic: streamed only: how products are rounded, as Lava's CPU models do (``lava``) or as Loihi 2 does
             (``chip``).
@@ -79,14 +79,14 @@ class RunConfig:
             )
         check_numbers({"timesteps": self.steps}, {"timesteps": "run_steps"})
 
-    def check(self, timesteps: int, streamed: bool) -> RunConfig:
+    def check(self, timesteps: int, only: Schedule | None) -> RunConfig:
         """The configuration, if a network of that T can run so; UserError if not.
 
         Args:
-            streamed: it is one of the `stock` preset.
+            only: the network's one schedule (`Network.only_schedule`).
         """
-        check_schedule(self.schedule, streamed)
-        if streamed and self.steps is not None:
+        check_schedule(self.schedule, only)
+        if only == "streamed" and self.steps is not None:
             raise UserError(
                 f"`timesteps` is {self.steps}, but a streamed run takes as long as its sentences: leave it out"
             )
@@ -108,14 +108,17 @@ class RunConfig:
         return self
 
 
-def check_schedule(schedule: str, streamed: bool) -> None:
-    """UserError for a schedule that a network, streamed or not, does not have."""
-    if streamed != (schedule == "streamed"):
-        known = "streamed" if streamed else ", ".join(name for name in SCHEDULES if name != "streamed")
-        raise UserError(
-            f"`schedule` is {shown(schedule)}, but a network of {'the' if streamed else 'another than the'} stock "
-            f"preset runs {known}: choose {'that one' if streamed else 'one of them'}, or leave `schedule` out"
-        )
+def check_schedule(schedule: str, only: Schedule | None) -> None:
+    """UserError for a schedule that a network whose one schedule is ``only`` does not have."""
+    if (only is None and schedule != "streamed") or schedule == only:
+        return
+    known = ", ".join(name for name in SCHEDULES if name != "streamed") if only is None else only
+    kinds = {"streamed": "of the stock preset", "pipelined": "with leak or feedback"}
+    kind = "of another than the stock preset" if only is None else kinds[only]
+    raise UserError(
+        f"`schedule` is {shown(schedule)}, but a network {kind} runs {known}: "
+        f"choose {'one of them' if only is None else 'that one'}, or leave `schedule` out"
+    )
 
 
 class Timeline:
@@ -134,7 +137,7 @@ class Timeline:
         self.network, self.config = network, config
         self.schedule, self.encoding, self.stagger = config.schedule, config.encoding, config.stagger
         self.arithmetic = config.arithmetic
-        config.check(network.timesteps, network.streamed)
+        config.check(network.timesteps, network.only_schedule)
         window = network.timesteps
         if config.schedule == "streamed":
             self.steps = 1

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from spk2loihi.files import write_atomically
 from spk2loihi.hdf5 import hdf5_writer
 from spk2loihi.limits import THRESHOLD_MAX
-from spk2loihi.network.layout import CHECKSUM, EXTENSION, file_record, seal
+from spk2loihi.network.layout import CHECKSUM, EXTENSION, RECURRENT, file_record, seal
 from spk2loihi.network.network import Network, Stage
 
 _NO_LEAK_CURRENT = 4096  # iDecay: the synaptic current lasts one step, so the membrane integrates it
-_NO_LEAK_VOLTAGE = 0  # vDecay
 
 
 def write_network(network: Network, path: Path) -> None:
@@ -69,15 +68,17 @@ class _Layers:
         return group
 
     def _conv(self, stage: Stage) -> h5py.Group:
-        sources = [self.number[g.source] for g in stage.synapses]
-        weight = np.concatenate([np.diag(g.weight) if g.one_to_one else g.weight for g in stage.synapses], axis=1)
+        sources = [self.number[g.source] for g in stage.forward]
+        weight = np.concatenate([np.diag(g.weight) if g.one_to_one else g.weight for g in stage.forward], axis=1)
         if len(sources) > 1:
             concat = self._layer("concat", weight.shape[1])
             concat["layers"] = np.array(sources)
-        group = self._layer("conv", stage.channels)
+        group = self._layer("conv" if stage.feedback is None else RECURRENT, stage.channels)
         if len(sources) == 1:
             group["layers"] = np.array(sources)
         _array(group, "weight", weight[:, :, None, None])  # (d_out, d_in, 1, 1)
+        if stage.feedback is not None:
+            _array(group, "weight_rec", stage.feedback.weight[:, :, None, None])  # (d, d, 1, 1)
         _array(group, "bias", stage.bias)
         group["inChannels"], group["outChannels"] = weight.shape[1], weight.shape[0]
         group["kernelSize"] = group["stride"] = group["dilation"] = np.array([1, 1])
@@ -88,7 +89,7 @@ class _Layers:
     def _neuron(self, group: h5py.Group, stage: Stage) -> None:
         neuron = group.create_group("neuron")
         neuron["type"] = np.array([b"CUBA"], dtype="S10")
-        neuron["iDecay"], neuron["vDecay"], neuron["refDelay"] = _NO_LEAK_CURRENT, _NO_LEAK_VOLTAGE, 1
+        neuron["iDecay"], neuron["vDecay"], neuron["refDelay"] = _NO_LEAK_CURRENT, self.network.decay, 1
         neuron["vThMant"] = stage.threshold if stage.fires else THRESHOLD_MAX
         neuron["gradedSpike"] = False
 

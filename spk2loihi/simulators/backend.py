@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.limits import MEMBRANE_MAX
-from spk2loihi.network.bounds import check_settling, worst_step
+from spk2loihi.network.bounds import check_settling, largest_step, worst_step
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig, Timeline
 from spk2loihi.simulators.counters import Counts, EventSums, Settled
@@ -97,9 +97,10 @@ class Backend(ABC):
         overflow = pipelined_overflow(self.network, self.timeline.steps)
         if overflow is not None:
             stage, bound = overflow
+            limit = largest_step(self.network, self.network[stage])
             raise UserError(
                 f"stage {stage}: worst-case drive {bound} a step of a pipelined run of {self.timeline.steps} steps "
-                f"exceeds {MEMBRANE_MAX} (24 bits): choose a smaller `timesteps`"
+                f"exceeds {limit} ({24 if limit == MEMBRANE_MAX else 32} bits): choose a smaller `timesteps`"
             )
 
     @abstractmethod
@@ -129,10 +130,10 @@ def pipelined_overflow(network: Network, steps: int) -> tuple[str, int] | None:
     """First stage one step's drive of which could leave 24 bits in a pipelined run, with its bound; None if none can.
 
     Membranes saturate, and running sums are kept in 64 bits, so only attention, whose fast weights grow with the number
-    of steps, limits it.
+    of steps (of leaky neurons up to 1 / leak), limits it.
     """
     for stage in network.stages:
         bound = worst_step(network, stage, steps)
-        if bound > MEMBRANE_MAX:
+        if bound > largest_step(network, stage):
             return stage.name, bound
     return None

@@ -48,6 +48,12 @@ def plan_training(
             "`preset` is stock, but a sweep runs windowed and settling networks, and those of the stock preset are "
             f"streamed: choose {' or '.join(SPIKING_PRESETS)}"
         )
+    for name in ("leak", "feedback"):
+        if getattr(base, name):
+            raise UserError(
+                f"`{name}` is {getattr(base, name)}, but a sweep runs windowed and settling networks, and those with "
+                f"`{name}` are pipelined: leave it out"
+            )
     Interval.parse(base.checkpoint_every)
     with accelerator(base.precision):
         pass  # refuses a precision the device has not
@@ -107,12 +113,13 @@ def plan_networks(
     """A job for each network that exists already; their records go to ``out/networks``, by checksum.
 
     Raises:
-        UserError: a network is streamed.
+        UserError: a network is streamed, or pipelined alone.
     """
     for network in networks:
-        if read_network(network).streamed:
+        only = read_network(network).only_schedule
+        if only is not None:
             raise UserError(
-                f"network file {network} is streamed, but a sweep runs windowed and settling networks: leave it out "
+                f"network file {network} is {only}, but a sweep runs windowed and settling networks: leave it out "
                 "(spk2loihi energy says what it costs)"
             )
     return [

@@ -54,7 +54,7 @@ class TrainSettings:
     timesteps: int = 16
     bits: float = 8
     max_tokens: int = 64
-    leak: float = 0.0  # these two: see `SpikingBertConfig`; networks that have them cannot be exported
+    leak: float = 0.0  # these two: see `SpikingBertConfig`; networks that have them run pipelined alone
     feedback: float = 0.0
     solver: str = "anderson"  # these three: of fixed points of feedback, see `SpikingBertConfig`
     gradient: str = "solver"

@@ -9,7 +9,6 @@ from torch.func import functional_call
 
 from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.errors import UserError
-from spk2loihi.export.fold import fold
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.models.feedback import Feedback, spectral_bound
@@ -94,7 +93,7 @@ def test_spectral_bound_is_never_too_small_and_close(size: int) -> None:
 
 
 def test_feedback_weights_keep_their_bound() -> None:
-    feedback = Feedback(16, 0.5)
+    feedback = Feedback(16, 0.5, quantised=False)
     assert not feedback.weight().any(), "a student starts without feedback"
     for scale in (0.01, 1.0, 100.0):
         with torch.no_grad():
@@ -255,17 +254,15 @@ def test_windows_know_no_leak_and_no_feedback() -> None:
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["leak", "feedback"])
-def test_export_refuses_by_name(option: str) -> None:
-    with pytest.raises(UserError, match=f"`{option}` is 0.5, but an integer network has none"):
-        fold(tiny_student(**{option: 0.5}), "{}", {"labels": ["no", "yes"], "metric": "accuracy"}, {})
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"leak": 1.0}, "`leak` is 1.0"),
         ({"leak": -0.1}, "`leak` is -0.1"),
+        ({"leak": 1e-4}, "`leak` is 0.0001, which is 0 of the 4096 parts of a Loihi decay, but 12 bits hold 1 to 4095"),
+        ({"leak": 0.9999}, "`leak` is 0.9999, which is 4096 of the 4096 parts"),
+        ({"leak": 0.1, "preset": "stock"}, "`leak` is 0.1, but neurons of the stock preset"),
+        ({"feedback": 0.1, "preset": "stock"}, "`feedback` is 0.1, but neurons of the stock preset"),
         ({"feedback": 1.0}, "`feedback` is 1.0"),
         ({"solver": "newton"}, "`solver` 'newton' is not known: choose one of anderson, broyden"),
     ],

@@ -8,6 +8,8 @@ quotient of two integers below 2**24 is never rounded up to the next integer.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
@@ -28,6 +30,8 @@ from spk2loihi.simulators.counters import Counts
 from spk2loihi.simulators.emulator.count_engine import CountEngine
 
 Engine = Literal["count", "stepped"]
+
+_STILL = 1e-3  # spikes by which the last iteration of a fixed point moved any count
 
 
 class Emulator(Backend):
@@ -98,11 +102,22 @@ class Emulator(Backend):
             if not stage.fires:
                 break
             if stage.soma is not None:  # a soma function expects the U of T steps
-                u = torch.floor(u / resolution ** _order(stage)) + _constant(stage, u)
+                u = torch.floor(u / resolution ** _order(stage)) + _floats(_constant(stage, u))
                 u = self._soma(stage, u, masks) * resolution
-            n = torch.floor((u + stage.threshold // 2) / stage.threshold)
-            counts[stage.name] = n.clamp_(-most if stage.signed else 0, most).mul_(masks.of(stage))
+            counts[stage.name] = self._settled(stage, u, most).mul_(masks.of(stage))
         return counts, u
+
+    def _settled(self, stage: Stage, u: Tensor, most: int) -> Tensor:
+        """Counts for a drive; with feedback the fixed point, to which iterating leads: the norm of V is below theta."""
+        low, half = -most if stage.signed else 0, stage.threshold // 2
+        if stage.feedback is None:
+            return torch.floor((u + half) / stage.threshold).clamp_(low, most)
+        forward, own = u.double(), self._weights[stage.name, stage.name].double()
+        n, moved = torch.zeros_like(forward), math.inf
+        while moved > _STILL:
+            before, n = n, ((forward + n @ own) / stage.threshold).clamp_(low, most)
+            moved = float((n - before).abs().max())
+        return torch.floor(n + half / stage.threshold).clamp_(low, most).float()
 
     def _run_stepped(self, batch: TokenBatch, record: bool) -> Run:
         """Every stage in its own local time, which synaptic delays align across stages (see `export.network`)."""
@@ -138,12 +153,15 @@ class Emulator(Backend):
         return self._readout(stage, first, _Masks(batch))
 
     def _readout(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
-        u = self._integrate(stage, trains, masks)
-        u = u[:, 0] if stage.tokens == "first" else u * _integers(masks.of(stage))
-        return u * self.network.timesteps // self.timeline.steps if self.timeline.schedule == "pipelined" else u
+        if self.timeline.schedule == "pipelined":
+            *_, (u, weight) = self._running_sums(stage, trains, masks)
+            u = self.network.leak.mean(u, weight, self.network.timesteps, 1)
+        else:
+            u = self._integrate(stage, trains, masks)
+        return u[:, 0] if stage.tokens == "first" else u * _integers(masks.of(stage))
 
     def _step_drives(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> Iterator[Tensor]:
-        """What the sources' spikes of each step add to U; linear and attention drives alike."""
+        """What the spikes that other stages send in each step add to U; linear and attention drives alike."""
         if stage.attention is not None:
             left, right = trains[stage.attention.left], trains[stage.attention.right]
             fast_left, fast_right = torch.zeros_like(left[0]), torch.zeros_like(right[0])  # the fast weights
@@ -154,9 +172,37 @@ class Emulator(Backend):
             return
         bias_steps = self.network.timesteps // self.timeline.steps if self.timeline.encoding == "graded" else 1
         for t in range(self.timeline.steps):
-            yield self._drive(
-                stage, {group.source: trains[group.source][t] for group in stage.synapses}, masks, bias_steps
-            )
+            yield self._drive(stage, {name: trains[name][t] for name in stage.sources}, masks, bias_steps)
+
+    def _running_sums(
+        self, stage: Stage, trains: dict[str, Tensor], masks: _Masks
+    ) -> Iterator[tuple[NDArray[np.int64], int]]:
+        """U after each step, and the weight of time, both with the fractional bits of the leak; 0 for an embedding."""
+        leak, order = self.network.leak, _order(stage)
+        total: NDArray[np.int64] = np.zeros((), np.int64)
+        if leak.decay and order == 2:
+            drives = self._leaky_products(stage, trains)
+        elif order:
+            drives = (leak.one(_integers(u)) for u in self._step_drives(stage, trains, masks))
+        else:
+            drives = itertools.repeat(total)
+        for _, drive, weight in zip(range(self.timeline.steps), drives, leak.weights(), strict=False):
+            for _ in range(order):  # a product of two sums decays as both
+                total = leak(total)
+            total = total + drive
+            yield total, weight
+
+    def _leaky_products(self, stage: Stage, trains: dict[str, Tensor]) -> Iterator[NDArray[np.int64]]:
+        """What the spikes of each step add to an attention product of leaky fast weights; exact in float64."""
+        assert stage.attention is not None
+        leak = self.network.leak
+        left, right = (_integers(trains[name]) for name in stage.sources)
+        fast_left, fast_right = np.zeros_like(left[0]), np.zeros_like(right[0])
+        for l_t, r_t in zip(left, right, strict=True):
+            fast_left, fast_right = leak(fast_left), leak(fast_right) + leak.one(r_t)
+            products = (_attend(stage, *map(_doubles, pair)) for pair in ((l_t, fast_right), (fast_left, r_t)))
+            yield sum(map(_integers, products), np.zeros((), np.int64))
+            fast_left = fast_left + leak.one(l_t)
 
     def _integrate(self, stage: Stage, trains: dict[str, Tensor], masks: _Masks) -> NDArray[np.int64]:
         """U after the last step, summed one step at a time."""
@@ -165,7 +211,7 @@ class Emulator(Backend):
     def _step_windowed(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
         """Soft reset; +1 at u >= threshold, -1 at u < 0; u starts at threshold // 2; no leak."""
         u = _floats(self._integrate(stage, trains, masks)) if stage.depth else self._embedding_drive(batch)
-        u = self._soma(stage, u + _constant(stage, u), masks) + stage.threshold // 2
+        u = self._soma(stage, u + _floats(_constant(stage, u)), masks) + stage.threshold // 2
         mask = masks.of(stage)
         if self.timeline.encoding == "graded":
             most = self.network.timesteps
@@ -182,10 +228,15 @@ class Emulator(Backend):
         """As windowed, but the gate is open from the first step. A membrane saturates at 24 bits, as Loihi's does."""
         if stage.soma is not None or _order(stage) != 1:
             return self._step_by_mean(stage, trains, batch, masks)
-        mask = masks.of(stage)
-        u = torch.tensor(float(stage.threshold // 2))
-        spikes = []
+        mask, leak, half = masks.of(stage), self.network.leak, stage.threshold // 2
+        own = None if stage.feedback is None else self._weights[stage.name, stage.name]
+        u = torch.tensor(float(half))
+        spikes: list[Tensor] = []
         for drive in self._step_drives(stage, trains, masks):
+            if leak.decay and spikes:
+                u = _floats(leak(_integers(u) - half) + half)
+            if own is not None and spikes:  # a spike arrives at its own population a step later
+                drive = drive + spikes[-1] @ own
             u = (u + drive).clamp(-MEMBRANE_MAX, MEMBRANE_MAX)
             s = _compare(u, stage.threshold, stage.signed)
             u = u - stage.threshold * s
@@ -193,29 +244,26 @@ class Emulator(Backend):
         return torch.stack(spikes)
 
     def _step_by_mean(self, stage: Stage, trains: dict[str, Tensor], batch: TokenBatch, masks: _Masks) -> Tensor:
-        """The charge of t steps is t times the function of the mean of U: in units of 1/T, so against T theta; float64.
+        """The charge of t steps is t times the function of the mean of U: in units of 1/T, so against T theta; int64.
 
-        What was sent on an early mean is taken back, because a charge is compared with all spikes sent before.
+        What was sent on an early mean is taken back, because a charge is compared with all spikes sent before. With a
+        leak all sums over time are weighted ones, t as well.
         """
-        window, order = self.network.timesteps, _order(stage)
+        window, order, leak = self.network.timesteps, _order(stage), self.network.leak
         threshold = stage.threshold * window
-        low = -threshold if stage.signed else 0
-        embedded = None if stage.depth else self._soma(stage, self._embedding_drive(batch), masks)
-        drives = self._step_drives(stage, trains, masks)
-        mask = masks.of(stage)
-        running: NDArray[np.int64] = np.zeros((), np.int64)
-        rest = torch.tensor(threshold // 2, dtype=torch.float64)  # half a threshold, less what was sent
+        drive = _integers(self._embedding_drive(batch)) if not order else np.zeros((), np.int64)
+        z = drive if order else self._integer_soma(stage, drive, masks)
+        sent: NDArray[np.int64] = np.zeros((), np.int64)
         spikes = []
-        for t in range(1, self.timeline.steps + 1):
-            if embedded is None:
-                running = running + _integers(next(drives))
-                mean = _floats(running * window**order // t**order)
-                z = self._soma(stage, mean + _constant(stage, mean), masks)
-            else:
-                z = embedded
-            s = _compare(rest + t * z.clamp(low, threshold).double(), threshold, stage.signed)
-            rest = rest - threshold * s
-            spikes.append(s * mask)
+        for total, weight in self._running_sums(stage, trains, masks):
+            if order:
+                mean = leak.mean(total, weight, window, order)
+                z = self._integer_soma(stage, mean + _constant(stage, mean), masks)
+            sent = leak(sent)
+            u = leak.membrane(z.clip(-threshold if stage.signed else 0, threshold), weight, sent, threshold)
+            s = (u >= threshold << leak.fraction).astype(np.int64) - (stage.signed & (u < 0))
+            sent = sent + leak.one(s)
+            spikes.append(_floats(s) * masks.of(stage))
         return torch.stack(spikes)
 
     def _embedding_drive(self, batch: TokenBatch) -> Tensor:
@@ -230,7 +278,7 @@ class Emulator(Backend):
             return _attend(stage, counts[stage.attention.left], counts[stage.attention.right])
         assert stage.bias is not None
         u = torch.from_numpy((stage.bias * bias_steps).astype(np.float32))
-        for group in stage.synapses:
+        for group in stage.forward:
             n = counts[group.source]
             if stage.tokens == "first":
                 n = n[:, :1]
@@ -239,9 +287,10 @@ class Emulator(Backend):
         return u
 
     def _soma(self, stage: Stage, u: Tensor, masks: _Masks) -> Tensor:
-        if stage.soma is None:
-            return u
-        return _floats(stage.soma(_integers(u), masks.keys if stage.is_scores else None))
+        return u if stage.soma is None else _floats(self._integer_soma(stage, _integers(u), masks))
+
+    def _integer_soma(self, stage: Stage, u: NDArray[np.int64], masks: _Masks) -> NDArray[np.int64]:
+        return u if stage.soma is None else stage.soma(u, masks.keys if stage.is_scores else None)
 
     def _window(self, counts: NDArray[np.int16]) -> NDArray[np.int8]:
         """In windows the |n| spikes of a neuron follow one another from the first step on: (steps, ...)."""
@@ -272,9 +321,9 @@ def _attend(stage: Stage, left: Tensor, right: Tensor) -> Tensor:
     return (left @ _split_heads(right, stage.heads)).transpose(1, 2).flatten(2)
 
 
-def _constant(stage: Stage, u: Tensor) -> Tensor:
+def _constant(stage: Stage, u: Tensor | NDArray[np.int64]) -> NDArray[np.int64]:
     """Part of U that no spike adds."""
-    return _floats(stage.constant(*u.shape[2:])) if stage.is_scores else torch.zeros(())
+    return stage.constant(*u.shape[2:]) if stage.is_scores else np.zeros((), np.int64)
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
@@ -293,6 +342,10 @@ def _compare(u: Tensor, threshold: int, signed: bool) -> Tensor:
 
 def _floats(x: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(x.astype(np.float32))
+
+
+def _doubles(x: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(x.astype(np.float64))
 
 
 def _integers(x: Tensor) -> NDArray[np.int64]:

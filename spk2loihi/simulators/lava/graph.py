@@ -56,6 +56,7 @@ class Graph:
             bias = self._bias(stage)
             population = self._neuron(bias=bias[:, None, None] if stage.is_scores else bias, **neuron)
             out_port = population.s_out
+        self._out_ports[stage.name] = out_port  # before the synapses, of which some may be the population's own
         for group in matrices[1:]:
             self._conv(stage, group, population.a_in)
         for group in stage.synapses:
@@ -67,7 +68,6 @@ class Graph:
                 self._connect(delayed.a_out, population.a_in, np.int32)
         if stage.attention is not None:
             self._attention(stage, population.a_in)
-        self._out_ports[stage.name] = out_port
         if self.root is None:
             self.root = population
 
@@ -145,7 +145,7 @@ class Graph:
             heads=stage.heads,
             grid=self.grid,
             timing=self.timing,
-            bound=worst_drive(self.network, stage, steps),
+            bound=self.timing.leak.largest(worst_drive(self.network, stage, steps)),
             name=f"{stage.name} from {stage.attention.left} and {stage.attention.right}",
         )
         self._connect(left, synapse.left, np.int8)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spk2loihi.choices import Encoding, Schedule
+from spk2loihi.network.leak import Leak
 from spk2loihi.network.network import Stage
 from spk2loihi.network.run_config import Timeline
 from spk2loihi.simulators.lava.packing import Grid
@@ -37,6 +38,7 @@ class Timing:
         timesteps: T of the network.
         latency: time steps of a whole run, or of such a part.
         stagger: of the settling schedule.
+        leak: of all neurons; pipelined only.
         origin: Lava's time step before the run, (1,), shared with the process models, which start again after it.
     """
 
@@ -46,6 +48,7 @@ class Timing:
     timesteps: int
     latency: int
     stagger: int
+    leak: Leak
     origin: NDArray[np.int64]
 
     @classmethod
@@ -60,6 +63,7 @@ class Timing:
             timeline.network.timesteps,
             timeline.latency_of(steps),
             timeline.stagger,
+            timeline.network.leak,
             shared_zeros((1,), np.int64),
         )
 

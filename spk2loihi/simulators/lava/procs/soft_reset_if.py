@@ -19,7 +19,7 @@ from spk2loihi.simulators.lava.procs.neurons import IntArray, Population, Popula
 class SoftResetIF(Population):
     """A population of soft-reset integrate-and-fire neurons.
 
-    In one time step, in this order (all integers, no leak)::
+    In one time step, in this order (all integers)::
 
         drive += a_in + bias          while the integration window is open
         u      = soma(drive) + vth // 2   once, at the first step of the gate; ``//`` rounds down
@@ -28,8 +28,9 @@ class SoftResetIF(Population):
 
     A graded population sends one message instead, ``clip(floor(u / vth), -T if signed else 0, T)``. In the pipelined
     schedule the gate opens with the integration window, and u starts at half a threshold. A linear population then has
-    ``u += a_in + bias`` each step, saturating at 24 bits; one with a soma function or an attention drive compares
-    ``u + t clip(soma(mean of drive))`` with ``vth * T`` at its step t, and ``u -= vth * T * s_out``.
+    ``u += a_in + bias`` each step, saturating at 24 bits; one with a soma function or an attention drive compares its
+    charge ``t clip(soma(mean of drive))`` at its step t with all spikes it has sent, in units of ``vth * T``.
+    Before that, in a leaky network, ``u - vth // 2`` and all sums over time leak (`spk2loihi.network.leak`).
     The bias is that of one step.
     """
 
@@ -48,6 +49,9 @@ class PySoftResetIFModel(PopulationModel):
         super().__init__(proc_params)
         # Pipelined, the charge of a nonlinear population is a function of its drive's running mean.
         self._by_mean = self._stage.soma is not None or self._stage.attention is not None or not self._stage.depth
+        self._order = 0 if not self._stage.depth else 1 if self._stage.attention is None else 2
+        self._leak = self._timing.leak
+        self._weights = self._leak.weights()
 
     def run_spk(self) -> None:
         step = self._timing.step_of_run(self.time_step)
@@ -85,37 +89,41 @@ class PySoftResetIFModel(PopulationModel):
         return self._spikes(self._own(s))
 
     def _pipelined(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
-        steps, window = self._timing.steps, self._timing.timesteps
-        if not 1 <= tau <= steps:
-            self._memory.violations[1] += int(not is_silent(a_in))
+        if not 1 <= tau <= self._timing.steps:
+            echo = tau == self._timing.steps + 1 and self._stage.feedback is not None  # of the last own spikes
+            self._memory.violations[1] += int(not echo and not is_silent(a_in))
             return self._silence
-        if self._stage.depth:
-            self.drive += a_in
-            self.drive += self.bias
-        if not self._stage.fires:
-            if tau == steps:
-                self._host.result[:] = self.drive * window // tau
-            return self._silence
-        vth = int(self.vth[0]) * (window if self._by_mean else 1)
-        u = self.u[self._rows] if tau > 1 else np.full_like(self.u[self._rows], vth // 2)
-        if self._by_mean:  # u holds half a threshold less what was sent; it is compared with the charge added to it
-            mean = self._mean(self.drive[self._rows], tau) + self._constant
-            z = self._soma(mean).clip(-vth if self._stage.signed else 0, vth)
-            s = self._compare(u + z * tau, vth)
-        else:
-            u = (u + a_in[self._rows] + self.bias[self._rows]).clip(-MEMBRANE_MAX, MEMBRANE_MAX)
-            s = self._compare(u, vth)
+        if self._by_mean or not self._stage.fires:
+            return self._by_sums(tau, a_in)
+        vth, half = int(self.vth[0]), int(self.vth[0]) // 2
+        v = self._leak(self.u[self._rows] - half) if tau > 1 else np.zeros_like(self.u[self._rows])
+        u = (v + half + a_in[self._rows] + self.bias[self._rows]).clip(-MEMBRANE_MAX, MEMBRANE_MAX)
+        s = self._compare(u, vth)
         self.u[self._rows] = u - vth * s
         return self._spikes(self._own(s))
 
-    def _mean(self, drive: IntArray, tau: int) -> IntArray:
-        """Running mean of a drive, scaled to a window of T steps; an attention drive grows with the square of time."""
-        window = self._timing.timesteps
-        if not self._stage.depth:
-            return drive
-        if self._stage.attention is not None:
-            return drive * window**2 // tau**2
-        return drive * window // tau
+    def _by_sums(self, tau: int, a_in: NDArray[np.int32]) -> NDArray[np.int8]:
+        """A step of a population that compares sums over time; ``drive`` is that of its drive, ``u`` of its spikes."""
+        leak, window = self._leak, self._timing.timesteps
+        if tau == 1:
+            self._weights = leak.weights()
+        weight = next(self._weights)
+        if self._order == 2:  # a product of two sums, with their fractional bits
+            self.drive[:] = leak(leak(self.drive)) + a_in
+        elif self._order == 1:
+            self.drive[:] = leak(self.drive) + leak.one(a_in.astype(np.int64) + self.bias)
+        if not self._stage.fires:
+            if tau == self._timing.steps:
+                self._host.result[:] = leak.mean(self.drive, weight, window, 1)
+            return self._silence
+        mean = self.drive[self._rows]
+        if self._order:
+            mean = leak.mean(mean, weight, window, self._order) + self._constant
+        vth, sent = int(self.vth[0]) * window, leak(self.u[self._rows])
+        z = self._soma(mean).clip(-vth if self._stage.signed else 0, vth)
+        s = self._compare(leak.membrane(z, weight, sent, vth), vth << leak.fraction)
+        self.u[self._rows] = sent + leak.one(s)
+        return self._spikes(self._own(s))
 
     def _soma(self, drive: IntArray) -> IntArray:
         if self._stage.soma is None:

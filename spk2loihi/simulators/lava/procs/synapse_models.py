@@ -131,6 +131,7 @@ class PyBilinearSynapseModel(PyLoihiProcessModel):
         self._silence = silence(out, np.int32)
         self._drive = self._silence
         self._counts = [self._by_head(np.zeros(shape, np.int8)) for shape in (left, right)]
+        self._leak, self._one = self._timing.leak, self._timing.leak.largest(1)
 
     def run_spk(self) -> None:
         self.a_out.send(self._drive)
@@ -141,19 +142,22 @@ class PyBilinearSynapseModel(PyLoihiProcessModel):
         self._drive = self._accumulate(*spikes)
 
     def _accumulate(self, left: NDArray[np.int8], right: NDArray[np.int8]) -> NDArray[np.int32]:
-        """Drive of one step's spikes; updates the fast weights."""
+        """Drive of one step's spikes; updates the fast weights, which leak first."""
         left_counts, right_counts = self._counts
+        if self._leak.decay:
+            for counts in self._counts:
+                counts[:] = self._leak(counts.astype(np.int64))
         drive: NDArray[Any] | None = None
         if not is_silent(right):
             spikes = self._by_head(right)
-            right_counts += spikes
+            right_counts += spikes * self._one
             if left_counts.any():
                 drive = self._product(left_counts, spikes)
         if not is_silent(left):
             spikes = self._by_head(left)
             product = self._product(spikes, right_counts)
             drive = product if drive is None else drive + product
-            left_counts += spikes
+            left_counts += spikes * self._one
         return self._silence if drive is None else drive.astype(np.int32)
 
     def _by_head(self, spikes: NDArray[np.int8]) -> NDArray[Any]:
