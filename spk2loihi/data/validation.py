@@ -121,7 +121,7 @@ def _quotas(members: dict[int, int], size: int) -> dict[int, int]:
     """How many of each kind add up to ``size``, in proportion, by largest remainder; at most half of a kind."""
     total = sum(members.values())
     exact = {kind: size * count / total for kind, count in members.items()}
-    quotas = {kind: min(int(share), members[kind] // 2) for kind, share in exact.items()}
+    quotas = {kind: int(share) for kind, share in exact.items()}
     by_remainder = sorted(exact, key=lambda kind: (int(exact[kind]) - exact[kind], kind))
     while sum(quotas.values()) < size:
         room = [kind for kind in by_remainder if quotas[kind] < members[kind] // 2]
