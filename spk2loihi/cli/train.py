@@ -99,7 +99,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 10 for fewer]",
+    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 20 for fewer]",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Optimiser steps of each training stage, instead of whole epochs."
