@@ -19,11 +19,11 @@ _LEAST = (32_000, 20)  # 1,000 steps of 32
 
 
 def default_epochs(spec: TaskSpec, sentences: int) -> int:
-    """Epochs of teacher and student for so many training sentences: ceil(60,000 / sentences), at most 10; or, where that
-    is more, ceil(32,000 / sentences), at most 20.
+    """Epochs of teacher and student for so many training sentences: ceil(60,000 / sentences), at most 10; or, where
+    that is more, ceil(32,000 / sentences), at most 20.
 
-    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, STS-B and MRPC 10 times, and
-    RTE 15 times. The embedded reviews, a demonstration, are gone through once.
+    So 60,000 sentences or more (SST-2, QNLI, QQP, MNLI) are gone through once, CoLA 8 times, STS-B and MRPC 10 times,
+    and RTE 15 times. The embedded reviews, a demonstration, are gone through once.
     """
     if spec.kind == "reviews":
         return 1
