@@ -196,7 +196,7 @@ def train(
     from spk2loihi.training.train import outputs
     from spk2loihi.training.train import train as train_once
 
-    check_numbers({"seeds": seeds})
+    check_numbers({"seeds": seeds, "seed": settings.seed})
     written = [] if place is None else outputs(place) if seeds == 1 else seed_outputs(place, settings.seed, seeds)
     with claim(written, reads, force=force):
         held = None
@@ -631,7 +631,8 @@ def sweep(
     from spk2loihi.sweep.run_sweep import run_sweep
     from spk2loihi.training.settings import train_settings
 
-    check_numbers({"samples": samples, "jobs": jobs, "seeds": seeds})
+    first = (training or {}).get("seed") or 0
+    check_numbers({"samples": samples, "jobs": jobs, "seeds": seeds, "seed": first})
     cluster = cluster_of(workers, scheduler)
     if cluster is not None and jobs != 1:
         raise UserError(
@@ -646,7 +647,6 @@ def sweep(
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]
     reads = [*files, *named_inputs({**data, **(training or {})}), *(coefficient_path(name) for name in coefficients)]
-    first = int((training or {}).get("seed") or 0)
     several = range(first, first + seeds) if seeds > 1 else ()
     points = [] if files else grid(timesteps, bits, rate_penalties, several)
     with claim(report_outputs(folder), reads, force=force, folder=folder) as claimed:

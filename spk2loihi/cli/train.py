@@ -105,7 +105,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 10 for fewer]",
+    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 20 for fewer]",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Optimiser steps of each training stage, instead of whole epochs."
@@ -165,7 +165,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     "--validation-share",
     type=float,
     help="Share of the training sentences set aside to choose the evaluation that is kept; 0: held-out data choose. "
-    "[default: one in 20, 300 to 2,000 sentences]",
+    "[default: one in 20, 500 to 2,000 sentences]",
 )
 @click.option("--evaluate-every", type=click.IntRange(min=1), help="Steps between evaluations. [default: an epoch]")
 @click.option(
@@ -213,9 +213,9 @@ def command(
         for line in _seed_lines(metrics):
             say(line)
         best, metric, scores = metrics["best"], metrics["metric"], metrics["scores"]
-        found = "" if scores is None else f"held-out {', '.join(f'{n} {formatted(v, n)}' for n, v in scores.items())}; "
+        found = "".join(f"held-out {name} {formatted(value, name)}, " for name, value in (scores or {}).items())
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
-        chosen = f"{metrics['chosen_on']} {metric} {formatted(best[metric], metric)} chose step {best['step']}"
+        chosen = f"step {best['step']}, chosen by the {metrics['chosen_on']} {metric} {formatted(best[metric], metric)}"
         say(f"{out}: {found}{chosen}{teacher}, {metrics['wall_s']:.0f} s")
         for line in feedback_lines(metrics.get("feedback", [])):
             say(line)

@@ -14,6 +14,7 @@ from spk2loihi.data.phrases import Phrases
 from spk2loihi.data.split import sentence_key
 from spk2loihi.data.tasks import TaskSpec, load_held_out, load_train
 from spk2loihi.errors import UserError
+from spk2loihi.ranges import check_numbers
 
 #: By default one sentence in so many, at least and at most so many sentences, but never more than one in eight.
 _ONE_IN, _LEAST, _MOST, _NEVER_MORE = 20, 500, 2000, 8
@@ -48,8 +49,9 @@ def load_parts(spec: TaskSpec, share: float | None = None) -> tuple[TaskSpec, Pa
         share: of the training sentences to set aside; None: `validation_size` says how many; 0: none.
 
     Raises:
-        UserError: as `load_train` and `load_held_out`, or the share comes to no sentence.
+        UserError: as `load_train` and `load_held_out`; or the share is out of its range, or comes to no sentence.
     """
+    check_numbers({"validation_share": share})
     spec, examples = load_train(spec)
     held_out = load_held_out(spec)
     if share == 0:
@@ -121,7 +123,7 @@ def _quotas(members: dict[int, int], size: int) -> dict[int, int]:
     """How many of each kind add up to ``size``, in proportion, by largest remainder; at most half of a kind."""
     total = sum(members.values())
     exact = {kind: size * count / total for kind, count in members.items()}
-    quotas = {kind: min(int(share), members[kind] // 2) for kind, share in exact.items()}
+    quotas = {kind: int(share) for kind, share in exact.items()}
     by_remainder = sorted(exact, key=lambda kind: (int(exact[kind]) - exact[kind], kind))
     while sum(quotas.values()) < size:
         room = [kind for kind in by_remainder if quotas[kind] < members[kind] // 2]

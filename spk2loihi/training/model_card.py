@@ -21,7 +21,8 @@ def model_card(checkpoint: Checkpoint) -> str:
 
     spec, config, training = TaskSpec.from_dict(checkpoint.task), checkpoint.model.config, checkpoint.training
     pipeline = _PIPELINES.get(spec.answer, _TEXT)
-    scores = {name: value for name, value in (training.get("scores") or {}).items() if name in spec.metrics}
+    scored = training.get("scores", training.get("best")) or {}  # of older files the best evaluation was held out
+    scores = {name: scored[name] for name in spec.metrics if name in scored}
     results = [
         EvalResult(pipeline, spec.name, spec.name, metric, round(value, 6), dataset_split="held-out")
         for metric, value in scores.items()

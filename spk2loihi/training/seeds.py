@@ -47,6 +47,8 @@ def train_seeds(
         resume: students that are finished are kept, and the one that is not goes on.
     """
     check_number("seeds", seeds)
+    for number in (settings.seed, settings.seed + seeds - 1):
+        check_number("seed", number)
     if out is None:
         with temporary_folder() as folder:
             result = train_seeds(

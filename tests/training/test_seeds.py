@@ -150,6 +150,8 @@ def test_in_memory_and_wrong_numbers(tiny_task: TinyTask) -> None:
     assert result.path is None and len(result.metrics["seeds"]["runs"]) == 2
     with pytest.raises(UserError, match="`seeds` is 0, but it is a whole number from 1 to 100"):
         s2l.train(seeds=0, **files)
+    with pytest.raises(UserError, match="`seed` is 4294967296"):
+        s2l.train(seeds=2, seed=2**32 - 1, out=None, **files)
 
 
 def test_a_loss_is_chosen_by_the_least() -> None:
