@@ -69,12 +69,12 @@ class Feedback(nn.Module):
             power = torch.exp2(excess.clamp(min=1.0).log2().ceil())
         return round_ste(scaled / power), power
 
-    def drive(self, counts: Tensor, threshold: Tensor) -> Tensor:
-        """What spikes ``counts`` (B, L, d) add to U, given theta in units of U."""
+    def synapses(self, threshold: Tensor) -> Tensor:
+        """What a spike adds to U (d, d), given theta in units of U."""
         if not self.quantised:
-            return nn.functional.linear(counts, self.weight() * threshold)
+            return self.weight() * threshold
         mantissa, power = self.integers(threshold)
-        return nn.functional.linear(counts, mantissa * power)
+        return mantissa * power
 
 
 def settle(

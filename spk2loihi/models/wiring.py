@@ -115,11 +115,17 @@ class Wiring:
         return drive
 
     def _with_feedback(self, forward: Drive, feedback: Feedback, name: str) -> Drive:
+        trained, synapses = torch.is_grad_enabled(), None  # the same in every evaluation of a fixed point
+
         def drive(counts: Counts, steps: float) -> tuple[Tensor, Tensor]:
+            nonlocal synapses
             u, unit = forward(counts, steps)
             if name not in counts:
                 return u, unit
-            return u + feedback.drive(counts[name], self.gates[name].integer_threshold(unit)), unit
+            if synapses is None:
+                with torch.set_grad_enabled(trained):  # a solver has no gradients, and its unit has none
+                    synapses = feedback.synapses(self.gates[name].integer_threshold(forward(counts, steps)[1]))
+            return u + F.linear(counts[name], synapses), unit
 
         return drive
 

@@ -110,8 +110,8 @@ def test_rounded_feedback_is_what_training_sees() -> None:
     for i, layer in enumerate(model.encoder_layers()):
         stage = network[f"layer.{i}.value"]
         assert layer.feedback is not None and stage.feedback is not None
-        seen = layer.feedback.drive(torch.eye(16), torch.tensor(float(stage.threshold)))
-        assert np.array_equal(seen.detach().numpy().T, stage.feedback.scaled)
+        seen = layer.feedback.synapses(torch.tensor(float(stage.threshold)))
+        assert np.array_equal(seen.detach().numpy(), stage.feedback.scaled)
         assert np.abs(stage.feedback.weight).max() <= 127
         exact = float(np.linalg.norm(layer.feedback.weight().detach().numpy(), 2))
         assert feedback_norm(stage) == pytest.approx(
