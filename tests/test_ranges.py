@@ -103,10 +103,10 @@ def test_layers_of_a_student(text: str) -> None:
 @pytest.mark.parametrize("value", [0, *[v for v in SENSELESS if v is not None]], ids=str)
 def test_ways_to_run(value: Any) -> None:
     with pytest.raises(UserError, match="timesteps"):
-        RunConfig("pipelined", steps=value).check(8, streamed=False)
+        RunConfig("pipelined", steps=value).check(8, only=None)
     if value != 0:
         with pytest.raises(UserError, match="stagger"):
-            RunConfig("settling", stagger=value).check(8, streamed=False)
+            RunConfig("settling", stagger=value).check(8, only=None)
 
 
 def test_axes_of_a_sweep() -> None:

@@ -12,7 +12,7 @@ from spk2loihi.limits import MEMBRANE_BITS
 from spk2loihi.models.implicit import Solving
 from spk2loihi.models.solvers import check_solver
 from spk2loihi.models.topology import Sizes, StageSpec, check_sizes, topology
-from spk2loihi.network.leak import decay_of
+from spk2loihi.network.leak import check_leak_and_feedback
 from spk2loihi.ranges import check_number, shown
 
 _CONTEXT_EXPONENT = 6
@@ -134,7 +134,7 @@ class SpikingBertConfig(PretrainedConfig):
                 f"`feedback` is {self.feedback}, but an equilibrium is sure to exist only for a norm of the feedback "
                 "weights below 1: choose a bound from 0 up to 1"
             )
-        decay_of(self.leak)
+        check_leak_and_feedback(self.preset, self.leak, self.feedback)
         check_solver(self.solver)
         self._check_gradient()
         for name, value, known in (("hidden_act", self.hidden_act, ACTIVATIONS), ("head", self.head, HEADS)):
@@ -144,12 +144,6 @@ class SpikingBertConfig(PretrainedConfig):
             raise UserError(
                 "`preset` is stock, whose networks answer once a sentence, but tags are asked for, one a word: choose "
                 "the `preset` spikingbert or neurocore"
-            )
-        if self.preset == "stock" and (self.leak or self.feedback):
-            name = "leak" if self.leak else "feedback"
-            raise UserError(
-                f"`{name}` is {getattr(self, name)}, but neurons of the stock preset send one payload a token and have "
-                "no membrane that outlasts a step: choose the `preset` spikingbert or neurocore"
             )
         if self.relative_positions and self.preset == "stock":
             raise UserError(

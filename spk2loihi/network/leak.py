@@ -46,6 +46,20 @@ def decay_of(leak: float) -> int:
     return decay
 
 
+def check_leak_and_feedback(preset: str, leak: float, feedback: float) -> None:
+    """
+    Raises:
+        UserError: no network of that preset has them.
+    """
+    decay_of(leak)
+    for name, value in (("leak", leak), ("feedback", feedback)):
+        if preset == "stock" and value:
+            raise UserError(
+                f"`{name}` is {shown(value)}, but neurons of the stock preset send one payload a token and have no "
+                "membrane that outlasts a step: choose the `preset` spikingbert or neurocore"
+            )
+
+
 @dataclass(frozen=True)
 class Leak:
     """The leak of a network's neurons, and what a stage computes of weighted sums.

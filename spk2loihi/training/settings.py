@@ -112,6 +112,7 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raises UserError for numbers out of their range."""
+        from spk2loihi.network.leak import check_leak_and_feedback
         from spk2loihi.training.run_state import Interval
 
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name in RANGES}
@@ -124,6 +125,7 @@ class TrainSettings:
                 f"`rate_penalty` is {self.losses.rate:g}, but it counts spikes, and the stock preset sends one message "
                 "a neuron whatever its payload: leave it out"
             )
+        check_leak_and_feedback(self.preset, self.leak, self.feedback)
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"`accumulate` is {self.accumulate}, which does not divide `batch_size` {self.batch_size}: "
