@@ -137,6 +137,7 @@ def train(
     layers: str | Sequence[int] | None = None,
     temperature: float | None = None,
     rate_penalty: float | None = None,
+    seeds: int = 1,
     resume: bool = False,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -157,6 +158,9 @@ def train(
         layers: teacher layers to start and learn from: numbers, or ``uniform:M``, ``last:M``, ``first:M``.
         temperature: that the predictions of teacher and student are divided by before they are compared.
         rate_penalty: weight of T x density in the loss.
+        seeds: more than one: as many trainings, with seeds from ``seed`` on and one teacher. The result is the student
+            that validation chooses, and ``metrics["seeds"]`` has mean, spread and every run
+            (`spk2loihi.training.seeds.summary`).
         resume: continue an interrupted run.
         force: replace files in the way that this program has not written.
         report: called with a line about each epoch.
@@ -187,17 +191,24 @@ def train(
         rate_penalty=rate_penalty,
         **options,
     )
-    from spk2loihi.training import train as training
+    from spk2loihi.training.seeds import seed_outputs, train_seeds
     from spk2loihi.training.teacher import teacher_in_memory
+    from spk2loihi.training.train import outputs
+    from spk2loihi.training.train import train as train_once
 
-    with claim([] if place is None else training.outputs(place), reads, force=force):
+    check_numbers({"seeds": seeds, "seed": settings.seed})
+    written = [] if place is None else outputs(place) if seeds == 1 else seed_outputs(place, settings.seed, seeds)
+    with claim(written, reads, force=force):
         held = None
         if in_memory:
             held = teacher_in_memory(teacher, tokenizer, load_train(spec)[0].labels, spec.answer)
-        return training.train(
-            spec, settings, place, teacher=held, resume=resume, force=force, report=report, callbacks=callbacks,
-            log_with=log_with,
-        )  # fmt: skip
+        given: Any = {
+            "teacher": held, "resume": resume, "force": force, "report": report, "callbacks": callbacks,
+            "log_with": log_with,
+        }  # fmt: skip
+        if seeds > 1:
+            return train_seeds(spec, settings, place, seeds, **given)
+        return train_once(spec, settings, place, **given)
 
 
 def export(
@@ -576,6 +587,7 @@ def sweep(
     timesteps: Sequence[int] = (4, 8, 16),
     bits: Sequence[float] = (8, 4),
     rate_penalties: Sequence[float] = (0.0,),
+    seeds: int = 1,
     encodings: Sequence[str] = ("rate", "graded"),
     schedules: Sequence[str] = ("windowed",),
     samples: int | None = None,
@@ -596,6 +608,7 @@ def sweep(
 
     Args:
         networks: files to run; none: a network is trained for every T, number of bits and rate penalty.
+        seeds: of each of these, from the ``seed`` of ``training`` on, with one teacher: a point is their mean.
         encodings: to run each network in.
         schedules: to run each network in.
         jobs: networks at a time, each in its own process.
@@ -618,7 +631,8 @@ def sweep(
     from spk2loihi.sweep.run_sweep import run_sweep
     from spk2loihi.training.settings import train_settings
 
-    check_numbers({"samples": samples, "jobs": jobs})
+    first = (training or {}).get("seed") or 0
+    check_numbers({"samples": samples, "jobs": jobs, "seeds": seeds, "seed": first})
     cluster = cluster_of(workers, scheduler)
     if cluster is not None and jobs != 1:
         raise UserError(
@@ -633,7 +647,8 @@ def sweep(
     ways = ways_of(encodings, schedules)
     sets = [load_coefficients(name) for name in coefficients]
     reads = [*files, *named_inputs({**data, **(training or {})}), *(coefficient_path(name) for name in coefficients)]
-    points = [] if files else grid(timesteps, bits, rate_penalties)
+    several = range(first, first + seeds) if seeds > 1 else ()
+    points = [] if files else grid(timesteps, bits, rate_penalties, several)
     with claim(report_outputs(folder), reads, force=force, folder=folder) as claimed:
         if files:
             own, read = any(value is not None for value in data.values()), [load(file) for file in files]

@@ -62,7 +62,7 @@ def test_sizes_of_a_student(name: str, value: Any) -> None:
 SETTINGS = (
     "timesteps", "bits", "max_tokens", "leak", "feedback", "epochs", "steps", "teacher_epochs", "batch_size",
     "accumulate", "learning_rate", "teacher_learning_rate", "threshold_learning_rate", "affine_learning_rate", "seed",
-    "evaluate_every", "early_stop",
+    "evaluate_every", "early_stop", "validation_share", "average",
 )  # fmt: skip
 
 

@@ -200,7 +200,7 @@ def run_record(context: click.Context, place: Path, without: tuple[str, ...] = (
     options: dict[str, Any] = {"command": str(context.command.name)}
     for parameter in context.command.params:
         value = context.params.get(str(parameter.name))
-        if parameter.name in (*_OF_A_CALL, *without) or value in (None, (), False, STANDARD_OUTPUT):
+        if parameter.name in (*_OF_A_CALL, *without) or value in (None, (), STANDARD_OUTPUT) or value is False:
             continue
         options[key_of(parameter)] = _plain(value)
     body = (

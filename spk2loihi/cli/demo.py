@@ -27,11 +27,11 @@ def command(context: click.Context, out: Path, json_file: Path | None, force: bo
     """Run the whole chain on the embedded reviews: train, export, simulate, verify and energy."""
     from spk2loihi.outputs import Output, check_outputs
     from spk2loihi.reporting.energy_page import report_outputs
-    from spk2loihi.training.train import outputs, teacher_output
+    from spk2loihi.training.train import outputs, teacher_folder, teacher_output
 
     made = [
         *outputs(out / "model.pt"),
-        teacher_output(out / "model.pt"),
+        teacher_output(teacher_folder(out / "model.pt")),
         Output(out / "model.net", "network file", "network"),
         *(Output(out / f"{name}.json", "file of numbers", "numbers") for name in _NUMBERS),
         *report_outputs(out / "energy.html"),

@@ -17,8 +17,9 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "How it runs": ("backend", "schedule", "encoding", "stagger", "arithmetic"),
     "Training": (
-        "stage", "rate-penalty", "epochs", "steps", "batch-size", "accumulate", "lr", "seed", "precision",
-        "evaluate-every", "early-stop", "checkpoint-every", "log-with", "resume",
+        "stage", "rate-penalty", "epochs", "steps", "batch-size", "accumulate", "lr", "average", "seed",
+        "seeds", "precision", "validation-share", "evaluate-every", "early-stop", "checkpoint-every", "log-with",
+        "resume",
     ),
     "Processes": ("jobs", "workers", "scheduler"),
     "Other netx and NIR files": (

@@ -32,9 +32,9 @@ from spk2loihi.errors import UserError
 TRAINING_OPTIONS = (
     "teacher", "preset", "layers", "max_tokens", "temperature", "metric", "epochs", "steps", "teacher_epochs",
     "teacher_learning_rate", "batch_size", "accumulate", "learning_rate", "seed", "precision", "evaluate_every",
-    "early_stop", "checkpoint_every",
+    "early_stop", "validation_share", "average", "checkpoint_every",
 )  # fmt: skip
-_AXES = ("timesteps", "bits", "rate_penalty")
+_AXES = ("timesteps", "bits", "rate_penalty", "seeds")
 
 
 @click.command("sweep", cls=Command)
@@ -69,6 +69,13 @@ _AXES = ("timesteps", "bits", "rate_penalty")
     show_default=True,
     help="Weights of T x density in the loss; larger means fewer SynOps.",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train each with as many seeds, from --seed on, and one teacher: a point is their mean.",
+)
 @data_options
 @click.option(
     "--samples", type=click.IntRange(min=1), help="Number of held-out sentences to run, from the first. [default: all]"
@@ -95,6 +102,7 @@ def command(
     encoding: tuple[str, ...],
     schedule: tuple[str, ...],
     rate_penalty: tuple[float, ...],
+    seeds: int,
     metric: str | None,
     layers: str | None,
     out: Path,
@@ -129,6 +137,7 @@ def command(
             timesteps=timesteps,
             bits=bits,
             rate_penalties=rate_penalty,
+            seeds=seeds,
             encodings=encoding,
             schedules=schedule,
             out=out,
@@ -173,7 +182,7 @@ def _steps(point: dict[str, Any]) -> str:
 
 def _print(sweep: dict[str, Any]) -> None:
     from spk2loihi import formatting as fmt
-    from spk2loihi.data import formatted
+    from spk2loihi.sweep.sweep_verdict import score_of
 
     chip = next(name for name, s in sweep["coefficients"].items() if s["kind"] == "chip")
     headings = (
@@ -183,7 +192,7 @@ def _print(sweep: dict[str, Any]) -> None:
     rows = [
         (
             str(p["timesteps"]), f"{p['bits']:g}", p["encoding"], p["schedule"], f"{p['rate_penalty']:g}",
-            p["preset"], formatted(p["score"], sweep["metric"]), fmt.count(p["synops_per_sample"]),
+            p["preset"], score_of(p, sweep["metric"]), fmt.count(p["synops_per_sample"]),
             fmt.significant(p["t_times_density"]), _steps(p), fmt.energy(p["energy_per_sample_nJ"][chip]),
             ("*" if p["on_front"] else "") + (" default" if p["is_default"] else ""),
         )

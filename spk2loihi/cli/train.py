@@ -105,7 +105,7 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 10 for fewer]",
+    help="Epochs of each training stage. [default: 1 from 60,000 sentences on, up to 20 for fewer]",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Optimiser steps of each training stage, instead of whole epochs."
@@ -140,7 +140,20 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 @click.option(
     "--lr", "learning_rate", type=float, default=5e-5, show_default=True, help="Learning rate of the student's weights."
 )
+@click.option(
+    "--average",
+    type=float,
+    help="Keep an exponential moving average of the student's weights, of this decay (0.99), in their place. "
+    "[default: none]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train with as many seeds, from --seed on, and one teacher: mean, standard deviation and every run.",
+)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -149,8 +162,12 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
     help="Mixed precision in training. auto: bf16 on a CPU where every spike stays what it is.",
 )
 @click.option(
-    "--evaluate-every", type=click.IntRange(min=1), help="Steps between held-out evaluations. [default: an epoch]"
+    "--validation-share",
+    type=float,
+    help="Share of the training sentences set aside to choose the evaluation that is kept; 0: held-out data choose. "
+    "[default: one in 20, 500 to 2,000 sentences]",
 )
+@click.option("--evaluate-every", type=click.IntRange(min=1), help="Steps between evaluations. [default: an epoch]")
 @click.option(
     "--early-stop",
     type=click.IntRange(min=1),
@@ -173,12 +190,14 @@ _SAVING_SECONDS = 15.0  # of a step and a checkpoint, where one process trains
 def command(
     out: Path, json_file: Path | None, force: bool, student: Path | None, layers: str | None, **options: Any
 ) -> None:
-    """Train a spiking student from a teacher. Writes model.pt and metrics.json."""
-    checkpoint = out.with_name(f".{out.stem}.resume")
+    """Train a spiking student from a teacher. Writes model.pt and metrics.json.
+
+    The evaluation that is kept is chosen by a validation part of the training sentences; held-out sentences only score.
+    """
     results = [out, out.with_name("metrics.json")]
     with claimed(json_file, student, options=options, results=results, run=run_file(out), force=force):
         to_go_on(
-            lambda: "the same options and --resume go on from the last checkpoint" if checkpoint.is_file() else None,
+            lambda: "the same options and --resume go on from the last checkpoint" if _begun(out) else None,
             _SAVING_SECONDS if int(os.environ.get("WORLD_SIZE", "1")) == 1 else 0.0,
         )
         from spk2loihi.data import formatted
@@ -191,9 +210,39 @@ def command(
             return
         metrics = result.metrics
         save_numbers(json_file, metrics)
-        best, metric = metrics["best"], metrics["metric"]
-        scores = ", ".join(f"{name} {formatted(best[name], name)}" for name in best if name not in ("step", "epoch"))
+        for line in _seed_lines(metrics):
+            say(line)
+        best, metric, scores = metrics["best"], metrics["metric"], metrics["scores"]
+        found = "".join(f"held-out {name} {formatted(value, name)}, " for name, value in (scores or {}).items())
         teacher = f", teacher {formatted(metrics['teacher_score'], metric)}" if "teacher_score" in metrics else ""
-        say(f"{out}: {scores} (epoch {best['epoch']}){teacher}, {metrics['wall_s']:.0f} s")
+        chosen = f"step {best['step']}, chosen by the {metrics['chosen_on']} {metric} {formatted(best[metric], metric)}"
+        say(f"{out}: {found}{chosen}{teacher}, {metrics['wall_s']:.0f} s")
         for line in feedback_lines(metrics.get("feedback", [])):
             say(line)
+
+
+def _begun(out: Path) -> bool:
+    """Whether there is something to go on from."""
+    state = f".{out.stem}.resume"
+    return out.with_name(state).is_file() or any(out.parent.glob(f"{out.stem}-seed*/{state}"))
+
+
+def _seed_lines(metrics: dict[str, Any]) -> list[str]:
+    """Every run of several seeds, then mean and spread; nothing of a single run."""
+    if "seeds" not in metrics:
+        return []
+    from spk2loihi.data import formatted
+
+    found, metric = metrics["seeds"], metrics["metric"]
+    where = metrics["chosen_on"] if metrics["scores"] is None else "held-out"
+    lines = [f"seed {run['seed']}: {where} {metric} {formatted(run['score'], metric)}" for run in found["runs"]]
+    mean = f"mean of {len(found['runs'])} seeds: {where} {metric} {formatted(found['mean'], metric)}"
+    lines.append(f"{mean}, standard deviation {formatted(found['std'], metric)}")
+    if "retained" in found:
+        share, error = (formatted(found["retained"][name], "accuracy") for name in ("mean", "standard_error"))
+        lines.append(f"of the teacher's {formatted(metrics['teacher_score'], metric)}: {share}, standard error {error}")
+    if "sampling_error" in found:
+        sentences = metrics["manifest"]["data"]["held_out"]["examples"]
+        error = formatted(found["sampling_error"], metric)
+        lines.append(f"{sentences} held-out sentences alone give each score a standard error of {error}")
+    return [*lines, f"seed {found['chosen']} has the best {metrics['chosen_on']} {metric}, and is the model kept:"]

@@ -14,6 +14,7 @@ from spk2loihi.data.examples import Examples, examples_digest, lines_digest
 from spk2loihi.data.glue import GLUE_TASKS
 from spk2loihi.data.metrics import NO_TAG, answer_of, formatted, predictions, score, targets
 from spk2loihi.data.tasks import DataOptions, TaskSpec, held_out_task, load_held_out, load_train, task_spec
+from spk2loihi.data.validation import Parts, load_parts
 
 __all__ = [
     "GLUE_TASKS",
@@ -21,6 +22,7 @@ __all__ = [
     "DataOptions",
     "Encoded",
     "Examples",
+    "Parts",
     "TaskSpec",
     "TokenBatch",
     "Tokenised",
@@ -33,6 +35,7 @@ __all__ = [
     "lines_digest",
     "load_corpus",
     "load_held_out",
+    "load_parts",
     "load_train",
     "predictions",
     "read_tokenizer",

@@ -19,6 +19,11 @@ def sentence_key(text_a: str, text_b: str | None = None) -> str:
     return key if text_b is None else f"{key}\t{text_b.casefold().translate(_IGNORED) or text_b}"
 
 
+def plain_words(text: str) -> tuple[str, ...]:
+    """Its words, without case and ASCII punctuation."""
+    return tuple(word for each in text.casefold().split() if (word := each.translate(_IGNORED)))
+
+
 def hold_out(keys: Sequence[str], count: int, seed: int) -> tuple[list[int], list[int]]:
     """Shuffle N sentences, given by their keys, and part them: (training indices, held-out indices), both shuffled.
 

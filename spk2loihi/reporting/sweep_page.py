@@ -15,7 +15,7 @@ from spk2loihi.files import json_writer, text_writer, write_together
 from spk2loihi.outputs import Output, check_outputs
 from spk2loihi.reporting import sweep_figures as figures
 from spk2loihi.reporting.templates import environment, page_style
-from spk2loihi.sweep.sweep_verdict import label
+from spk2loihi.sweep.sweep_verdict import label, score_of
 
 
 class SweepReport:
@@ -80,6 +80,7 @@ def render_html(data: Mapping[str, Any]) -> str:
         data=data,
         best=max(data["points"], key=lambda p: (p["score"], -p["synops_per_sample"])),
         score=lambda value: formatted(value, data["metric"]),
+        score_of=score_of,
         label=label,
         settling=any(p["schedule"] == "settling" for p in data["points"]),
         figures={

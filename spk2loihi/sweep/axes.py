@@ -19,20 +19,35 @@ class TrainingPoint:
     timesteps: int
     bits: float
     rate_penalty: float
+    seed: int | None = None  # of several; None: the only one
+
+    @property
+    def point(self) -> str:
+        """What it shares with other seeds: ``T16-8bit-penalty0``."""
+        return f"T{self.timesteps}-{self.bits:g}bit-penalty{self.rate_penalty:g}"
 
     @property
     def name(self) -> str:
-        """Name of its folder: ``T16-8bit-penalty0``."""
-        return f"T{self.timesteps}-{self.bits:g}bit-penalty{self.rate_penalty:g}"
+        """Name of its folder: ``T16-8bit-penalty0``, or ``T16-8bit-penalty0-seed1``."""
+        return self.point if self.seed is None else f"{self.point}-seed{self.seed}"
 
     def settings(self, base: TrainSettings) -> TrainSettings:
         return replace(
-            base, timesteps=self.timesteps, bits=self.bits, losses=replace(base.losses, rate=self.rate_penalty)
+            base,
+            timesteps=self.timesteps,
+            bits=self.bits,
+            losses=replace(base.losses, rate=self.rate_penalty),
+            seed=base.seed if self.seed is None else self.seed,
         )
 
 
-def grid(timesteps: Sequence[int], bits: Sequence[float], rate_penalties: Sequence[float]) -> list[TrainingPoint]:
+def grid(
+    timesteps: Sequence[int], bits: Sequence[float], rate_penalties: Sequence[float], seeds: Sequence[int] = ()
+) -> list[TrainingPoint]:
     """Every combination, each once.
+
+    Args:
+        seeds: to train each with; none: the seed of all.
 
     Raises:
         UserError: a value out of its range, or more networks than a sweep takes.
@@ -44,17 +59,18 @@ def grid(timesteps: Sequence[int], bits: Sequence[float], rate_penalties: Sequen
         if isinstance(value, bool) or value not in WEIGHT_BITS:
             known = ", ".join(f"{each:g}" for each in WEIGHT_BITS)
             raise UserError(f"`bits` is {shown(value)}, but a weight has one of {known}: choose among them")
-    count = len(set(bits)) * len(set(timesteps)) * len(set(rate_penalties))
+    count = len(set(bits)) * len(set(timesteps)) * len(set(rate_penalties)) * max(1, len(seeds))
     if count not in RANGES["networks"]:
         raise UserError(
             f"a sweep of {count:,} networks is wanted, but it trains {RANGES['networks']}: give fewer `timesteps`, "
-            "`bits` or `rate_penalty`"
+            "`bits`, `rate_penalty` or `seeds`"
         )
     return [
-        TrainingPoint(t, int(b) if b == int(b) else b, p)
+        TrainingPoint(t, int(b) if b == int(b) else b, p, seed)
         for b in dict.fromkeys(bits)
         for t in dict.fromkeys(timesteps)
         for p in dict.fromkeys(rate_penalties)
+        for seed in (*seeds,) or (None,)
     ]
 
 

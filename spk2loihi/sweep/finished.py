@@ -8,8 +8,7 @@ from typing import Any
 from spk2loihi.errors import UserError
 from spk2loihi.network import read_network
 from spk2loihi.training.checkpoint import load_checkpoint
-from spk2loihi.training.manifest import fingerprint
-from spk2loihi.training.settings import LossWeights, TrainSettings
+from spk2loihi.training.finished_model import other_settings
 
 
 def is_exported(network: Path, wanted: dict[str, str]) -> bool:
@@ -24,12 +23,7 @@ def is_trained(model: Path, wanted: dict[str, str]) -> bool:
 
 def _is_of(path: Path, training: dict[str, Any], wanted: dict[str, str]) -> bool:
     """True; UserError where the file at ``path`` was made with other settings or data than those wanted."""
-    try:
-        settings = TrainSettings(**{**training["settings"], "losses": LossWeights(**training["settings"]["losses"])})
-        theirs = fingerprint(settings, training["manifest"])
-    except (KeyError, TypeError):  # of another version
-        theirs = {}
-    changed = [name for name in wanted if theirs.get(name) != wanted[name]]
+    changed = other_settings(training, wanted)
     if changed:
         raise UserError(
             f"{path} was made with other settings or data ({', '.join(changed)}): give the same options as before, or "

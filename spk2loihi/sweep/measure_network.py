@@ -94,7 +94,8 @@ def _way_key(way: Way, network: Network) -> dict[str, Any]:
 
 
 def _facts(network: Network) -> dict[str, Any]:
-    settings = network.provenance.get("training", {}).get("settings", {})
+    training = network.provenance.get("training", {})
+    settings = training.get("settings", {})
     return {
         "timesteps": network.timesteps,
         "bits": network.weight_bits,
@@ -103,4 +104,5 @@ def _facts(network: Network) -> dict[str, Any]:
         "layers": network.config.get("num_hidden_layers"),
         "task": network.task["name"],
         "seed": settings.get("seed"),
+        "chosen_on": training.get("chosen_on", "held-out"),  # before there was a validation part
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from spk2loihi.choices import SPIKING_PRESETS
-from spk2loihi.data import TaskSpec, examples_digest, load_held_out, load_train
+from spk2loihi.data import TaskSpec, load_parts
 from spk2loihi.errors import UserError
 from spk2loihi.files import sha256
 from spk2loihi.network import read_network
@@ -57,9 +57,8 @@ def plan_training(
     Interval.parse(base.checkpoint_every)
     with accelerator(base.precision):
         pass  # refuses a precision the device has not
-    spec, train = load_train(spec)
-    base = base.for_task(spec, len(train))
-    held_out = load_held_out(spec)
+    spec, examples = load_parts(spec, base.validation_share)
+    base = base.for_task(spec, len(examples.train))
     torch.manual_seed(base.seed)  # as `train` does, for a classifier that the teacher has not yet
     teacher, fine_tuned = load_teacher(base.teacher, spec.labels, spec.answer)
     for line in teacher.notes:
@@ -70,13 +69,13 @@ def plan_training(
         settings.check()
         start_from_teacher(teacher, layers, spec, settings)
     if fine_tuned:
-        check_given(teacher, spec, held_out, base.max_tokens)
+        check_given(teacher, spec, examples.held_out, base.max_tokens)
     else:
-        teacher = tuned_teacher(teacher, spec, train, held_out, base, out / "teacher", report, force)
+        teacher = tuned_teacher(teacher, spec, examples, base, out / "teacher", report, force)
         base = replace(base, teacher=str(out / "teacher"))
     manifest = {
         "task": spec.to_dict(),
-        "data": {"train": examples_digest(train), "held_out": examples_digest(held_out)},
+        "data": examples.digests(),
         "teacher_sha256": teacher_digest(teacher, True),
         "student_sha256": None,
         "processes": 1,
@@ -98,6 +97,7 @@ def plan_training(
                 None if exported else spec,
                 None if exported else settings,
                 wanted,
+                point.point,
             )
         )
     return jobs

@@ -42,6 +42,7 @@ class Job:
         spec: the task to train and to run on; None: the one the network remembers.
         settings: of the training; None: the network exists and is not made.
         wanted: fingerprint of the training (`spk2loihi.training.manifest.fingerprint`).
+        point: name of the point of which this network is one seed; None: a point of its own.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     spec: TaskSpec | None = None
     settings: TrainSettings | None = None
     wanted: dict[str, str] = field(default_factory=dict)
+    point: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def run_sweep(
         for i, outcome in enumerate(outcomes, 1):
             at = f"[{i}/{len(jobs)}]"
             for record in outcome.records:
-                records.append({**record, "name": outcome.job.name})
+                records.append({**record, "name": outcome.job.point or outcome.job.name})
                 key, score = record["key"], formatted(record["score"], record["metric"])
                 report(f"{at} {outcome.job.name}: {key.get('schedule', key['encoding'])}, {score}")
             for name, reason in outcome.refused.items():

@@ -8,7 +8,9 @@ Layout of the dictionary::
                     schedule, stagger (null unless settling), score, synops_per_sample, messages_per_sample,
                     dense_per_sample, host_elements_per_sample, latency_steps (of the slowest sentence),
                     mean_latency_steps, t_times_density, mean_rate, energy_per_sample_nJ: {set: total},
-                    ann_energy_per_sample_nJ: {arithmetic set: total}, on_front, on_joint_front, is_default}]
+                    ann_energy_per_sample_nJ: {arithmetic set: total}, chosen_on (which sentences chose its epoch),
+                    runs: [{seed, network, network_sha256, score}] of several seeds, score_std (over them, or null),
+                    on_front, on_joint_front, is_default}]; of several seeds all figures are means (`mean_points`)
     front         {objectives: {name: "more" or "less"}, within: "encoding"}
     default       {timesteps, bits, encoding, schedule, rate_penalty, preset, points: [index], on_front}; on_front is
                   null where no point is the default configuration
@@ -32,6 +34,7 @@ from spk2loihi.files import plain
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.counters import StageOps
 from spk2loihi.sweep.front import OBJECTIVES, mark_front, mark_joint_front
+from spk2loihi.sweep.mean_points import mean_points
 from spk2loihi.sweep.sweep_verdict import caveats, verdict
 from spk2loihi.training.settings import TrainSettings
 
@@ -71,7 +74,7 @@ def build_sweep(
     _check_comparable(records)
     sets = [s for s in [*coefficient_sets, *BUILTIN_SETS.values()] if s.prices_networks]
     default = default_configuration()
-    points = sorted((_point(record, sets, default) for record in records), key=_order)
+    points = sorted(mean_points([_point(record, sets, default) for record in records]), key=_order)
     for point, on_front, on_joint in zip(points, mark_front(points), mark_joint_front(points), strict=True):
         point |= {"on_front": on_front, "on_joint_front": on_joint}
     defaults = [i for i, point in enumerate(points) if point["is_default"]]
@@ -116,6 +119,7 @@ def _point(record: Mapping[str, Any], sets: Sequence[CoefficientSet], default: M
         "schedule": record["key"].get("schedule", "windowed"),
         "stagger": record["key"].get("stagger"),
         "score": record["score"],
+        "chosen_on": network.get("chosen_on", "held-out"),
         "synops_per_sample": synops(stages) / samples,
         "messages_per_sample": sum(ops.messages for ops in stages) / samples,
         "dense_per_sample": dense,

@@ -30,6 +30,12 @@ def label(point: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def score_of(point: Mapping[str, Any], metric: str) -> str:
+    """The score; of several seeds the mean and the standard deviation."""
+    score, std = formatted(point["score"], metric), point["score_std"]
+    return score if std is None else f"{score.removesuffix(' %')} ± {formatted(std, metric)}"
+
+
 def verdict(data: Mapping[str, Any]) -> list[str]:
     """Front, default configuration, cheapest point near the best, and energy against the same-shape ANN."""
     points, metric = data["points"], data["metric"]
@@ -77,9 +83,8 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
             "costs of settling: every neuron must send spikes of -1, something must detect that the network is "
             "silent, and host operations are computed again whenever a drive has changed."
         )
+    lines += _training_caveats(data["points"])
     lines += [
-        "Each network comes from one training run with one seed. Its epoch was chosen on the held-out sentences that "
-        "score it.",
         "A spike adds a weight; a graded message adds the product of a weight and its payload. Their SynOps are "
         "different operations, so each encoding has its own front. Chip tables charge the same price for both, "
         "because no price for the latter has been published; bare arithmetic charges an addition for one and a "
@@ -88,6 +93,24 @@ def caveats(data: Mapping[str, Any]) -> list[str]:
         "That of loihi2-pilotnet-bound is an upper bound on one workload, and other networks may pay more. The time of "
         "a step depends on the mapping, so latency is in steps (spk2loihi energy estimates seconds).",
     ]
+    return lines
+
+
+def _training_caveats(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many runs are behind a score, and what chose their epochs."""
+    several = [p for p in points if p["runs"]]
+    lines = []
+    if len(several) < len(points):
+        each = "Some networks come" if several else "Each network comes"
+        lines.append(f"{each} from one training run with one seed.")
+    if several:
+        lines.append(
+            "Figures of several seeds are means, and the steps those of the slowest sentence of all. Their teacher was "
+            "held fixed, so the standard deviation is that of the student's training alone."
+        )
+    if any(p["chosen_on"] == "held-out" for p in points):
+        some = "The epoch" if all(p["chosen_on"] == "held-out" for p in points) else "The epoch of some networks"
+        lines.append(f"{some} was chosen on the held-out sentences that score it.")
     return lines
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from spk2loihi.data import Examples, TaskSpec, examples_digest, formatted, predictions, score
+from spk2loihi.data import Examples, Parts, TaskSpec, formatted, predictions, score
 from spk2loihi.errors import UserError
 from spk2loihi.files import write_folder, write_json
 from spk2loihi.json_file import SIZE_MAX, read_json
@@ -22,7 +22,7 @@ from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.results import FOLDER_MARK, teacher_mark
 from spk2loihi.temporary_files import remove_leftovers
 from spk2loihi.training.evaluation import LabelledData, evaluate, predict
-from spk2loihi.training.loop import Criterion, Loop, LoopSettings
+from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import FineTuning
 from spk2loihi.training.manifest import teacher_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
@@ -46,8 +46,8 @@ def fine_tune(
     report: Callable[[str], None],
     spec: TaskSpec,
     watch: Callback | None = None,
-) -> dict[str, float]:
-    """Fine-tune ``teacher`` in place, keep it in the folder ``home``, and return its held-out scores.
+) -> tuple[Result, dict[str, float]]:
+    """Fine-tune ``teacher`` in place and keep it in the folder ``home``; what the loop did, and its held-out scores.
 
     A regression is learned on standardised labels, so that their unit does not matter to the learning rate, and the
     classifier then rescaled to the labels' own.
@@ -67,44 +67,46 @@ def fine_tune(
         report,
         watch,
     )
-    best = loop.run().best
-    assert best is not None  # there is at least one epoch
-    scores = {name: value for name, value in best.items() if name not in ("step", "epoch")}
-    try:
-        check_teacher_score(
-            spec,
-            scores,
-            held_out.labels,
-            lambda: _predictions(teacher, held_out, settings.pad_id),
-            teacher.source,
-            False,
-        )
-    except UserError:
-        if accelerator.is_main_process:
-            state.path.unlink(missing_ok=True)
-        raise
+    result = loop.run()
     if scale is not None:
         classifier = teacher.parts.classifier
         with torch.no_grad():
             classifier.weight.mul_(scale[1])
             classifier.bias.mul_(scale[1]).add_(scale[0])
+    try:
+        scores = checked_scores(
+            teacher, spec, held_out, settings.pad_id, accelerator.process_index, accelerator.num_processes, given=False
+        )
+    except UserError:
+        if accelerator.is_main_process:
+            state.path.unlink(missing_ok=True)
+        raise
     if accelerator.is_main_process:
         _keep(teacher, home)
     accelerator.wait_for_everyone()
-    return scores
+    return result, scores
 
 
 def checked_scores(
-    teacher: Teacher, spec: TaskSpec, held_out: LabelledData, pad_id: int, process: int = 0, processes: int = 1
+    teacher: Teacher,
+    spec: TaskSpec,
+    held_out: LabelledData,
+    pad_id: int,
+    process: int = 0,
+    processes: int = 1,
+    given: bool = True,
 ) -> dict[str, float]:
-    """Held-out scores, by metric, of a teacher that came with its classifier.
+    """Held-out scores, by metric, of a teacher.
+
+    Args:
+        given: it came with its classifier, rather than being fine-tuned in this run.
 
     Raises:
         UserError: it does not know the task, or its outputs stand for other labels.
     """
     found = _predictions(teacher, held_out, pad_id, process, processes)
     scores = {metric: score(metric, found, held_out.labels, spec.labels) for metric in spec.metrics}
-    check_teacher_score(spec, scores, held_out.labels, lambda: found, teacher.source, True)
+    check_teacher_score(spec, scores, held_out.labels, lambda: found, teacher.source, given)
     return scores
 
 
@@ -140,8 +142,7 @@ _DECIDING = (
 def tuned_teacher(
     teacher: Teacher,
     spec: TaskSpec,
-    train: Examples,
-    held_out: Examples,
+    examples: Parts,
     settings: TrainSettings,
     home: Path,
     report: Callable[[str], None] = lambda line: None,
@@ -158,11 +159,11 @@ def tuned_teacher(
     Raises:
         UserError: ``home`` holds a teacher that other settings or data made, or no such record at all.
     """
-    settings = settings.for_task(spec, len(train))
+    settings = settings.for_task(spec, len(examples.train))
     assert settings.teacher_epochs is not None
     parts = {name: json.dumps(getattr(settings, name)) for name in _DECIDING}
     parts["task"] = json.dumps(spec.to_dict(), sort_keys=True)
-    parts["data"] = json.dumps([examples_digest(train), examples_digest(held_out)])
+    parts["data"] = json.dumps(examples.digests())
     parts["teacher_sha256"] = teacher_digest(teacher, False)
     record = home.with_suffix(".json")
     state_file = home.with_name(f".{home.name}.resume")
@@ -176,16 +177,18 @@ def tuned_teacher(
     remove_leftovers(home, record, state_file)
     with make_accelerator(settings.precision) as accelerator:
         tokenizer = Tokenizer.from_str(teacher.tokenizer)
-        data, _ = labelled(tokenizer, train, settings.max_tokens, spec)
+        held_out, validation = examples.held_out, examples.validation
+        data, _ = labelled(tokenizer, examples.train, settings.max_tokens, spec)
         scored, _ = labelled(tokenizer, held_out, settings.max_tokens, spec)
-        pad_id = teacher.sizes.padding
-        scores = fine_tune(
+        chooses = scored if validation is None else labelled(tokenizer, validation, settings.max_tokens, spec)[0]
+        pad_id, where = teacher.sizes.padding, "held-out" if validation is None else "validation"
+        _, scores = fine_tune(
             teacher,
             data,
             scored,
             Criterion(
-                lambda: evaluate(teacher.model, scored, spec.metrics, pad_id),
-                lambda value: f"{spec.metric} {formatted(value, spec.metric)}",
+                lambda: evaluate(teacher.model, chooses, spec.metrics, pad_id),
+                lambda value: f"{where} {spec.metric} {formatted(value, spec.metric)}",
             ),
             LoopSettings.of(settings, pad_id, settings.teacher_epochs, settings.teacher_learning_rate),
             accelerator,

@@ -22,6 +22,7 @@ from spk2loihi.data import collate, length_sorted_batches
 from spk2loihi.errors import UserError
 from spk2loihi.models.solve_record import Solves
 from spk2loihi.progress import progress_bar
+from spk2loihi.training.averaging import WeightAverage
 from spk2loihi.training.evaluation import LabelledData, model_inputs
 from spk2loihi.training.losses import Distillation
 from spk2loihi.training.processes import Batch, process_mean, process_sum, share
@@ -44,10 +45,11 @@ class LoopSettings:
         accumulate: parts that a batch is computed in, one after the other.
         threshold_learning_rate: of the logarithms of thresholds.
         affine_learning_rate: of affines that stand for the functions of a teacher.
-        evaluate_every: steps between held-out evaluations within an epoch; None: at the end of an epoch only.
+        evaluate_every: steps between evaluations within an epoch; None: at the end of an epoch only.
         early_stop: evaluations in a row without a better score after which training ends; None: never.
         checkpoint: how often the state is written within an epoch; it is at the end of each, and at a signal.
         steps: how many, in place of whole epochs.
+        average: decay of the average that is evaluated and kept in place of the weights; None: none is.
         progress: shares of the whole training at which this loop starts and ends, for models that change as it goes on.
     """
 
@@ -64,6 +66,7 @@ class LoopSettings:
     checkpoint: Interval = field(default_factory=Interval)
     progress: tuple[float, float] = (0.0, 1.0)
     steps: int | None = None
+    average: float | None = None
 
     @classmethod
     def of(
@@ -88,7 +91,7 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class Criterion:
-    """What an evaluation measures, main score first, and whether more of it is better."""
+    """What an evaluation measures, main score first, how that reads, and whether more of it is better."""
 
     measure: Callable[[], dict[str, float]]
     show: Callable[[float], str]
@@ -165,6 +168,7 @@ class Loop:
             optimiser, lambda step: min((step + 1) / max(1.0, _WARM_UP * total), max(0.0, (total - step) / total))
         )
         self.objective, self.optimiser = accelerator.prepare(objective, optimiser)
+        self.average = None if settings.average is None else WeightAverage(self.model, settings.average)
         self.result = Result()
         self.solves: dict[str, Solves] = getattr(self.model, "solves", {})  # none of a teacher
         for solves in self.solves.values():
@@ -233,7 +237,7 @@ class Loop:
         self.result.epochs.append({"epoch": epoch + 1, "loss": loss, "score": score, "seconds": seconds})
         self.report(
             f"{self.what}: epoch {epoch + 1}/{-(-self.total // self.steps_an_epoch)}, loss {loss:.4f}, "
-            f"held-out {self.criterion.show(score)}, {seconds:.0f} s"
+            f"{self.criterion.show(score)}, {seconds:.0f} s"
         )
         self.losses, self.seconds = [], 0.0
         self._save()
@@ -279,6 +283,8 @@ class Loop:
         self.accelerator.clip_grad_norm_(self.clipped, _MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.schedule.step()
+        if self.average is not None:
+            self.average.update()
         value = process_mean(loss).item()
         if not math.isfinite(value):
             raise UserError(
@@ -309,6 +315,10 @@ class Loop:
             cast(Any, self.model).set_progress(start + (end - start) * step / self.total)
 
     def _evaluate(self, epoch: int) -> None:
+        with nullcontext() if self.average is None else self.average.in_place():
+            self._measure(epoch)
+
+    def _measure(self, epoch: int) -> None:
         self._set_progress(self.total)
         scores = self.criterion.measure()
         record = {"step": self.step, "epoch": epoch + 1, **scores}
@@ -352,6 +362,7 @@ class Loop:
                     "solves": self._solves(),
                     "best_model": self.best,
                     "model": self.model.state_dict(),
+                    "average": None if self.average is None else self.average.state(),
                     "helpers": {name: parameter.detach() for name, parameter in self.helpers.items()},
                     "optimiser": self.optimiser.state_dict(),
                     "schedule": self.schedule.state_dict(),  # holds None for each function
@@ -370,6 +381,8 @@ class Loop:
             solves.restart(saved["solves"][stage])
         self.best = saved["best_model"]
         self.model.load_state_dict(saved["model"])
+        if self.average is not None:
+            self.average.restore(**saved["average"])
         with torch.no_grad():
             for name, parameter in self.helpers.items():
                 parameter.copy_(saved["helpers"][name])

@@ -21,7 +21,8 @@ def model_card(checkpoint: Checkpoint) -> str:
 
     spec, config, training = TaskSpec.from_dict(checkpoint.task), checkpoint.model.config, checkpoint.training
     pipeline = _PIPELINES.get(spec.answer, _TEXT)
-    scores = {name: value for name, value in training.get("best", {}).items() if name in spec.metrics}
+    scored = training.get("scores", training.get("best")) or {}  # of older files the best evaluation was held out
+    scores = {name: scored[name] for name in spec.metrics if name in scored}
     results = [
         EvalResult(pipeline, spec.name, spec.name, metric, round(value, 6), dataset_split="held-out")
         for metric, value in scores.items()
@@ -57,6 +58,7 @@ def _page(checkpoint: Checkpoint, spec: TaskSpec, pipeline: str, scores: dict[st
         "parameters": f"{sum(p.numel() for p in checkpoint.model.parameters()):,}",
         "seed": training.get("settings", {}).get("seed"),
         "training sentences": _examples(training, "train"),
+        "validation sentences": _examples(training, "validation"),
         "held-out sentences": _examples(training, "held_out"),
         "versions": ", ".join(f"{name} {value}" for name, value in training.get("versions", {}).items()),
     }
@@ -73,8 +75,8 @@ def _page(checkpoint: Checkpoint, spec: TaskSpec, pipeline: str, scores: dict[st
             "",
             *score_table,
             "",
-            "The best evaluation of the training was chosen on the held-out sentences that score it. The score is that "
-            "of the quantised equilibrium in floats; nothing has run on a chip.",
+            f"The evaluation that was kept was chosen by {_chooses(training)}. The score is that of the quantised "
+            "equilibrium in floats; nothing has run on a chip.",
             "",
             "| | |",
             "|---|---|",
@@ -96,6 +98,12 @@ def _page(checkpoint: Checkpoint, spec: TaskSpec, pipeline: str, scores: dict[st
             "",
         ]
     )
+
+
+def _chooses(training: dict[str, Any]) -> str:
+    if training.get("chosen_on") == "validation":
+        return "validation sentences, a part of the training data that nothing was trained on"
+    return "the held-out sentences that score it"
 
 
 def _feedback(report: list[dict[str, Any]]) -> list[str]:

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 from spk2loihi.data import (
     Encoded,
     Examples,
+    Parts,
     TaskSpec,
-    examples_digest,
     lines_digest,
     load_corpus,
     targets,
@@ -27,19 +27,22 @@ from spk2loihi.training.evaluation import LabelledData
 from spk2loihi.training.settings import TrainSettings
 from spk2loihi.training.teacher import Teacher
 
-#: One text of a corpus in so many is held out, and at most so many are.
-_HELD_OUT_SHARE, _HELD_OUT_MOST = 20, 512
+#: One text of a corpus in so many is for validation, and at most so many are.
+_VALIDATION_SHARE, _VALIDATION_MOST = 20, 512
 
 
 @dataclass
 class Sentences:
-    """Of the task and, where a stage wants one, of the corpus: to train on, and held out.
+    """Of the task and, where a stage wants one, of the corpus: to train on, to choose by, and to score with.
 
     Attributes:
+        validation: None: the held-out sentences choose.
+        corpus: to train on, and for validation.
         digests: number and SHA-256 of the examples by part, for the manifest.
     """
 
     train: LabelledData
+    validation: LabelledData | None
     held_out: LabelledData
     pad_id: int
     corpus: tuple[LabelledData, LabelledData] | None = None
@@ -49,8 +52,7 @@ class Sentences:
     def load(
         cls,
         spec: TaskSpec,
-        examples: Examples,
-        held_out: Examples,
+        parts: Parts,
         teacher: Teacher,
         settings: TrainSettings,
         todo: list[Stage],
@@ -66,13 +68,15 @@ class Sentences:
                 "`stage` general or all, or leave it out"
             )
         tokenizer, limit = Tokenizer.from_str(teacher.tokenizer), settings.max_tokens
-        train, cut = labelled(tokenizer, examples, limit, spec)
-        evaluated, _ = labelled(tokenizer, held_out, limit, spec)
-        _check_types(teacher, train, evaluated)
-        sentences = cls(train, evaluated, teacher.sizes.padding)
-        sentences.digests = {"train": examples_digest(examples), "held_out": examples_digest(held_out)}
+        train, cut = labelled(tokenizer, parts.train, limit, spec)
+        held_out, _ = labelled(tokenizer, parts.held_out, limit, spec)
+        validation = None if parts.validation is None else labelled(tokenizer, parts.validation, limit, spec)[0]
+        _check_types(teacher, train, held_out, *([] if validation is None else [validation]))
+        sentences = cls(train, validation, held_out, teacher.sizes.padding, digests=parts.digests())
+        counted = f"{len(train.labels)} training"
+        counted += "" if validation is None else f", {len(validation.labels)} validation"
         report(
-            f"task {spec.name}: {len(train.labels)} training and {len(evaluated.labels)} held-out sentences"
+            f"task {spec.name}: {counted} and {len(held_out.labels)} held-out sentences"
             + (f"; {cut} training sentences cut to {limit} tokens" if cut else "")
         )
         if settings.corpus is not None:
@@ -83,8 +87,17 @@ class Sentences:
         return sentences
 
     def of(self, stage: Stage) -> tuple[LabelledData, LabelledData]:
-        """What ``stage`` is trained on, and its held-out part."""
-        return self.corpus if stage.on_corpus and self.corpus is not None else (self.train, self.held_out)
+        """What ``stage`` is trained on, and what chooses among its evaluations."""
+        return self.corpus if stage.on_corpus and self.corpus is not None else (self.train, self.chooses)
+
+    @property
+    def chooses(self) -> LabelledData:
+        return self.held_out if self.validation is None else self.validation
+
+    @property
+    def chosen_on(self) -> str:
+        """Which part of the task chooses among evaluations."""
+        return "held-out" if self.validation is None else "validation"
 
 
 def _check_types(teacher: Teacher, *parts: LabelledData) -> None:
@@ -106,9 +119,9 @@ def labelled(tokenizer: Tokenizer, examples: Examples, max_tokens: int, spec: Ta
 
 
 def _parted(encoded: list[Encoded], corpus: str) -> tuple[LabelledData, LabelledData]:
-    held = set(range(0, len(encoded), _HELD_OUT_SHARE)[:_HELD_OUT_MOST])
-    if len(encoded) <= len(held):
+    aside = set(range(0, len(encoded), _VALIDATION_SHARE)[:_VALIDATION_MOST])
+    if len(encoded) <= len(aside):
         raise UserError(f"corpus {corpus} holds {len(encoded)} text where at least 2 are needed: give a longer one")
-    parts = [[e for i, e in enumerate(encoded) if (i in held) == out] for out in (False, True)]
-    train, held_out = (LabelledData(part, np.zeros(len(part), dtype=np.int64)) for part in parts)
-    return train, held_out
+    parts = [[e for i, e in enumerate(encoded) if (i in aside) == out] for out in (False, True)]
+    train, validation = (LabelledData(part, np.zeros(len(part), dtype=np.int64)) for part in parts)
+    return train, validation

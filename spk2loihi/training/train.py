@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from spk2loihi.data import TaskSpec, formatted, load_held_out, load_train
+from spk2loihi.data import TaskSpec, formatted, load_parts
 from spk2loihi.errors import UserError
 from spk2loihi.files import json_writer, write_together
 from spk2loihi.models import SpikingBertForSequenceClassification
 from spk2loihi.outputs import Output, check_outputs, named_inputs
 from spk2loihi.temporary_files import remove_leftovers, temporary_folder
-from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer
+from spk2loihi.training.checkpoint import Checkpoint, checkpoint_writer, load_checkpoint
 from spk2loihi.training.distillation_stages import Stage, stages
-from spk2loihi.training.evaluation import evaluate, mean_loss
+from spk2loihi.training.evaluation import LabelledData, evaluate, mean_loss
 from spk2loihi.training.feedback_report import feedback_report
 from spk2loihi.training.fine_tune import checked_scores, fine_tune
+from spk2loihi.training.finished_model import is_finished
 from spk2loihi.training.layer_map import layer_map
 from spk2loihi.training.loop import Criterion, Loop, LoopSettings, Result
 from spk2loihi.training.losses import Distillation
@@ -96,6 +97,8 @@ def train(
     out: Path | None,
     *,
     teacher: Teacher | None = None,
+    home: Path | None = None,
+    tuned: Mapping[str, Any] | None = None,
     resume: bool = False,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -104,12 +107,15 @@ def train(
 ) -> TrainingResult:
     """Train a student and write ``out``, and ``metrics.json`` beside it.
 
-    A teacher without a classifier for the task is fine-tuned first, where a stage needs one, and kept in the directory
-    ``teacher`` beside ``out``, which a later run can take for its teacher.
+    A teacher without a classifier for the task is fine-tuned first, where a stage needs one, and kept in the folder
+    ``home``, which a later run can take for its teacher.
 
     Args:
         out: None: nothing is kept but the result.
         teacher: in memory, with a classifier for the task; None: the one `TrainSettings.teacher` names.
+        home: None: ``teacher`` beside ``out``.
+        tuned: record ``teacher_tuning`` of the run that fine-tuned the teacher in ``home``; None: this one does.
+        resume: go on from the state beside ``out``; a model there of the same settings and data is finished, and stays.
         force: replace a folder ``teacher`` beside ``out`` that no earlier run made.
         callbacks: called after every step and evaluation.
         log_with: a tracker, one of `TRACKERS`; files go to `logging_folder`.
@@ -127,9 +133,8 @@ def train(
         if not accelerator.is_main_process:
             report = _silent
         torch.manual_seed(settings.seed)
-        spec, examples = load_train(spec)
-        settings = settings.for_task(spec, len(examples), all(stage.on_corpus for stage in todo))
-        held_out = load_held_out(spec)
+        spec, examples = load_parts(spec, settings.validation_share)
+        settings = settings.for_task(spec, len(examples.train), all(stage.on_corpus for stage in todo))
         given = teacher
         teacher, fine_tuned = (
             (given, True) if given is not None else load_teacher(settings.teacher, spec.labels, spec.answer)
@@ -138,10 +143,11 @@ def train(
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
         logger.info(
-            "data: %d sentences of %s to train on, %d held out; labels %s",
-            len(examples),
+            "data: %d sentences of %s to train on, %d for validation, %d held out; labels %s",
+            len(examples.train),
             spec.name,
-            len(held_out),
+            0 if examples.validation is None else len(examples.validation),
+            len(examples.held_out),
             ", ".join(spec.labels),
         )
         logger.info(
@@ -153,7 +159,7 @@ def train(
             if earlier is None
             else start_from_checkpoint(Path(settings.student or ""), earlier, teacher, spec, settings)
         )
-        home = out.parent / "teacher"
+        home = home or teacher_folder(out)
         tune = not fine_tuned and not all(stage.on_corpus for stage in todo)
         if tune and Path(teacher.source).resolve() == home.resolve():
             raise UserError(
@@ -161,8 +167,8 @@ def train(
                 "another folder with -o"
             )
         if tune:
-            check_outputs([teacher_output(out)], named_inputs({**spec.to_dict(), **asdict(settings)}), force=force)
-        sentences = Sentences.load(spec, examples, held_out, teacher, settings, todo, report)
+            check_outputs([teacher_output(home)], named_inputs({**spec.to_dict(), **asdict(settings)}), force=force)
+        sentences = Sentences.load(spec, examples, teacher, settings, todo, report)
         manifest = run_manifest(
             spec,
             sentences.digests,
@@ -170,7 +176,14 @@ def train(
             None if settings.student is None else student_digest(Path(settings.student)),
             accelerator,
         )
-        state = _open_state(out, home, fingerprint(settings, manifest), resume, accelerator)
+        parts = fingerprint(settings, manifest)
+        if resume and is_finished(out, parts, tuned) and not _state_file(out).is_file():
+            report(f"{out} is finished")
+            checkpoint = load_checkpoint(out)
+            return TrainingResult(checkpoint, checkpoint.training, out)
+        state = _open_state(out, home, parts, resume, accelerator)
+        if tuned is not None:
+            state.finished.setdefault("teacher", dict(tuned))
         watch = watched_by(watchers(accelerator, log_with, callbacks, settings))
         run = _Run(spec, settings, layers, sentences, accelerator, state, report, watch)
 
@@ -199,15 +212,19 @@ def train(
         run.heads = heads
         logger.info("student: preset %s, teacher layers %s, T = %d", settings.preset, layers, settings.timesteps)
         results = run.distil(student, todo, untuned, teacher, fresh=earlier is None)
-        student.cpu()
-        best = results[-1].best
+        best, on_corpus, metric = results[-1].best, todo[-1].on_corpus, run.criterion_name(todo[-1])
         assert best is not None  # there is at least one epoch
+        scores = None if on_corpus else run.scores_of(student, sentences.held_out)
+        student.cpu()
         metrics = {
             "task": spec.name,
-            "metric": run.criterion_name(todo[-1]),
-            "score": best[run.criterion_name(todo[-1])],
+            "metric": metric,
+            "score": best[metric] if scores is None else scores[metric],
+            "scores": scores,
+            "chosen_on": "validation" if on_corpus else sentences.chosen_on,
             **({} if teacher_scores is None else {"teacher_score": teacher_scores[spec.metric]}),
             "teacher_scores": teacher_scores,
+            **({"teacher_tuning": state.finished["teacher"]} if tune else {}),
             "epochs": results[-1].epochs,
             "best": best,
             "stage": todo[-1].name,
@@ -251,9 +268,14 @@ def outputs(out: Path) -> list[Output]:
     ]
 
 
-def teacher_output(out: Path) -> Output:
+def teacher_folder(out: Path) -> Path:
+    """Where a teacher that is fine-tuned on the way is kept."""
+    return out.parent / "teacher"
+
+
+def teacher_output(home: Path) -> Output:
     """The folder of a teacher that is fine-tuned on the way."""
-    return Output(out.parent / "teacher", "fine-tuned teacher", "teacher")
+    return Output(home, "fine-tuned teacher", "teacher")
 
 
 def _state_file(out: Path) -> Path:
@@ -301,7 +323,7 @@ class _Run:
             return replace(kept, source=teacher.source, notes=[]), finished["scores"]
         settings, train = self.settings, self.sentences.train
         assert settings.teacher_epochs is not None  # as `for_task` has it
-        scores = fine_tune(
+        result, scores = fine_tune(
             teacher,
             train,
             self.sentences.held_out,
@@ -314,7 +336,7 @@ class _Run:
             self.spec,
             self.watch,
         )
-        self.state.finish("teacher", {"scores": scores, "sha256": teacher_digest(teacher, True)})
+        self.state.finish("teacher", {"scores": scores, "best": result.best, "sha256": teacher_digest(teacher, True)})
         return teacher, scores
 
     def checked(self, teacher: Teacher) -> dict[str, float]:
@@ -325,13 +347,10 @@ class _Run:
             teacher, self.spec, self.sentences.held_out, self.sentences.pad_id, here.process_index, here.num_processes
         )
 
-    def scores_of(self, model: torch.nn.Module) -> dict[str, float]:
+    def scores_of(self, model: torch.nn.Module, data: LabelledData) -> dict[str, float]:
         here = self.accelerator
         model.to(here.device)
-        return evaluate(
-            model, self.sentences.held_out, self.spec.metrics, self.sentences.pad_id, here.process_index,
-            here.num_processes,
-        )  # fmt: skip
+        return evaluate(model, data, self.spec.metrics, self.sentences.pad_id, here.process_index, here.num_processes)
 
     def distil(
         self,
@@ -375,7 +394,7 @@ class _Run:
     ) -> Result:
         settings = self.settings
         assert settings.epochs is not None  # as `for_task` has it
-        train, held_out = self.sentences.of(stage)
+        train, chooses = self.sentences.of(stage)
         variance = (float(self.sentences.train.labels.var()) or 1.0) if self.spec.regression else None
         widen = None
         if student.config.hidden_size != probe.teacher.sizes.hidden:
@@ -387,8 +406,8 @@ class _Run:
         if stage.on_corpus:
             name = self.criterion_name(stage)
             criterion = Criterion(
-                lambda: {name: mean_loss(objective, student, held_out, self.sentences.pad_id)},
-                lambda value: f"{name} {value:.4f}",
+                lambda: {name: mean_loss(objective, student, chooses, self.sentences.pad_id)},
+                lambda value: f"validation {name} {value:.4f}",
                 higher_is_better=False,
             )
         return Loop(
@@ -402,6 +421,7 @@ class _Run:
                 settings.learning_rate,
                 steps=settings.steps,
                 progress=progress,
+                average=settings.average,
             ),
             self.accelerator,
             self.state,
@@ -414,5 +434,8 @@ class _Run:
         return "distillation_loss" if stage.on_corpus else self.spec.metric
 
     def _criterion(self, model: torch.nn.Module) -> Criterion:
-        metric = self.spec.metric
-        return Criterion(lambda: self.scores_of(model), lambda value: f"{metric} {formatted(value, metric)}")
+        metric, where = self.spec.metric, self.sentences.chosen_on
+        return Criterion(
+            lambda: self.scores_of(model, self.sentences.chooses),
+            lambda value: f"{where} {metric} {formatted(value, metric)}",
+        )

@@ -25,8 +25,9 @@ class Callback(Protocol):
     """What `spk2loihi.train` calls in ``callbacks``, in the main process alone, with figures by name.
 
     After every step ``loss``, ``learning_rate`` and, of a student that fires spikes, ``t_times_density`` (SynOps a
-    synapse and sentence of this batch); after every evaluation each held-out score by its metric, and of a student
-    ``threshold/LAYER``, the mean threshold of the layer's populations, in units of the student's activations.
+    synapse and sentence of this batch); after every evaluation each score on the sentences that choose, by its metric,
+    and of a student ``threshold/LAYER``, the mean threshold of the layer's populations, in units of the student's
+    activations.
 
     An exception ends the training as Ctrl-C does: what `--resume` needs has been saved.
     """

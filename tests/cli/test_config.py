@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -134,3 +135,17 @@ def test_yaml_means_what_a_reader_takes_it_for(tmp_path: Path, monkeypatch: pyte
     refused(tmp_path, "sweep", "--config", "sweep.yaml", words=r"absent\.csv does not exist")
     Path("networks.yaml").write_text("networks: [a.net]\ntimesteps: 4\n")
     refused(tmp_path, "sweep", "--config", "networks.yaml", words="--timesteps is for training")
+
+
+def test_a_share_of_zero_is_repeated(tiny_task: TinyTask, tmp_path: Path) -> None:
+    """Zero is a value like any other, and here not the default: held-out data choose."""
+    ran = spk2loihi(
+        "train", *tiny_task.data_options, "--teacher", tiny_task.tuned, "--timesteps", 4, "--max-tokens", 16,
+        "--batch-size", 50, "--epochs", 1, "--validation-share", 0, "-o", tmp_path / "model.pt",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "validation-share: 0.0" in (tmp_path / "model.pt.run.yaml").read_text()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["chosen_on"] == "held-out" and set(metrics["manifest"]["data"]) == {"train", "held_out"}
+    assert metrics["score"] == metrics["best"]["accuracy"]
+    assert "held-out accuracy" in ran.out and "validation" not in ran.out

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Any
+
 import numpy as np
 import pytest
 
-from spk2loihi.choices import SPIKING_PRESETS
+from spk2loihi.choices import PRESETS, SPIKING_PRESETS
 from spk2loihi.compiled import compiled
 from spk2loihi.network.network import Network
 from spk2loihi.simulators.emulator import count_program
 from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, VECTORS, has_vnni, multiply, pack_weight
 from spk2loihi.simulators.emulator.count_engine import CountEngine
 from spk2loihi.simulators.emulator.count_program import compile_network
+from spk2loihi.simulators.emulator.counted import Counted
 from support.networks import random_batch, tiny_network
 
 needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI instructions")
@@ -61,6 +66,70 @@ def test_counts_of_one_sentence_are_not_left_to_the_next(network: Network) -> No
             assert np.array_equal(counted.logits, expected[index].logits)
             for name, n in counted.counts.items():
                 assert np.array_equal(n, expected[index].counts[name]), name
+
+
+class Inline:
+    """A pool whose thread is there before the one that asked for it: it finds all the work."""
+
+    @staticmethod
+    def submit(work: Callable[..., None], *arguments: Any) -> None:
+        work(*arguments)
+
+
+class Absent:
+    """A pool whose thread never comes."""
+
+    @staticmethod
+    def submit(*_: Any) -> None:
+        pass
+
+
+@needs_vnni
+@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_threads_share_a_run(preset: str, graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does which part: every count, logit and sum is that of one thread."""
+    monkeypatch.setattr(count_program, "_LEAST_ROWS", 1)
+    made = compile_network(tiny_network(3, preset=preset), "lava")
+    assert made is not None
+    for batch in (random_batch(3), random_batch(4, (7,))):
+        expected = made.run(batch, True, graded)
+        for pool, threads in ((None, 2), (None, 3), (None, 5), (Inline, 2), (Absent, 3)):
+            with monkeypatch.context() as patch:
+                if pool is not None:
+                    patch.setattr(count_program, "_helpers", lambda _, pool=pool: pool)
+                for keep in (True, False):
+                    assert_same(made.run(batch, keep, graded, threads), expected, keep)
+
+
+def assert_same(counted: Counted, expected: Counted, counts: bool) -> None:
+    assert np.array_equal(counted.logits, expected.logits)
+    assert list(counted.counts) == (list(expected.counts) if counts else [])
+    for name, n in counted.counts.items():
+        assert np.array_equal(n, expected.counts[name]), name
+    for name, sums in expected.sums.items():
+        for one, other in zip(astuple(counted.sums[name]), astuple(sums), strict=True):
+            assert np.array_equal(one, other), name
+
+
+@needs_vnni
+def test_a_stopped_run_leaves_its_memory_to_its_helpers(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is late may still write to it."""
+    made = compile_network(network, "lava")
+    assert made is not None
+    batch = random_batch(5)
+    expected = made.run(batch, True, False)
+    before = made._memory.counts
+    with monkeypatch.context() as patch:
+        patch.setattr(count_program, "run_program", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.run(batch, True, False, 2)
+    assert_same(made.run(batch, True, False, 2), expected, True)
+    assert made._memory.counts is not before
+
+
+def interrupted(*_: Any) -> int:
+    raise KeyboardInterrupt
 
 
 def test_without_the_instructions_there_is_no_program(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
+from spk2loihi.errors import UserError
 from spk2loihi.sweep.axes import TrainingPoint, Way, grid, ways_of
 from spk2loihi.training.settings import TrainSettings
 
@@ -23,3 +26,12 @@ def test_grid_is_every_combination_once() -> None:
     assert TrainingPoint(4, 1.58, 0.5).name == "T4-1.58bit-penalty0.5"
     settings = TrainingPoint(4, 1.58, 0.5).settings(TrainSettings(seed=3))
     assert (settings.timesteps, settings.bits, settings.losses.rate, settings.seed) == (4, 1.58, 0.5, 3)
+
+
+def test_seeds_are_points_of_one_name() -> None:
+    points = grid([4], [8], [0], range(3, 5))
+    assert [point.name for point in points] == ["T4-8bit-penalty0-seed3", "T4-8bit-penalty0-seed4"]
+    assert {point.point for point in points} == {"T4-8bit-penalty0"}
+    assert [point.settings(TrainSettings(seed=1)).seed for point in points] == [3, 4]
+    with pytest.raises(UserError, match="a sweep of 1,200 networks"):
+        grid([4, 8], [8, 4, 2], [0, 1], range(100))

@@ -61,7 +61,9 @@ def test_metrics(trained: tuple[Path, dict, list[str]]) -> None:
     assert metrics["score"] > 0.8
     assert metrics["teacher_score"] > 0.8
     assert [set(epoch) for epoch in metrics["epochs"]] == [{"epoch", "loss", "score", "seconds"}] * 2
-    assert metrics["score"] == max(epoch["score"] for epoch in metrics["epochs"])
+    assert metrics["chosen_on"] == "validation"
+    assert metrics["best"]["accuracy"] == max(epoch["score"] for epoch in metrics["epochs"])
+    assert metrics["scores"] == {"accuracy": metrics["score"]}
     assert 0 < sum(epoch["seconds"] for epoch in metrics["epochs"]) < metrics["wall_s"]
     assert (metrics["settings"]["seed"], metrics["settings"]["timesteps"]) == (3, 8)
 

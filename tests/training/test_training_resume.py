@@ -27,7 +27,7 @@ from support.tiny_task import TinyTask
 
 SETTINGS = TrainSettings(
     timesteps=8, max_tokens=16, batch_size=10, learning_rate=1e-3, teacher_epochs=2, epochs=2, checkpoint_every="3",
-    evaluate_every=7, seed=5,
+    evaluate_every=7, seed=5, validation_share=0.0, average=0.9,
 )  # fmt: skip
 STEPS = 20  # an epoch of 200 sentences
 
@@ -119,7 +119,8 @@ def test_a_killed_process(whole: tuple[TrainSettings, Path, dict], tiny_task: Ti
     command = [
         sys.executable, "-m", "spk2loihi", "train", *tiny_task.data_options, "--teacher", settings.teacher,
         "--timesteps", 8, "--max-tokens", 16, "--batch-size", 10, "--lr", 1e-3, "--teacher-epochs", 2, "--epochs", 2,
-        "--checkpoint-every", 3, "--evaluate-every", 7, "--seed", 5, "-o", out, "--resume",
+        "--checkpoint-every", 3, "--evaluate-every", 7, "--seed", 5, "--validation-share", 0, "--average", 0.9,
+        "-o", out, "--resume",
     ]  # fmt: skip
     threads = str(torch.get_num_threads())
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": threads}
@@ -175,7 +176,7 @@ def test_a_signal_saves_the_state(
     arguments = [
         "train", *tiny_task.data_options, "--teacher", settings.teacher, "--timesteps", 8, "--max-tokens", 16,
         "--batch-size", 10, "--lr", 1e-3, "--teacher-epochs", 2, "--epochs", 2, "--checkpoint-every", 10**6,
-        "--evaluate-every", 7, "--seed", 5, "-o", out,
+        "--evaluate-every", 7, "--seed", 5, "--validation-share", 0, "--average", 0.9, "-o", out,
     ]  # fmt: skip
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     text = SLOW_STEP.format(step=step, arguments=[str(part) for part in arguments])

@@ -14,7 +14,8 @@ from spk2loihi.training.settings import TrainSettings, default_epochs
 @pytest.mark.parametrize(
     ("kind", "sentences", "epochs"),
     [("reviews", 7677, 1), ("glue", 67349, 1), ("files", 60000, 1), ("files", 59999, 2), ("glue", 8551, 8),
-     ("glue", 5749, 10), ("glue", 2490, 10), ("files", 200, 10), ("files", 1, 10)],
+     ("glue", 5243, 10), ("glue", 3209, 10), ("glue", 3200, 10), ("glue", 3199, 11), ("glue", 2180, 15),
+     ("files", 1600, 20), ("files", 200, 20), ("files", 1, 20)],
 )  # fmt: skip
 def test_default_epochs(kind: Any, sentences: int, epochs: int) -> None:
     where = {"glue": {"data_dir": "/d"}, "files": {"train_file": "/t.csv"}}.get(kind, {})

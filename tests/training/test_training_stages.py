@@ -217,7 +217,7 @@ def test_a_student_keeps_its_shape_on_the_command_line(tiny_task: TinyTask, tmp_
 def test_early_stop_and_evaluations(tiny_task: TinyTask, tmp_path: Path) -> None:
     settings = replace(
         SMALL, teacher=str(tiny_task.tuned), epochs=50, learning_rate=1e-9, threshold_learning_rate=1e-9,
-        evaluate_every=8, early_stop=4,
+        evaluate_every=8, early_stop=4, validation_share=0.0,
     )  # fmt: skip
     report: list[str] = []
     metrics = train(spec_of(tiny_task), settings, tmp_path / "model.pt", report=report.append).metrics
@@ -229,11 +229,14 @@ def test_early_stop_and_evaluations(tiny_task: TinyTask, tmp_path: Path) -> None
 
 def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, monkeypatch) -> None:
     """The first of the best, whatever came after it."""
+    from spk2loihi.training.evaluation import LabelledData
     from spk2loihi.training.train import _Run
 
-    given, seen = iter((0.5, 0.9, 0.9, 0.1)), []  # after 5, 10, 15 and 20 steps
+    sizes: list[int] = []
+    given, seen = iter((0.5, 0.9, 0.9, 0.1, 0.3)), []  # after 5, 10, 15 and 18 steps, and of held-out sentences
 
-    def scores(self: _Run, model: torch.nn.Module) -> dict[str, float]:
+    def scores(self: _Run, model: torch.nn.Module, data: LabelledData) -> dict[str, float]:
+        sizes.append(len(data.labels))
         seen.append({name: tensor.cpu().clone() for name, tensor in model.state_dict().items()})
         return {"accuracy": next(given)}
 
@@ -242,9 +245,11 @@ def test_best_of_the_evaluations_is_kept(tiny_task: TinyTask, tmp_path: Path, mo
         spec_of(tiny_task), replace(SMALL, teacher=str(tiny_task.tuned), evaluate_every=5), tmp_path / "model.pt"
     ).metrics
     assert metrics["best"] == {"step": 10, "epoch": 1, "accuracy": 0.9}
-    assert (metrics["score"], metrics["epochs"][0]["score"]) == (0.9, 0.1)
+    assert (metrics["score"], metrics["epochs"][0]["score"]) == (0.3, 0.1)
+    assert sizes == [24, 24, 24, 24, 60]
     kept = load_checkpoint(tmp_path / "model.pt").model.state_dict()
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
+    assert all(torch.equal(kept[name], seen[4][name]) for name in kept)
     assert not all(torch.equal(kept[name], seen[2][name]) for name in kept)
 
 
@@ -259,7 +264,7 @@ def test_progress_is_told_before_every_step(tiny_task: TinyTask, tmp_path: Path,
     optimise, at = Loop._optimise, []
     monkeypatch.setattr(Loop, "_optimise", lambda self, *batch: (at.append(seen[-1]), optimise(self, *batch))[1])
     train(spec_of(tiny_task), replace(SMALL, teacher=str(tiny_task.tuned)), tmp_path / "model.pt")
-    assert at == [step / 20 for step in range(20)]
+    assert at == [step / 18 for step in range(18)]
     assert seen[-1] == 1.0
 
 

@@ -27,13 +27,14 @@ from spk2loihi.simulators.emulator.program_firing import fire_plain
 
 @inlined
 def scores(
-    program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool
-) -> None:
-    """Counts to ``work.scores``, in the order of `Work`."""
+    program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool,
+    first: int, end: int,
+) -> None:  # fmt: skip
+    """Counts of the heads from ``first`` to ``end`` to ``work.scores``, in the order of `Work`."""
     stage = program.stages[index]
     left, right = program.stages[stage.left], program.stages[stage.right]
     width, totals = right.width // stage.heads, result.totals[index]
-    at = _scores_at(stage, sentences, work, kept)
+    start = _scores_at(stage, sentences, work, kept)
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
         rows = 1 if stage.first else keys
@@ -41,7 +42,8 @@ def scores(
         left_at, right_at = _sentence_at(left, b, sentences, kept), _sentence_at(right, b, sentences, kept)
         u = work.drive[: rows * vectors * LANES].reshape(rows, vectors * LANES)
         spikes, sent = np.int64(0), np.int64(0)
-        for h in range(stage.heads):
+        for h in range(first, end):
+            at = start + h * rows * filled
             _pack_keys(
                 work.count_words, work.counts, right_at + h * width, right.width, right.zero, keys, width // DEPTH,
                 vectors, left.zero, work.right_words, work.sums,
@@ -57,9 +59,9 @@ def scores(
                     stage.threshold, program.most, work.score, work.exponential,
                 )  # fmt: skip
             elif stage.firing == PAYLOAD:
-                start, weight = program.whole[stage.whole_at + h], program.whole[stage.whole_at + stage.heads + h]
+                half, weight = program.whole[stage.whole_at + h], program.whole[stage.whole_at + stage.heads + h]
                 more, messages = fire_payload_pairs(
-                    u, rows, keys, start, weight, stage.shift, stage.relu != 0, stage.limit, stage.chip != 0,
+                    u, rows, keys, half, weight, stage.shift, stage.relu != 0, stage.limit, stage.chip != 0,
                     totals[DRIVES:PRODUCTS],
                 )  # fmt: skip
                 totals[PRODUCTS] += _pairs_by_channel(
@@ -76,28 +78,32 @@ def scores(
                 for j in range(filled):
                     target[j] = np.uint8(np.int32(source[j]))
                 at += filled
-        result.sentences[index, b] = sent if graded else spikes
+        start += stage.heads * rows * filled
+        result.sentences[index, b] += sent if graded else spikes
         totals[SPIKES] += spikes
         totals[MESSAGES] += sent if graded else spikes
 
 
 @inlined
-def context(program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool) -> None:
-    """Counts to ``work.counts``."""
+def context(
+    program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, first: int, end: int
+) -> None:
+    """Counts of the heads from ``first`` to ``end`` to ``work.counts``."""
     stage = program.stages[index]
     left, right = program.stages[stage.left], program.stages[stage.right]
     width, totals = right.width // stage.heads, result.totals[index]
     vectors = -(-width // LANES)
     for c in range(vectors * LANES):
         work.sums[c] = 0
-    at = _scores_at(left, sentences, work, kept)
+    start = _scores_at(left, sentences, work, kept)
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
         rows, filled = 1 if stage.first else keys, -(-keys // DEPTH) * DEPTH
         right_at, out_at = _sentence_at(right, b, sentences, kept), _sentence_at(stage, b, sentences, kept)
         u = work.drive[: rows * vectors * LANES].reshape(rows, vectors * LANES)
         out = work.counts[out_at : out_at + rows * stage.width].reshape(rows, stage.width)
-        for h in range(stage.heads):
+        for h in range(first, end):
+            at = start + h * rows * filled
             _pack_values(
                 work.counts, right_at + h * width, right.width, right.zero, keys, width, vectors, work.right_words
             )
@@ -111,7 +117,7 @@ def context(program: Program, index: int, sentences: Sentences, work: Work, resu
                     width,
                 )  # fmt: skip
             fire_plain(program, stage, u, out, h * width, width, totals)
-            at += rows * filled
+        start += stage.heads * rows * filled
 
 
 @inlined

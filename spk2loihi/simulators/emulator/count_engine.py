@@ -65,7 +65,7 @@ class CountEngine:
 
     def _run(self, batch: TokenBatch, keep: bool) -> Counted:
         if self._program is not None:
-            return self._program.run(batch, keep, self._graded)
+            return self._program.run(batch, keep, self._graded, torch.get_num_threads())
         packing = _Packing(batch)
         alive: dict[str, Bytes | Floats] = {}  # bytes (rows, d), or counts (B, H, rows, L) of scores
         sums: dict[str, EventSums] = {}

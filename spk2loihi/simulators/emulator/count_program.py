@@ -6,6 +6,10 @@ Where the processor has VNNI instructions and every count fits a byte, `CountPro
 
 from __future__ import annotations
 
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from threading import local
 from typing import Any
 
@@ -13,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spk2loihi.choices import Arithmetic
+from spk2loihi.compiled import Floats, Integers
 from spk2loihi.data import TokenBatch
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.simulators.counters import EventSums, StreamMessages
@@ -43,28 +48,47 @@ class CountProgram:
         self._readout = network.readout
         self._memory = local()  # of each thread, so that parts of a batch run at the same time
 
-    def run(self, batch: TokenBatch, keep: bool, graded: bool) -> Counted:
-        """Counts are returned if ``keep``."""
-        mask, stages = batch.mask, self.arrays.stages
+    def run(self, batch: TokenBatch, keep: bool, graded: bool, threads: int = 1) -> Counted:
+        """Counts are returned if ``keep``. Up to ``threads`` threads share every stage, if it has rows enough."""
+        mask = batch.mask
         sentences = _sentences(batch, mask)
-        b, tags = len(batch.lengths), self._readout.tokens == "all"
-        work = self._work(batch, keep)
-        result = Result(
-            np.zeros(self._channels, np.int64),
-            np.zeros(self._channels, np.int64),
-            np.empty((len(stages), b), np.int64),
-            np.empty((len(stages), b), np.int64),
-            np.zeros((len(stages), 5), np.int64),
-            np.empty((len(sentences.ids) if tags else b, self._readout.channels), np.float32),
-        )
-        run_program(self.arrays, sentences, work, result, keep, graded)
+        shares = max(1, min(threads, len(sentences.ids) // _LEAST_ROWS))
+        sizes = self._sizes(batch, keep)
+        work = _work(self._memory.__dict__, sizes)
+        results = [self._result(sentences)]  # of each thread
+        results += [self._result(sentences, results[0].logits) for _ in range(shares - 1)]
+        rest = keep, graded, shares, np.zeros(2 * len(self.arrays.stages) + 2, np.int64)
+        try:
+            for result in results[1:]:
+                _helpers(os.getpid()).submit(self._help, sizes, work, sentences, result, rest)
+            _until_done(self.arrays, sentences, work, results[0], rest)
+        except BaseException:
+            self._memory = local()  # a helper may still write to what there was
+            raise
+        added = [sum(parts) for parts in zip(*(one[:-1] for one in results), strict=True)]
+        result = Result._make([*added, results[0].logits])
         sums = {one.name: self._sums(one, result) for one in self._firing}
         counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
         logits = result.logits.astype(np.int64)
-        if tags:
+        if self._readout.tokens == "all":
             rows, logits = logits, np.zeros((*mask.shape, logits.shape[1]), np.int64)
             logits[mask] = rows
         return Counted(logits, sums, counts)
+
+    def _help(self, sizes: dict[str, int], work: Work, sentences: Sentences, result: Result, rest: _Rest) -> None:
+        """What a thread does in the run of another."""
+        own = _work(self._memory.__dict__, {name: size for name, size in sizes.items() if name not in _SHARED})
+        _until_done(
+            self.arrays, sentences, own._replace(**{name: getattr(work, name) for name in _SHARED}), result, rest
+        )
+
+    def _result(self, sentences: Sentences, logits: Floats | None = None) -> Result:
+        stages, b = len(self.arrays.stages), len(sentences.each) - 1
+        if logits is None:
+            rows = len(sentences.ids) if self._readout.tokens == "all" else b
+            logits = np.empty((rows, self._readout.channels), np.float32)
+        shapes = (self._channels,), (self._channels,), (stages, b), (stages, b), (stages, 5)
+        return Result._make([*(np.zeros(shape, np.int64) for shape in shapes), logits])
 
     def _sums(self, stage: _Firing, result: Result) -> EventSums:
         index, totals = stage.index, result.totals[stage.index].tolist()
@@ -104,7 +128,8 @@ class CountProgram:
         full[mask] = n
         return full
 
-    def _work(self, batch: TokenBatch, keep: bool) -> Work:
+    def _sizes(self, batch: TokenBatch, keep: bool) -> dict[str, int]:
+        """Of the arrays of a `Work`, by name."""
         stages, lengths = self.arrays.stages, batch.lengths.astype(np.int64)
         is_scores = stages["kind"] == SCORES
         ends = stages["kept_slot" if keep else "slot"] + np.where(is_scores, stages["heads"], stages["width"])
@@ -112,7 +137,7 @@ class CountProgram:
         vectors = -(-max(longest, width) // LANES)
         head_rows = longest * (vectors + 1) * LANES
         axons = int(self.arrays.groups["axons"].max(initial=0))
-        sizes = {
+        return {
             "counts": int(ends[~is_scores].max()) * int(lengths.sum()),
             "scores": int(ends[is_scores].max(initial=0)) * int((lengths * whole_depths(lengths)).sum()),
             "drive": max(2 * (TOGETHER * max(width, TILE) + TILE), head_rows),
@@ -123,14 +148,35 @@ class CountProgram:
             "score": vectors * LANES,
             "exponential": vectors * LANES,
         }
-        have: dict[str, NDArray[Any]] = self._memory.__dict__
-        for name, size in sizes.items():
-            if name not in have or len(have[name]) < size:
-                have[name] = np.zeros(size + -size % DEPTH, _TYPES.get(name, np.uint8))  # taken as words, too
-        words = (have[name].view(np.uint32) for name in ("counts", "right"))
-        return Work(*(have[name] for name in sizes), *words)
 
 
+def _work(have: dict[str, NDArray[Any]], sizes: dict[str, int]) -> Work:
+    """Memory of at least these sizes, in ``have`` from then on; nothing of what has no size."""
+    for name, size in sizes.items():
+        if name not in have or len(have[name]) < size:
+            have[name] = np.zeros(size + -size % DEPTH, _TYPES.get(name, np.uint8))  # taken as words, too
+    none = np.zeros(0, np.uint8)
+    arrays: dict[str, Any] = {name: have[name] if name in sizes else none for name in Work._fields[:-2]}
+    return Work(**arrays, count_words=arrays["counts"].view(np.uint32), right_words=arrays["right"].view(np.uint32))
+
+
+def _until_done(program: Program, sentences: Sentences, work: Work, result: Result, rest: _Rest) -> None:
+    """``rest``: the arguments of `run_program` that follow, but for the stage."""
+    index, end = 0, len(program.stages)
+    while (index := run_program(program, sentences, work, result, *rest, index)) <= end:
+        time.sleep(0)  # another thread may need this processor to get on
+
+
+@cache
+def _helpers(_process: int) -> ThreadPoolExecutor:
+    """Threads that share in runs, of a process: a fork has none of its parent's."""
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+_Rest = tuple[bool, bool, int, Integers]
+
+_LEAST_ROWS = 12  # of a share
+_SHARED = ("counts", "scores", "count_words")  # memory that the threads of a run share
 _NOTHING_INSIDE = StreamMessages()
 _TYPES = {"drive": np.float32, "right": np.int8, "sums": np.int32, "score": np.int32, "exponential": np.float32}
 

@@ -27,6 +27,7 @@ from spk2loihi.simulators.emulator.program_arrays import (
     Work,
 )
 from spk2loihi.simulators.emulator.program_firing import fire_linear
+from spk2loihi.simulators.emulator.shares import all_taken, take
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
 
 TOGETHER = 96
@@ -38,37 +39,70 @@ COLUMNS = 6 * TILE
 
 
 @compiled
-def run_program(program: Program, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool) -> None:
-    """Counts are left in ``work`` if ``kept``; else later stages take the place of those that nobody needs any more."""
-    for index in range(len(program.stages)):
-        kind = program.stages[index].kind
-        if kind == SCORES:
-            scores(program, index, sentences, work, result, kept, graded)
-            continue
-        if kind == CONTEXT:
-            context(program, index, sentences, work, result, kept)
-        else:
-            _token_wise(program, index, sentences, work, result, kept)
-        if kind != READOUT:
-            _count_events(program, index, sentences, work, result, kept, graded)
+def run_program(
+    program: Program, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool, shares: int,
+    claims: Integers, index: int,
+) -> int:  # fmt: skip
+    """Counts are left in ``work`` if ``kept``; else later stages take the place of those that nobody needs any more.
+
+    Every thread that shares in a run calls this, and takes the next share of a stage as long as there is one; so one
+    that comes late, or not at all, leaves its shares to the others.
+
+    Args:
+        work: of the thread, but for ``counts`` and ``scores``.
+        result: of the thread; the sum of all is the run's. Of ``logits`` there is one.
+        shares: of each stage.
+        claims: two numbers a stage, and two more, 0 at first: of its shares, how many are taken and how many are done.
+        index: stage to begin with.
+
+    Returns:
+        The stage that another thread has not finished yet, to be called with again; past all stages and one more, the
+        end.
+    """
+    stages = len(program.stages)
+    while index <= stages:
+        share = take(claims, 2 * index)
+        while share <= shares:
+            if share == shares:  # the events of the stage before, all of which is there by now
+                if index:
+                    _count_events(program, index - 1, sentences, work, result, kept, graded)
+            elif index < stages:
+                stage = program.stages[index]
+                if stage.kind == SCORES or stage.kind == CONTEXT:  # some heads
+                    first, end = stage.heads * share // shares, stage.heads * (share + 1) // shares
+                    if stage.kind == SCORES:
+                        scores(program, index, sentences, work, result, kept, graded, first, end)
+                    else:
+                        context(program, index, sentences, work, result, kept, first, end)
+                else:  # some rows
+                    rows = len(sentences.starts) - 1 if stage.first else len(sentences.ids)
+                    first, end = rows * share // shares, rows * (share + 1) // shares
+                    _token_wise(program, index, sentences, work, result, kept, first, end)
+            take(claims, 2 * index + 1)
+            share = take(claims, 2 * index)
+        if not all_taken(claims, 2 * index + 1, shares + 1):
+            return index
+        index += 1
+    return index
 
 
 @inlined
-def _token_wise(program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool) -> None:
-    """An embedding, a stage with linear synapses or a readout.
+def _token_wise(
+    program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, begin: int, end: int
+) -> None:
+    """Rows of an embedding, a stage with linear synapses or a readout.
 
     A stage that needs no more than one product, and fires by the element, does some columns at a time.
     """
     stage = program.stages[index]
     d, totals = stage.width, result.totals[index]
-    rows = len(sentences.starts) - 1 if stage.first else len(sentences.ids)
     population, width = work.counts, d
     if stage.groups == 1 and stage.skips == 0 and stage.kind == LINEAR and stage.firing != LAYER_NORM:
         width = min(d, COLUMNS)
     if stage.kind != READOUT:
         population = _population(stage, sentences, work, kept)
-    for start in range(0, rows, TOGETHER):
-        many = min(TOGETHER, rows - start)
+    for start in range(begin, end, TOGETHER):
+        many = min(TOGETHER, end - start)
         out = population[start * d : (start + many) * d].reshape(many, d)
         if stage.kind == EMBEDDING:
             _embed(program, sentences, start, work.drive[: many * d].reshape(many, d))
@@ -104,7 +138,8 @@ def _token_wise(program: Program, index: int, sentences: Sentences, work: Work, 
                 for c in range(d):
                     result.logits[start + row, c] = u[row, c]
         elif width == d:
-            fire_linear(program, stage, u, out, 0, d, totals)
+            # 0, but no literal, for whose type numba would compile all of it once more
+            fire_linear(program, stage, u, out, d - width, d, totals)
 
 
 @inlined
@@ -170,6 +205,8 @@ def _count_events(
     program: Program, index: int, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool
 ) -> None:
     stage = program.stages[index]
+    if stage.kind == SCORES or stage.kind == READOUT:  # whose events are counted as they are sent; which sends none
+        return
     d, starts = stage.width, sentences.each if stage.first else sentences.starts
     rows = starts[-1]
     counts = _population(stage, sentences, work, kept)
