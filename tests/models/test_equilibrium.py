@@ -245,6 +245,23 @@ def test_leaky_neuron_is_within_half_a_spike_of_its_equilibrium(leak: float) -> 
         assert (total / weights - rate).abs().max() > 0.5 / weights / 2, "a bound far from what happens"
 
 
+def test_leaky_feedback_keeps_the_equilibrium() -> None:
+    """``theta a = W a_in + b + V a`` but for half a spike over G: spikes of the step before have the weight of now."""
+    leak, steps = 0.25, 100
+    model, data = tiny_student(leak=leak, feedback=0.8).double(), inputs(8, 5)
+    trains, _ = spiking_dynamics(model, *data, schedule="pipelined", steps=steps)
+    weights = (1 - leak) ** torch.arange(steps - 1, -1, -1, dtype=double)
+    sums = {name: torch.tensordot(weights, train, 1) for name, train in trains.items()}
+    before = torch.tensordot(weights[1:], trains["layer.0.value"][:-1], 1)  # arrived in the last step
+    (stage,) = [stage for stage in model.stages(*data) if stage.name == "layer.0.value"]
+    u, unit = stage.drive({**sums, stage.name: before}, float(weights.sum()))
+    rest = u / stage.gate.integer_threshold(unit) - sums[stage.name]
+    unsaturated = (trains[stage.name][-20:].abs().mean(0) < 1) & stage.mask.bool()
+    assert unsaturated.sum() > 50
+    kept = rest.abs() <= 0.5 + 0.5 / stage.gate.integer_threshold(unit)  # but for drives above theta in the last steps
+    assert kept[unsaturated].double().mean() > 0.98
+
+
 def test_windows_know_no_leak_and_no_feedback() -> None:
     for option in ({"leak": 0.1}, {"feedback": 0.5}):
         with pytest.raises(ValueError, match="no leak and no feedback"):
