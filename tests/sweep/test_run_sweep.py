@@ -176,7 +176,7 @@ def test_interrupted_sweep_goes_on(
 
     def cut(self: Loop, *batch: Any) -> float:
         done[0] += 1
-        if done[0] == 20 + 3 + 2:  # an epoch of the teacher, the first network, a step of the second
+        if done[0] == 18 + 3 + 2:  # an epoch of the teacher, the first network, a step of the second
             raise _Stopped
         return optimise(self, *batch)
 
