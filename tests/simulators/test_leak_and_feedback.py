@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from spk2loihi.analysis.convergence import measure_convergence
 from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.errors import UserError
 from spk2loihi.export.fold import fold
@@ -120,6 +121,21 @@ def test_no_schedule_but_pipelined(schedule: str, kind: str, backend: str) -> No
     config = replace(plain.defaults, schedule=schedule, encoding="graded" if schedule == "streamed" else "rate")
     with pytest.raises(UserError, match=words):
         create_backend(backend, network, config)
+
+
+@pytest.mark.parametrize("kind", ["leak", "feedback", "both"])
+def test_rates_converge_to_the_solved_equilibrium(kind: str) -> None:
+    """Inversely with the steps, or to half a spike in 1 / leak steps; and that is not the one without feedback."""
+    network = tiny_network(num_hidden_layers=1, **KINDS[kind])
+    sentences = sentences_of(random_batch())
+    measured = measure_convergence(network, sentences, [0, 1, 0, 1], (16, 128))
+    early, late = measured["mean_abs_error"]["layer.0.value"]
+    assert measured["weighted"] == (network.decay > 0)
+    assert late < (early / 5 if not network.decay else network.decay / 4096 / 2)
+    if network["layer.0.value"].feedback is not None:
+        none = with_feedback(network, weight=np.zeros((16, 16), np.int64))
+        ours, theirs = (Emulator(n).equilibrium(random_batch(), 256)[0]["layer.0.value"] for n in (network, none))
+        assert float((ours - theirs).abs().mean()) / (64 * network.timesteps) > 5 * late, "feedback changes nothing"
 
 
 def test_defaults_and_latency() -> None:
