@@ -29,7 +29,7 @@ from spk2loihi.threads import in_turns
 
 _TOKENS = 1024  # padded; computed together: drives of the widest layer stay in a third-level cache
 _SCORES = 2**20  # elements
-_LEAST_TOKENS = 256  # of a turn, if it is only for the sake of another thread that turns are made smaller
+_LEAST_TOKENS = 512  # of a turn, if it is only for the sake of another thread that turns are made smaller
 
 
 class CountEngine:
