@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command_chain import refused
+from support.command_chain import numbers, refused
 from support.tiny_task import TinyTask, spk2loihi
 
 TRAIN = ("--timesteps", 8, "--max-tokens", 16, "--batch-size", 10, "--lr", "1e-3", "--epochs", 1)
@@ -25,15 +25,6 @@ def folder(tiny_task: TinyTask, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert "layer.0.value: feedback of norm 0." in done.out and "layer.1.value: feedback of norm 0." in done.out
     assert spk2loihi("export", here / "model.pt", "-o", here / "model.net").code == 0
     return here
-
-
-def numbers(folder: Path, *arguments: object) -> dict:
-    place = folder / "numbers.json"
-    done = spk2loihi(*arguments, "--json", place)
-    assert done.code == 0, done.err
-    found = json.loads(place.read_text())
-    place.unlink()
-    return found
 
 
 def test_runs_are_pipelined_and_as_long_as_the_file_says(folder: Path) -> None:

@@ -41,3 +41,13 @@ def refused(folder: Path, *arguments: object, words: str = "") -> str:
     assert contents(folder) == before
     assert {p for p in folder.rglob("*") if p.is_dir()} == folders
     return lines[0]
+
+
+def numbers(folder: Path, *arguments: object) -> dict:
+    """What a command that works writes with ``--json``; the file does not stay in the folder."""
+    place = folder / "numbers.json"
+    done = spk2loihi(*arguments, "--json", place)
+    assert done.code == 0, done.err
+    found: dict = json.loads(place.read_text())
+    place.unlink()
+    return found

@@ -56,7 +56,8 @@ class CountEngine:
     def run(self, batch: TokenBatch, keep: bool) -> Counted:
         """Counts are returned if ``keep``. If not, sentences take turns, and memory does not grow with the batch.
 
-        As many take a turn at once as torch has threads, each on one of them.
+        As many take a turn at once as torch has threads, each on one of them; a single turn has all of them, where the
+        network is one program.
         """
         if keep:
             return self._run(batch, keep)
