@@ -24,7 +24,8 @@ from spk2loihi.network import read_network
 from spk2loihi.network.network import Network
 from spk2loihi.netx import StockNetwork, segment_file, segments
 from spk2loihi.simulators import create_backend, encode
-from spk2loihi.simulators.counters import StageOps, count_operations
+from spk2loihi.simulators.counters import StageOps
+from spk2loihi.simulators.operation_counter import count_operations
 from spk2loihi.simulators.simulate import pad_id
 from spk2loihi.training.checkpoint import load_checkpoint
 

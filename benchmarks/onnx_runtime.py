@@ -6,7 +6,7 @@ The teacher is exported to ONNX, fused by ONNX Runtime's own optimiser for BERT,
 four ways (fused or not, weights by channel or by tensor); the fastest at each cell counts. Both networks run the same
 token ids in the same batches, sorted by length and padded to the longest sentence of each, in turns: every round runs
 every cell of every rival once, and the fastest round counts. The emulator's time includes its counters, as `simulate`
-runs it (`Emulator.totals` and `count_operations`).
+runs it (`Emulator.totals` and `OperationCounter`).
 
 One thread is measured in CPU time of this process, so that other work on the machine stays out; two threads in wall
 time, which it does not. Before the times, every spike count and logit is compared with the emulator's reference

@@ -27,7 +27,8 @@ from spk2loihi.energy.estimate import network_energy, synops
 from spk2loihi.network import Network, RunConfig, read_network
 from spk2loihi.simulators import create_backend, encode, verify
 from spk2loihi.simulators.backend import Backend, Run
-from spk2loihi.simulators.counters import StageOps, count_operations
+from spk2loihi.simulators.counters import StageOps
+from spk2loihi.simulators.operation_counter import count_operations
 from spk2loihi.simulators.simulate import pad_id
 
 _PRICES = BUILTIN_SETS["loihi1-davies2018"]

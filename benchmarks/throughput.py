@@ -4,7 +4,7 @@
 
 One row each, in sentences a second and as a ratio:
 
-* the count-based engine, counters included (`Emulator.totals` and `count_operations`, as `simulate` runs it);
+* the count-based engine, counters included (`Emulator.totals` and `OperationCounter`, as `simulate` runs it);
 * its bare int8 products of synapses, block by block as the engine makes them, and nothing else;
 * the engine's reference in float32 (`Emulator.equilibrium`);
 * a float32 torch loop over T (`stepped_loop.py`), whose answers are compared;
@@ -40,7 +40,6 @@ from spk2loihi.data import Encoded, TaskSpec, TokenBatch, collate, load_held_out
 from spk2loihi.network import RunConfig, read_network
 from spk2loihi.network.network import Network
 from spk2loihi.simulators import encode
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, VECTORS, multiply
 from spk2loihi.simulators.emulator.count_engine import parts
 from spk2loihi.simulators.emulator.count_program import compile_network
@@ -49,6 +48,7 @@ from spk2loihi.simulators.emulator.program_arrays import Program
 from spk2loihi.simulators.emulator.program_loops import TILE, TOGETHER
 from spk2loihi.simulators.lava import LavaBackend
 from spk2loihi.simulators.lava.packing import pack
+from spk2loihi.simulators.operation_counter import OperationCounter
 from spk2loihi.simulators.simulate import pad_id
 
 BATCH = 64
@@ -158,8 +158,9 @@ def lava_seconds(running: Any, wall: bool) -> float:
 
 
 def run_engine(emulator: Emulator, data: list[TokenBatch]) -> None:
+    counter = OperationCounter(emulator.timeline)
     for batch in data:
-        count_operations(emulator.timeline, emulator.totals(batch).sums, batch.lengths)
+        counter.count(emulator.totals(batch).sums, batch.lengths)
 
 
 def bare_products(network: Network, data: list[TokenBatch]) -> tuple[Callable[[], object], int]:

@@ -31,8 +31,8 @@ from spk2loihi.data import Encoded, Examples, answer_of, collate, targets
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run, pipelined_overflow
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.operation_counter import count_operations
 from spk2loihi.simulators.simulate import answer_in_words, pad_id, predict
 
 #: Bytes of all recorded arrays together, before base64 makes them a third larger: the page stays below 3 MB.

@@ -15,13 +15,10 @@ the sentences, and the same counters come back. All figures are totals over the 
 from __future__ import annotations
 
 from dataclasses import asdict, astuple, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from spk2loihi.network.network import Stage
-from spk2loihi.network.run_config import Timeline
 
 Counts = dict[str, NDArray[Any]]
 """A number per neuron, by stage: (B, L, d), or (B, H, L, L) for scores; L is 1 for first-token stages."""
@@ -59,8 +56,7 @@ class StreamMessages:
         return StreamMessages(*(a + b for a, b in both))
 
 
-@dataclass(frozen=True)
-class EventSums:
+class EventSums(NamedTuple):
     """What is counted of a stage's events, for engines that do not keep the events.
 
     Attributes:
@@ -129,9 +125,7 @@ class StageOps:
     host: dict[str, int] = field(default_factory=dict)  # host operation -> elements processed
 
     def __add__(self, other: StageOps) -> StageOps:
-        added = {
-            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name not in _NOT_SUMMED
-        }
+        added = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
         host = {k: self.host.get(k, 0) + other.host.get(k, 0) for k in {**self.host, **other.host}}
         return StageOps(self.name, self.kind, **added, host=host)
 
@@ -139,127 +133,4 @@ class StageOps:
         return asdict(self)
 
 
-_NOT_SUMMED = ("name", "kind", "host")
-
-
-def _kind(stage: Stage) -> str:
-    if stage.attention is not None:
-        return stage.attention.kind
-    if not stage.synapses:
-        return "embedding"
-    return "linear" if stage.fires else "readout"
-
-
-def count_operations(
-    timeline: Timeline,
-    events: Counts | dict[str, EventSums],
-    lengths: NDArray[np.int64],
-    settled: Settled | None = None,
-) -> list[StageOps]:
-    """Counters of every stage for one batch.
-
-    Args:
-        timeline: of the run, and of its network.
-        events: messages every firing stage sent, padded neurons 0; or their sums.
-        lengths: unpadded tokens of each sentence, (B,).
-        settled: of a settling run, in which each sentence has its own number of steps.
-    """
-    sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
-    every, firsts = _Extent(lengths, lengths), _Extent(np.ones_like(lengths), lengths)
-    extents = [firsts if stage.tokens == "first" else every for stage in timeline.network.stages]
-    stages = list(zip(timeline.network.stages, extents, strict=True))
-    if timeline.schedule == "streamed":
-        from spk2loihi.simulators.stream_counters import StreamCounter
-
-        counter = StreamCounter(timeline, sums, lengths)
-        return [counter.count(stage, _shape(timeline, stage, extent)) for stage, extent in stages]
-    return [_count_stage(timeline, stage, sums, extent, settled) for stage, extent in stages]
-
-
-class _Extent:
-    """Where stages exist.
-
-    Attributes:
-        rows, lengths: tokens of each sentence at which they exist, and all its tokens, (B,).
-        tokens, pairs: sums of ``rows``, and of their pairs with all tokens.
-    """
-
-    def __init__(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        self.rows, self.lengths = rows, lengths
-        self.tokens, self.pairs = int(rows.sum()), int(rows @ lengths)
-
-    def neurons(self, stage: Stage) -> int:
-        return stage.channels * (self.pairs if stage.is_scores else self.tokens)
-
-
-def _count_stage(
-    timeline: Timeline,
-    stage: Stage,
-    events: dict[str, EventSums],
-    extent: _Extent,
-    settled: Settled | None,
-) -> StageOps:
-    ops = _shape(timeline, stage, extent)
-    if stage.fires:
-        ops.messages = events[stage.name].events
-    for group in stage.synapses:
-        source = events[group.source]
-        fired = source.first_channels if stage.tokens == "first" else source.channels  # [CLS] alone, or every token
-        assert fired is not None
-        ops.synops += int(fired @ group.fan_out)
-    if stage.attention is not None:
-        _count_attention(timeline, stage, events, extent, ops)
-    if settled is not None and stage.soma is not None and stage.soma.on_host:
-        ops.host[stage.soma.kind] = settled.elements[stage.name]
-    if settled is not None:  # gates stay open until the sentence is silent
-        early = timeline.start(stage) - 1
-        neurons = stage.channels * (extent.rows * extent.lengths if stage.is_scores else extent.rows)
-        ops.active_updates = int(neurons @ (settled.steps - early))
-        ops.inactive_updates = ops.neurons * early
-        return ops
-    steps = timeline.steps
-    integrates = steps if stage.depth else 0  # the embedding's drive is given on the host
-    fires = steps if stage.fires else 0
-    busy = integrates + fires if timeline.schedule == "windowed" else steps
-    ops.active_updates = ops.neurons * busy
-    ops.inactive_updates = ops.neurons * (timeline.latency_steps - busy)
-    return ops
-
-
-def _shape(timeline: Timeline, stage: Stage, extent: _Extent) -> StageOps:
-    """What does not depend on events: neurons, the operations of the same-shape ANN, and those of the host."""
-    ops = StageOps(stage.name, _kind(stage))
-    ops.neurons = extent.neurons(stage)
-    for group in stage.synapses:
-        if not group.one_to_one:  # an ANN adds its residual without a multiply-accumulate
-            ops.dense += group.weight.size * extent.tokens
-    if stage.attention is not None:
-        ops.dense = timeline.network[stage.attention.right].channels * extent.pairs
-    if not stage.synapses and stage.attention is None:
-        ops.host["embedding"] = ops.neurons
-    if stage.soma is not None and stage.soma.on_host:
-        ops.host[stage.soma.kind] = ops.neurons
-    return ops
-
-
-def _count_attention(
-    timeline: Timeline,
-    stage: Stage,
-    events: dict[str, EventSums],
-    extent: _Extent,
-    ops: StageOps,
-) -> None:
-    assert stage.attention is not None
-    left, right = events[stage.attention.left], events[stage.attention.right]
-    per_left, per_right = left.sentences, right.sentences
-    assert per_left is not None and per_right is not None
-    right_channels = timeline.network[stage.attention.right].channels
-    if stage.attention.kind == "scores":
-        if stage.tokens == "first":
-            assert left.first is not None
-            per_left = left.first
-        ops.attention_synops = int(per_left @ extent.lengths + per_right @ extent.rows)
-    else:
-        ops.attention_synops = int(per_left.sum()) * (right_channels // stage.heads)
-        if timeline.schedule != "windowed":
-            ops.attention_synops += int(per_right @ extent.rows)
+_SUMMED = tuple(one.name for one in fields(StageOps) if one.name not in ("name", "kind", "host"))

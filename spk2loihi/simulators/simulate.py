@@ -30,7 +30,8 @@ from spk2loihi.data import (
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.simulators.backend import Backend, stacked
-from spk2loihi.simulators.counters import StageOps, count_operations
+from spk2loihi.simulators.counters import StageOps
+from spk2loihi.simulators.operation_counter import OperationCounter
 
 logger = logging.getLogger(__name__)
 
@@ -253,6 +254,7 @@ def simulate(
         raise UserError("there are 0 sentences to simulate, and at least 1 is needed: name a data set or give `text`")
     network, timeline = backend.network, backend.timeline
     started, compiled = time.perf_counter(), compile_seconds()
+    counter = OperationCounter(timeline)
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(encoded)
     stages: list[StageOps] = []
     spikes: dict[str, int] = {}
@@ -263,7 +265,7 @@ def simulate(
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
         latencies += [run.latency_steps] * len(index) if run.settled is None else run.settled.steps.tolist()
-        counted = count_operations(timeline, run.sums, batch.lengths, run.settled)
+        counted = counter.count(run.sums, batch.lengths, run.settled)
         stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
         for name, n in run.sums.items():
             spikes[name] = spikes.get(name, 0) + n.spikes

@@ -35,7 +35,7 @@ class StreamBackend(Backend):
     def totals(self, batch: TokenBatch) -> Totals:
         run, tape = self._run(batch, Tape(self._stages, self._inside() if self.reads_all else ()))
         sums = {
-            name: replace(EventSums.of(n, run.events[name]), inside=self._messages(self.network[name], tape))
+            name: EventSums.of(n, run.events[name])._replace(inside=self._messages(self.network[name], tape))
             for name, n in run.counts.items()
         }
         return Totals(run.logits, sums, run.steps, run.latency_steps)

@@ -15,8 +15,8 @@ from spk2loihi.analysis.neurobench import neurobench_metrics
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.operation_counter import count_operations
 from support.networks import random_batch, timeline
 
 LENGTHS = (9, 9, 9)  # NeuroBench counts padding in its dense operations, this project does not: none here

@@ -21,8 +21,8 @@ from spk2loihi.network.bounds import check_limits
 from spk2loihi.network.network import Network, Stage
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators import create_backend, verify
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.operation_counter import count_operations
 from support.networks import random_batch, sentences_of, timeline, tiny_network, tiny_student
 
 

@@ -17,10 +17,10 @@ from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
 from spk2loihi.simulators.backend import Run
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.lava import LavaBackend, Loihi2Backend
 from spk2loihi.simulators.lava.packing import Grid, pack
+from spk2loihi.simulators.operation_counter import count_operations
 from support.lava_networks import (
     LENGTHS,
     T,

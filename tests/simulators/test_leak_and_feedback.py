@@ -15,8 +15,8 @@ from spk2loihi.export.fold import fold
 from spk2loihi.models.dynamics import spiking_dynamics
 from spk2loihi.network.network import Network
 from spk2loihi.simulators import create_backend, verify
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.operation_counter import count_operations
 from support.lava_networks import needs_lava
 from support.networks import random_batch, sentences_of, tiny_network, tiny_student
 from support.pipelined_reference import Reference

@@ -19,9 +19,10 @@ from spk2loihi.network.network import Stage
 from spk2loihi.network.run_config import RunConfig, Timeline
 from spk2loihi.simulators import create_backend, verify
 from spk2loihi.simulators.backend import Run
-from spk2loihi.simulators.counters import StageOps, count_operations
+from spk2loihi.simulators.counters import StageOps
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.emulator.settling_emulator import SettlingEmulator
+from spk2loihi.simulators.operation_counter import count_operations
 from support.lava_networks import LENGTHS, assert_same, odd_network, sentences
 from support.networks import random_batch, sentences_of, timeline, tiny_network
 

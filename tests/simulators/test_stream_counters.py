@@ -15,8 +15,8 @@ from spk2loihi.choices import Arithmetic
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import Timeline
 from spk2loihi.network.stream import presence_places, stream_period
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.count_engine import CountEngine
+from spk2loihi.simulators.operation_counter import count_operations
 from support.networks import random_batch, tiny_network
 
 

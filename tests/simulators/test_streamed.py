@@ -13,9 +13,9 @@ from spk2loihi.data import TokenBatch
 from spk2loihi.errors import UserError
 from spk2loihi.network.network import Network
 from spk2loihi.simulators import create_backend, verify
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.stepped_stream import SteppedStream
 from spk2loihi.simulators.lava import LavaStream
+from spk2loihi.simulators.operation_counter import count_operations
 from support.lava_networks import assert_same, needs_lava, sentences
 from support.networks import random_batch, sentences_of, tiny_network
 from support.streamed_networks import streamed_network

@@ -10,8 +10,8 @@ import torch
 
 from spk2loihi.choices import SPIKING_PRESETS
 from spk2loihi.export.fold import fold
-from spk2loihi.simulators.counters import count_operations
 from spk2loihi.simulators.emulator.emulator import Emulator
+from spk2loihi.simulators.operation_counter import count_operations
 from spk2loihi.training.losses import t_times_density
 from spk2loihi.training.processes import Batch
 from support.networks import random_batch, timeline, tiny_student

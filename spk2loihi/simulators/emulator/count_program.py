@@ -67,7 +67,8 @@ class CountProgram:
             raise
         added = [sum(parts) for parts in zip(*(one[:-1] for one in results), strict=True)]
         result = Result._make([*added, results[0].logits])
-        sums = {one.name: self._sums(one, result) for one in self._firing}
+        totals = result.totals.tolist()
+        sums = {one.name: _sums(one, totals[one.index], result) for one in self._firing}
         counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
         logits = result.logits.astype(np.int64)
         if self._readout.tokens == "all":
@@ -89,21 +90,6 @@ class CountProgram:
             logits = np.empty((rows, self._readout.channels), np.float32)
         shapes = (self._channels,), (self._channels,), (stages, b), (stages, b), (stages, 5)
         return Result._make([*(np.zeros(shape, np.int64) for shape in shapes), logits])
-
-    def _sums(self, stage: _Firing, result: Result) -> EventSums:
-        index, totals = stage.index, result.totals[stage.index].tolist()
-        inside = StreamMessages(*totals[DRIVES:]) if stage.streamed else _NOTHING_INSIDE
-        if stage.channels is None:
-            return EventSums(totals[SPIKES], totals[MESSAGES], sentences=result.sentences[index], inside=inside)
-        return EventSums(
-            totals[SPIKES],
-            totals[MESSAGES],
-            result.channels[stage.channels],
-            result.firsts[stage.channels] if stage.first_used else None,
-            result.sentences[index] if stage.attended else None,
-            result.first[index] if stage.first_used else None,
-            inside,
-        )
 
     def _padded(self, firing: _Firing, mask: NDArray[np.bool_], work: Work) -> NDArray[np.int16]:
         """Counts as `Run` has them, (B, L, d) or (B, H, L, L)."""
@@ -196,6 +182,23 @@ class _Firing:
         start = int(record["channels"])
         self.channels = None if stage.is_scores else slice(start, start + stage.channels)
         self.attended, self.first_used = bool(record["attended"]), bool(record["first_used"])
+
+
+def _sums(stage: _Firing, totals: list[int], result: Result) -> EventSums:
+    """``totals``: of the stage, as `Result` has them."""
+    index = stage.index
+    inside = StreamMessages(*totals[DRIVES:]) if stage.streamed else _NOTHING_INSIDE
+    if stage.channels is None:
+        return EventSums(totals[SPIKES], totals[MESSAGES], sentences=result.sentences[index], inside=inside)
+    return EventSums(
+        totals[SPIKES],
+        totals[MESSAGES],
+        result.channels[stage.channels],
+        result.firsts[stage.channels] if stage.first_used else None,
+        result.sentences[index] if stage.attended else None,
+        result.first[index] if stage.first_used else None,
+        inside,
+    )
 
 
 def compile_network(network: Network, arithmetic: Arithmetic) -> CountProgram | None:
