@@ -29,6 +29,16 @@ def chosen_precision(precision: str) -> str:
     return "bf16" if not torch.cuda.is_available() and has_byte_products() and has_bfloat16_products() else "no"
 
 
+def precision_note(precision: str) -> str | None:
+    """What a user should know about a precision that was asked for."""
+    if precision == "bf16" and not torch.cuda.is_available() and not has_bfloat16_products():
+        return (
+            "precision bf16: this processor has no instructions for it, so products take tens of times as long, and "
+            "drives are rounded: choose auto or no"
+        )
+    return None
+
+
 @contextmanager
 def accelerator(precision: str, log_with: str | None = None, logs: Path | None = None) -> Iterator[Accelerator]:
     """The user's GPUs where there are some, else the CPU, alone or in the process group of `accelerate launch`.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spk2loihi.data import TaskSpec
-from spk2loihi.training.processes import chosen_precision
+from spk2loihi.training.processes import chosen_precision, precision_note
 from spk2loihi.training.settings import TrainSettings, default_epochs
 
 
@@ -41,3 +41,15 @@ def test_auto_is_bf16_where_every_spike_stays(
     monkeypatch.setattr("spk2loihi.training.processes.has_bfloat16_products", lambda: half)
     assert chosen_precision("auto") == chosen
     assert [chosen_precision(given) for given in ("no", "bf16", "fp16")] == ["no", "bf16", "fp16"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "cuda", "has", "noted"),
+    [("bf16", False, False, True), ("bf16", False, True, False), ("bf16", True, False, False), ("no",) + 3 * (False,)],
+)
+def test_bf16_without_its_instructions_is_noted(
+    precision: str, cuda: bool, has: bool, noted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("spk2loihi.training.processes.has_bfloat16_products", lambda: has)
+    assert ("choose auto or no" in (precision_note(precision) or "")) == noted
