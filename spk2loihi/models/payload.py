@@ -77,8 +77,6 @@ class PayloadGate(FireGate):
     margin = 1.5  # of the largest payload met in calibration
 
     def forward(self, drive: Tensor, unit: Tensor | None = None, threshold: Threshold | None = None) -> Tensor:
-        if self.calibrating:
-            self.calibrate(drive.detach() if unit is None else drive.detach() * unit.detach())
         if self.passing or not self.quantised:
             scaled = drive / self.spike_value if unit is None else drive * (unit / self.spike_value)
             if self.passing:
@@ -106,7 +104,7 @@ class PayloadGate(FireGate):
         return snap((unit / self.spike_value).detach())
 
     @torch.no_grad()
-    def calibrate(self, values: Tensor, candidates: int = 40, sample: int = 50_000) -> None:
+    def calibrate(self, values: Tensor) -> None:
         """Set the threshold so that the largest of ``values`` leaves a margin: what passes the limit is lost whole."""
         largest = values.abs().max() if self.signed else values.max()
         if largest > 0:

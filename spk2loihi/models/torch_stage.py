@@ -51,10 +51,19 @@ class TorchStage:
         if self.rescale is not None:
             u, unit = self.rescale(u, unit)
         if self.soma is None:
+            self._calibrate(u, unit)
             return self.gate(u, unit, self.threshold)
-        if not precise:
-            return self.gate(self.soma(u, unit), None, self.threshold)
-        return self.gate(self.soma(u.double(), unit.double()), None, self.threshold).to(u.dtype)
+        values = self.soma(u.double(), unit.double()) if precise else self.soma(u, unit)
+        self._calibrate(values, None)
+        return self.gate(values, None, self.threshold).to(u.dtype)
+
+    def _calibrate(self, drive: Tensor, unit: Tensor | None) -> None:
+        assert self.gate is not None
+        if self.gate.calibrating:
+            values = (drive if unit is None else drive * unit).detach()
+            if self.mask is not None:
+                values = values[self.mask.expand_as(values).bool()]  # padding has outliers of its own
+            self.gate.calibrate(values)
 
     @property
     def uses_mean(self) -> bool:

@@ -45,6 +45,16 @@ class LabelledData:
     def lengths(self) -> NDArray[np.int64]:
         return np.array([len(e) for e in self.encoded], dtype=np.int64)
 
+    def spread_by_tokens(self, count: int) -> list[Encoded]:
+        """The sentences that hold ``count`` tokens at equal distances in the data: fewer, where one holds several.
+
+        So a sentence is drawn by its share of the tokens, as a neuron meets it. SST-2's training data are phrases: by
+        their number, hardly one in 64 would have the full stop whose activations are outliers.
+        """
+        ends = np.cumsum(self.lengths)
+        tokens = np.linspace(0, ends[-1], count, endpoint=False)
+        return [self.encoded[i] for i in np.unique(np.searchsorted(ends, tokens, side="right"))]
+
     def batch_labels(self, index: NDArray[np.int64], tokens: int) -> NDArray[Any]:
         """Labels of a batch whose longest sentence has so many tokens: of tags (B, tokens)."""
         labels = self.labels[index]

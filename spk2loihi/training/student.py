@@ -252,17 +252,17 @@ def _without_clips(student: SpikingBertForSequenceClassification, data: Labelled
         if isinstance(module, SynapticLinear):
             module.column_exponent.zero_()
             module.set_exponents()
-    batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
+    batch = collate(data.spread_by_tokens(_CALIBRATION_SENTENCES), pad_id)
     with student.calibration(trained=True):
         student(**model_inputs(batch, next(student.parameters()).device))
 
 
 def _calibrate(student: SpikingBertForSequenceClassification, data: LabelledData, pad_id: int) -> None:
-    """Equalise channels, then set every threshold from the drives of the first training sentences, in stage order.
+    """Equalise channels, then set every threshold from the drives of training sentences, in stage order.
 
     Payloads of the `stock` preset have room for outlier channels, which are not equalised.
     """
-    batch = collate(data.encoded[:_CALIBRATION_SENTENCES], pad_id)
+    batch = collate(data.spread_by_tokens(_CALIBRATION_SENTENCES), pad_id)
     inputs = model_inputs(batch, next(student.parameters()).device)
     if student.config.preset != "stock":
         with student.unclipped():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -40,6 +42,10 @@ def tiny_student(seed: int = 0, **changes: object) -> SpikingBertForSequenceClas
         equalise(model, channel_amplitudes({name: seen.hidden(name) for name in names}, mask))
     with model.calibration():
         model(ids, mask)
+    if not model.config.quantised:  # a threshold's gradient is then that of the values it clips
+        with torch.no_grad():
+            for gate in model.gates().values():
+                gate.log_threshold.sub_(math.log(4))
     return model
 
 
