@@ -48,8 +48,7 @@ class LabelledData:
     def spread_by_tokens(self, count: int) -> list[Encoded]:
         """The sentences that hold ``count`` tokens at equal distances in the data: fewer, where one holds several.
 
-        So a sentence is drawn by its share of the tokens, as a neuron meets it. SST-2's training data are phrases: by
-        their number, hardly one in 64 would have the full stop whose activations are outliers.
+        So a sentence is drawn by its share of the tokens, as a neuron meets it. Most of SST-2's are short phrases.
         """
         ends = np.cumsum(self.lengths)
         tokens = np.linspace(0, ends[-1], count, endpoint=False)

@@ -39,6 +39,16 @@ def test_a_threshold_is_as_large_as_the_error_allows(signed: bool, steps: int) -
     assert relative_error(gate, values, theta) <= TOLERATED_ERROR < relative_error(gate, values, 1.1 * theta)
 
 
+@pytest.mark.parametrize("rows", [3200, 3201])
+def test_no_channel_is_left_out(rows: int) -> None:
+    """More values than are looked at, one in 24 or so; every 24th channel alone would miss the outlier."""
+    values = torch.from_numpy(np.random.default_rng(0).normal(size=(rows, 384)).astype(np.float32))
+    values[:, 62] *= 20
+    gate = FireGate(64, True, quantised=True)
+    gate.calibrate(values)
+    assert relative_error(gate, values, float(gate.threshold.detach())) < 1.1 * TOLERATED_ERROR
+
+
 def test_where_no_threshold_is_good_enough_the_error_is_least() -> None:
     values = torch.from_numpy(np.random.default_rng(0).standard_cauchy(20_000).astype(np.float32)).clamp(-50, 50)
     gate = FireGate(2, True, quantised=True)
