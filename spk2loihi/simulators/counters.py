@@ -1,7 +1,7 @@
 """Operations counted from spikes: SynOps, neuron updates, spikes, messages, host operations.
 
-One function serves every backend: a backend hands over the events it saw, however it got them, with the lengths of
-the sentences, and the same counters come back. All figures are totals over the samples counted.
+`OperationCounter` serves every backend: a backend hands over the events it saw, however it got them, with the lengths
+of the sentences, and the same counters come back. All figures are totals over the samples counted.
 
 * A SynOp is one event (a spike, or a graded message whatever its payload) arriving at one existing synapse; zero
   weights have none. The fast weights of attention exist for every pair of tokens of a sentence, whatever value they

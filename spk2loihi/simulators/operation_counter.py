@@ -25,8 +25,7 @@ def count_operations(
 class OperationCounter:
     """Counts batch after batch of one network.
 
-    What does not depend on the events is worked out here, once: for a sentence alone, to do it for every stage would
-    take as long as a fifth of its simulation.
+    What does not depend on the events is worked out here, once, and not for every sentence.
 
     Args:
         timeline: of the runs, and of their network.
@@ -71,7 +70,7 @@ class OperationCounter:
             if one.stage.fires:
                 ops.messages = sums[one.stage.name].events
             if one.stage.attention is not None:
-                _count_attention(one, one.stage.attention, sums, lengths, ops)
+                _count_attention(self._timeline, one, one.stage.attention, sums, lengths, ops)
             if settled is not None:
                 _count_settled(self._timeline, one.stage, lengths, settled, ops)
         return shapes
@@ -120,7 +119,6 @@ class _Fixed:
     dense_pairs: int
     host: tuple[str, ...]
     fan: int
-    windowed: bool
 
 
 def _fixed(timeline: Timeline, stage: Stage) -> _Fixed:
@@ -136,7 +134,6 @@ def _fixed(timeline: Timeline, stage: Stage) -> _Fixed:
         right,
         tuple(host),
         right // stage.heads,
-        timeline.schedule == "windowed",
     )
 
 
@@ -156,8 +153,9 @@ def _busy(timeline: Timeline, stage: Stage) -> int:
 
 
 def _count_attention(
-    one: _Fixed, attention: Attention, sums: dict[str, EventSums], lengths: NDArray[np.int64], ops: StageOps
-) -> None:
+    timeline: Timeline, one: _Fixed, attention: Attention, sums: dict[str, EventSums], lengths: NDArray[np.int64],
+    ops: StageOps,
+) -> None:  # fmt: skip
     first = one.stage.tokens == "first"
     left, right = sums[attention.left], sums[attention.right]
     per_left, per_right = left.sentences, right.sentences
@@ -169,7 +167,7 @@ def _count_attention(
             per_left = left.first
         ops.attention_synops = int(per_left @ lengths) + arrived
     else:
-        ops.attention_synops = int(per_left.sum()) * one.fan + (0 if one.windowed else arrived)
+        ops.attention_synops = int(per_left.sum()) * one.fan + (0 if timeline.schedule == "windowed" else arrived)
 
 
 def _count_settled(

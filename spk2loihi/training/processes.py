@@ -29,14 +29,14 @@ def chosen_precision(precision: str) -> str:
     return "bf16" if not torch.cuda.is_available() and has_byte_products() and has_bfloat16_products() else "no"
 
 
-def precision_note(precision: str) -> str | None:
-    """What a user should know about a precision that was asked for."""
-    if precision == "bf16" and not torch.cuda.is_available() and not has_bfloat16_products():
-        return (
-            "precision bf16: this processor has no instructions for it, so products take tens of times as long, and "
-            "drives are rounded: choose auto or no"
-        )
-    return None
+def precision_notes(precision: str) -> list[str]:
+    """What a user should know about a precision that was asked for, as lines."""
+    if precision != "bf16" or torch.cuda.is_available() or has_bfloat16_products():
+        return []
+    return [
+        "precision bf16: this processor has no instructions for it, so products take tens of times as long, and drives "
+        "are rounded: choose auto or no"
+    ]
 
 
 @contextmanager

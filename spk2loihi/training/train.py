@@ -31,7 +31,7 @@ from spk2loihi.training.losses import Distillation
 from spk2loihi.training.manifest import fingerprint, run_manifest, teacher_digest
 from spk2loihi.training.pretrained import load_student, push_to_hub, save_pretrained, student_digest
 from spk2loihi.training.processes import accelerator as make_accelerator
-from spk2loihi.training.processes import precision_note
+from spk2loihi.training.processes import precision_notes
 from spk2loihi.training.reduction import is_smaller, reduce_teacher, widening
 from spk2loihi.training.run_state import RunState
 from spk2loihi.training.sentences import Sentences
@@ -140,8 +140,7 @@ def train(
         teacher, fine_tuned = (
             (given, True) if given is not None else load_teacher(settings.teacher, spec.labels, spec.answer)
         )
-        note = precision_note(settings.precision)
-        for line in [*teacher.notes, *([] if note is None else [note])]:
+        for line in [*teacher.notes, *precision_notes(settings.precision)]:
             report(line)
         depth = None if earlier is None else earlier.model.config.num_hidden_layers
         logger.info(

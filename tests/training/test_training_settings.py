@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spk2loihi.data import TaskSpec
-from spk2loihi.training.processes import chosen_precision, precision_note
+from spk2loihi.training.processes import chosen_precision, precision_notes
 from spk2loihi.training.settings import TrainSettings, default_epochs
 
 
@@ -52,4 +52,4 @@ def test_bf16_without_its_instructions_is_noted(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     monkeypatch.setattr("spk2loihi.training.processes.has_bfloat16_products", lambda: has)
-    assert ("choose auto or no" in (precision_note(precision) or "")) == noted
+    assert ("choose auto or no" in "".join(precision_notes(precision))) == noted
