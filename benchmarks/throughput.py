@@ -160,7 +160,8 @@ def lava_seconds(running: Any, wall: bool) -> float:
 def run_engine(emulator: Emulator, data: list[TokenBatch]) -> None:
     counter = OperationCounter(emulator.timeline)
     for batch in data:
-        counter.count(emulator.totals(batch).sums, batch.lengths)
+        counter.add(emulator.totals(batch).sums, batch.lengths)
+    counter.counted()
 
 
 def bare_products(network: Network, data: list[TokenBatch]) -> tuple[Callable[[], object], int]:

@@ -14,7 +14,7 @@ of the sentences, and the same counters come back. All figures are totals over t
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,9 +36,14 @@ class Settled:
     steps: NDArray[np.int64]
     elements: dict[str, int]
 
+    @classmethod
+    def joined(cls, parts: list[Settled]) -> Settled:
+        """Of the sentences of all parts, one after another."""
+        elements = {name: sum(one.elements[name] for one in parts) for name in parts[0].elements}
+        return cls(np.concatenate([one.steps for one in parts]), elements)
 
-@dataclass(frozen=True)
-class StreamMessages:
+
+class StreamMessages(NamedTuple):
     """Messages inside a streamed stage, which are not payloads.
 
     Attributes:
@@ -50,10 +55,6 @@ class StreamMessages:
     drives: int = 0
     outliers: int = 0
     products: int = 0
-
-    def __add__(self, other: StreamMessages) -> StreamMessages:
-        both = zip(astuple(self), astuple(other), strict=True)
-        return StreamMessages(*(a + b for a, b in both))
 
 
 class EventSums(NamedTuple):
@@ -89,6 +90,8 @@ class EventSums(NamedTuple):
     @classmethod
     def joined(cls, parts: list[EventSums]) -> EventSums:
         """Of the sentences of all parts, one after another."""
+        if len(parts) == 1:
+            return parts[0]
 
         def summed(name: str) -> NDArray[np.int64] | None:
             arrays = [getattr(one, name) for one in parts]
@@ -105,7 +108,7 @@ class EventSums(NamedTuple):
             summed("first_channels"),
             in_turn("sentences"),
             in_turn("first"),
-            sum((one.inside for one in parts), StreamMessages()),
+            StreamMessages(*(sum(each) for each in zip(*(one.inside for one in parts), strict=True))),
         )
 
 

@@ -11,6 +11,8 @@ from spk2loihi.network.network import Attention, Stage
 from spk2loihi.network.run_config import Timeline
 from spk2loihi.simulators.counters import Counts, EventSums, Settled, StageOps
 
+_TOGETHER = 64  # sentences that are counted at a time, if batches hold fewer
+
 
 def count_operations(
     timeline: Timeline,
@@ -18,14 +20,23 @@ def count_operations(
     lengths: NDArray[np.int64],
     settled: Settled | None = None,
 ) -> list[StageOps]:
-    """`OperationCounter.count` of a single batch."""
-    return OperationCounter(timeline).count(events, lengths, settled)
+    """Counters of every stage for one batch.
+
+    Args:
+        events: messages every firing stage sent, padded neurons 0; or their sums.
+        lengths: unpadded tokens of each sentence, (B,).
+        settled: of a settling run, in which each sentence has its own number of steps.
+    """
+    counter = OperationCounter(timeline)
+    sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    counter.add(sums, lengths, settled)
+    return counter.counted()
 
 
 class OperationCounter:
-    """Counts batch after batch of one network.
+    """Counts batch after batch of one network; the arguments of `add` are those of `count_operations`.
 
-    What does not depend on the events is worked out here, once, and not for every sentence.
+    What does not depend on the events is worked out once, and sentences that come alone are counted many at a time.
 
     Args:
         timeline: of the runs, and of their network.
@@ -47,18 +58,30 @@ class OperationCounter:
         fan_out = [group.fan_out for stage in stages for group in stage.synapses]
         self._fan_out = np.concatenate(fan_out)
         self._starts = np.cumsum([0] + [len(one) for one in fan_out[:-1]])
+        self._waiting: list[tuple[dict[str, EventSums], NDArray[np.int64], Settled | None]] = []
+        self._counted: list[StageOps] = []
 
-    def count(
-        self, events: Counts | dict[str, EventSums], lengths: NDArray[np.int64], settled: Settled | None = None
-    ) -> list[StageOps]:
-        """Counters of every stage for one batch.
+    def add(self, sums: dict[str, EventSums], lengths: NDArray[np.int64], settled: Settled | None = None) -> None:
+        self._waiting.append((sums, lengths, settled))
+        if sum(len(one) for _, one, _ in self._waiting) >= _TOGETHER:
+            self._count_waiting()
 
-        Args:
-            events: messages every firing stage sent, padded neurons 0; or their sums.
-            lengths: unpadded tokens of each sentence, (B,).
-            settled: of a settling run, in which each sentence has its own number of steps.
-        """
-        sums = {name: n if isinstance(n, EventSums) else EventSums.of(n, n) for name, n in events.items()}
+    def counted(self) -> list[StageOps]:
+        """Counters of every stage, of all that was added."""
+        self._count_waiting()
+        return self._counted
+
+    def _count_waiting(self) -> None:
+        if not self._waiting:
+            return
+        sums, lengths, settled = zip(*self._waiting, strict=True)
+        self._waiting = []
+        joined = {name: EventSums.joined([one[name] for one in sums]) for name in sums[0]}
+        runs = [one for one in settled if one is not None]
+        new = self._count(joined, np.concatenate(lengths), Settled.joined(runs) if runs else None)
+        self._counted = [a + b for a, b in zip(self._counted, new, strict=True)] if self._counted else new
+
+    def _count(self, sums: dict[str, EventSums], lengths: NDArray[np.int64], settled: Settled | None) -> list[StageOps]:
         shapes = self._shapes(lengths)
         if self._timeline.schedule == "streamed":
             from spk2loihi.simulators.stream_counters import StreamCounter

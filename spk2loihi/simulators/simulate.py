@@ -256,7 +256,6 @@ def simulate(
     started, compiled = time.perf_counter(), compile_seconds()
     counter = OperationCounter(timeline)
     rows: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(encoded)
-    stages: list[StageOps] = []
     spikes: dict[str, int] = {}
     latencies: list[int] = []
     for index in length_sorted_batches(np.array([len(e) for e in encoded]), batch_size):
@@ -265,11 +264,11 @@ def simulate(
         for i, row in zip(index, run.logits, strict=True):
             rows[i] = row
         latencies += [run.latency_steps] * len(index) if run.settled is None else run.settled.steps.tolist()
-        counted = counter.count(run.sums, batch.lengths, run.settled)
-        stages = [a + b for a, b in zip(stages, counted, strict=True)] if stages else counted
+        counter.add(run.sums, batch.lengths, run.settled)
         for name, n in run.sums.items():
             spikes[name] = spikes.get(name, 0) + n.spikes
         advance(len(index))
+    stages = counter.counted()
     wall = time.perf_counter() - started
     logger.info(
         "%s: %d sentences in %.2f s, of which %.2f s compiling",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -69,18 +68,22 @@ def test_counts_of_one_sentence_are_not_left_to_the_next(network: Network) -> No
 
 
 class Inline:
-    """A pool whose thread is there before the one that asked for it: it finds all the work."""
+    """Helpers of which one is there before the thread that asked for it: it finds all the work."""
+
+    begun = np.zeros(1, np.int64)
 
     @staticmethod
-    def submit(work: Callable[..., None], *arguments: Any) -> None:
-        work(*arguments)
+    def submit(job: Callable[[], None]) -> None:
+        job()
 
 
 class Absent:
-    """A pool whose thread never comes."""
+    """Helpers that never come."""
+
+    begun = np.zeros(1, np.int64)
 
     @staticmethod
-    def submit(*_: Any) -> None:
+    def submit(job: Callable[[], None]) -> None:
         pass
 
 
@@ -94,10 +97,10 @@ def test_threads_share_a_run(preset: str, graded: bool, monkeypatch: pytest.Monk
     assert made is not None
     for batch in (random_batch(3), random_batch(4, (7,))):
         expected = made.run(batch, True, graded)
-        for pool, threads in ((None, 2), (None, 3), (None, 5), (Inline, 2), (Absent, 3)):
+        for helpers, threads in ((None, 2), (None, 3), (None, 5), (Inline, 2), (Absent, 3)):
             with monkeypatch.context() as patch:
-                if pool is not None:
-                    patch.setattr(count_program, "_helpers", lambda _, pool=pool: pool)
+                if helpers is not None:
+                    patch.setattr(count_program, "helpers", lambda helpers=helpers: helpers)
                 for keep in (True, False):
                     assert_same(made.run(batch, keep, graded, threads), expected, keep)
 
@@ -108,7 +111,7 @@ def assert_same(counted: Counted, expected: Counted, counts: bool) -> None:
     for name, n in counted.counts.items():
         assert np.array_equal(n, expected.counts[name]), name
     for name, sums in expected.sums.items():
-        for one, other in zip(astuple(counted.sums[name]), astuple(sums), strict=True):
+        for one, other in zip(counted.sums[name], sums, strict=True):
             assert np.array_equal(one, other), name
 
 

@@ -6,10 +6,8 @@ Where the processor has VNNI instructions and every count fits a byte, `CountPro
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import partial
 from threading import local
 from typing import Any
 
@@ -23,6 +21,7 @@ from spk2loihi.network.network import Network, Stage
 from spk2loihi.simulators.counters import EventSums, StreamMessages
 from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, has_vnni
 from spk2loihi.simulators.emulator.counted import Counted
+from spk2loihi.simulators.emulator.helpers import helpers
 from spk2loihi.simulators.emulator.program_arrays import (
     DRIVES,
     MESSAGES,
@@ -57,16 +56,19 @@ class CountProgram:
         work = _work(self._memory.__dict__, sizes)
         results = [self._result(sentences)]  # of each thread
         results += [self._result(sentences, results[0].logits) for _ in range(shares - 1)]
-        rest = keep, graded, shares, np.zeros(2 * len(self.arrays.stages) + 2, np.int64)
+        others = helpers()
+        rest = keep, graded, shares, np.zeros(2 * len(self.arrays.stages) + 2, np.int64), others.begun
         try:
-            for result in results[1:]:
-                _helpers(os.getpid()).submit(self._help, sizes, work, sentences, result, rest)
-            _until_done(self.arrays, sentences, work, results[0], rest)
+            for one in results[1:]:
+                others.submit(partial(self._help, sizes, work, sentences, one, rest))
+            _until_done(self.arrays, sentences, work, results[0], rest, False)
         except BaseException:
             self._memory = local()  # a helper may still write to what there was
             raise
-        added = [sum(parts) for parts in zip(*(one[:-1] for one in results), strict=True)]
-        result = Result._make([*added, results[0].logits])
+        result = results[0]
+        for one in results[1:]:
+            for total, part in zip(result[:-1], one[:-1], strict=True):
+                total += part
         totals = result.totals.tolist()
         sums = {one.name: _sums(one, totals[one.index], result) for one in self._firing}
         counts = {one.name: self._padded(one, mask, work) for one in self._firing} if keep else {}
@@ -79,9 +81,8 @@ class CountProgram:
     def _help(self, sizes: dict[str, int], work: Work, sentences: Sentences, result: Result, rest: _Rest) -> None:
         """What a thread does in the run of another."""
         own = _work(self._memory.__dict__, {name: size for name, size in sizes.items() if name not in _SHARED})
-        _until_done(
-            self.arrays, sentences, own._replace(**{name: getattr(work, name) for name in _SHARED}), result, rest
-        )
+        shared = own._replace(**{name: getattr(work, name) for name in _SHARED})
+        _until_done(self.arrays, sentences, shared, result, rest, True)
 
     def _result(self, sentences: Sentences, logits: Floats | None = None) -> Result:
         stages, b = len(self.arrays.stages), len(sentences.each) - 1
@@ -146,20 +147,14 @@ def _work(have: dict[str, NDArray[Any]], sizes: dict[str, int]) -> Work:
     return Work(**arrays, count_words=arrays["counts"].view(np.uint32), right_words=arrays["right"].view(np.uint32))
 
 
-def _until_done(program: Program, sentences: Sentences, work: Work, result: Result, rest: _Rest) -> None:
-    """``rest``: the arguments of `run_program` that follow, but for the stage."""
+def _until_done(program: Program, sentences: Sentences, work: Work, result: Result, rest: _Rest, helping: bool) -> None:
+    """``rest``: the arguments of `run_program` that follow, but for the last two."""
     index, end = 0, len(program.stages)
-    while (index := run_program(program, sentences, work, result, *rest, index)) <= end:
+    while (index := run_program(program, sentences, work, result, *rest, helping, index)) <= end:
         time.sleep(0)  # another thread may need this processor to get on
 
 
-@cache
-def _helpers(_process: int) -> ThreadPoolExecutor:
-    """Threads that share in runs, of a process: a fork has none of its parent's."""
-    return ThreadPoolExecutor(os.cpu_count())
-
-
-_Rest = tuple[bool, bool, int, Integers]
+_Rest = tuple[bool, bool, int, Integers, Integers]
 
 _LEAST_ROWS = 12  # of a share
 _SHARED = ("counts", "scores", "count_words")  # memory that the threads of a run share

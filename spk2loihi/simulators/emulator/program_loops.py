@@ -27,7 +27,7 @@ from spk2loihi.simulators.emulator.program_arrays import (
     Work,
 )
 from spk2loihi.simulators.emulator.program_firing import fire_linear
-from spk2loihi.simulators.emulator.shares import all_taken, take
+from spk2loihi.simulators.emulator.shares import all_taken, await_more, look, take
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
 
 TOGETHER = 96
@@ -41,7 +41,7 @@ COLUMNS = 6 * TILE
 @compiled
 def run_program(
     program: Program, sentences: Sentences, work: Work, result: Result, kept: bool, graded: bool, shares: int,
-    claims: Integers, index: int,
+    claims: Integers, begun: Integers, helping: bool, index: int,
 ) -> int:  # fmt: skip
     """Counts are left in ``work`` if ``kept``; else later stages take the place of those that nobody needs any more.
 
@@ -53,6 +53,9 @@ def run_program(
         result: of the thread; the sum of all is the run's. Of ``logits`` there is one.
         shares: of each stage.
         claims: two numbers a stage, and two more, 0 at first: of its shares, how many are taken and how many are done.
+        begun: runs that have begun, one number. One who helps stays awake for a moment after the last stage, until
+            there is one more.
+        helping: the run is another thread's.
         index: stage to begin with.
 
     Returns:
@@ -60,6 +63,9 @@ def run_program(
         end.
     """
     stages = len(program.stages)
+    if index == 0 and not helping:
+        take(begun, 0)
+    so_far = look(begun, 0)
     while index <= stages:
         share = take(claims, 2 * index)
         while share <= shares:
@@ -83,6 +89,8 @@ def run_program(
         if not all_taken(claims, 2 * index + 1, shares + 1):
             return index
         index += 1
+    if helping:
+        await_more(begun, so_far)
     return index
 
 

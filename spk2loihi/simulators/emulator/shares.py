@@ -13,6 +13,8 @@ from spk2loihi.compiled import Integers, inlined
 
 _SPINS = 400
 """Looks at a number before another thread may have the processor: some ten microseconds."""
+_AWAKE = 20_000
+"""Looks before a thread that helped goes to sleep: about half a millisecond, what Python does between sentences."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -27,7 +29,7 @@ def take(_: Any, numbers: Any, at: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _look(_: Any, numbers: Any, at: Any) -> Any:
+def look(_: Any, numbers: Any, at: Any) -> Any:
     """The number at ``at`` as other threads have left it, after a pause that spares the processor."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,6 +49,14 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 def all_taken(numbers: Integers, at: int, count: int) -> bool:
     """Whether the number at ``at`` gets to ``count`` within some microseconds."""
     for _ in range(_SPINS):  # noqa: SIM110 - numba knows no generators
-        if _look(numbers, at) == count:
+        if look(numbers, at) == count:
             return True
     return False
+
+
+@inlined
+def await_more(numbers: Integers, so_far: int) -> None:
+    """Stay awake until the first number is more than ``so_far``, or for some time."""
+    for _ in range(_AWAKE):
+        if look(numbers, 0) != so_far:
+            return
