@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     __version__: str
 
 # Read when torch loads its OpenMP runtime: threads that wait for others sleep, where they would otherwise spin and take
-# that time from whatever else the machine does, themselves included.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# that time from whatever else the machine does, themselves included. Not at once: most waits are shorter than waking.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ.setdefault("GOMP_SPINCOUNT", "4000")  # of libgomp: about a tenth of a millisecond
 
 #: Public name -> the file that holds it, loaded on first use: `import spk2loihi` is quick.
 _HOMES = {

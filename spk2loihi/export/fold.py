@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spk2loihi.limits import SOMA_THRESHOLD, THRESHOLD_MAX
 from spk2loihi.models import SpikingBertConfig, SpikingBertForSequenceClassification
+from spk2loihi.models.integer_gelu import integer_gelu
 from spk2loihi.models.payload import PayloadGate, PayloadScores, residual_parts
 from spk2loihi.models.synaptic_linear import Synapses, SynapticLinear, skip_parts
 from spk2loihi.models.topology import StageSpec
@@ -25,7 +26,6 @@ from spk2loihi.network.soma import (
     GAMMA_BITS,
     P_BITS,
     X_BITS,
-    Gelu,
     HeadAffine,
     LayerNorm,
     Multiplier,
@@ -135,7 +135,7 @@ class _Folder:
             groups = self._groups(spec, module, synapses)
             return self._requantising(spec, synapses.unit, synapses=groups, bias=_int(synapses.bias))
         if spec.soma(self.config.preset) == "gelu":
-            soma = self._gelu(spec.name, synapses.unit)
+            soma = integer_gelu(self.gates[spec.name], synapses.unit)
         threshold = SOMA_THRESHOLD if soma else int(self.gates[spec.name].integer_threshold(synapses.unit))
         groups = (*self._groups(spec, module, synapses), *self._feedback(spec, threshold))
         return self._stage(spec, threshold, synapses=groups, bias=_int(synapses.bias), soma=soma)
@@ -258,13 +258,6 @@ class _Folder:
     def _delay(self, spec: StageSpec, source: str) -> int:
         """Windows between the source's and the one before the stage's own, in steps of a pipelined run."""
         return spec.depth - self.depth[source] - 1
-
-    def _gelu(self, name: str, unit: Tensor) -> Gelu:
-        return Gelu(
-            Multiplier.from_float(float(unit) * 2**X_BITS),
-            Multiplier.from_float(SOMA_THRESHOLD / float(self.value[name]) / 2**X_BITS),
-            _int(self.gates[name].channel_exponent),
-        )
 
     def _layernorm(self, norm: nn.LayerNorm, name: str) -> LayerNorm:
         per_spike = SOMA_THRESHOLD / float(self.value[name]) * 2**GAMMA_BITS

@@ -45,7 +45,7 @@ class TorchStage:
 
         Args:
             precise: compute the soma function in float64, whose spikes are those of the integer function but for one
-                in millions; float32 flips a neuron near its threshold now and then.
+                in many millions (GELU: all of them); float32 flips a neuron near its threshold now and then.
         """
         assert self.gate is not None
         if self.rescale is not None:

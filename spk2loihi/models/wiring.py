@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from spk2loihi.models.count_product import full_product
 from spk2loihi.models.feedback import Feedback
 from spk2loihi.models.ibert import ibert_gelu, ibert_softmax
+from spk2loihi.models.integer_gelu import with_integer_values
 from spk2loihi.models.neuron import round_ste
 from spk2loihi.models.step_parameters import StepParameters
 from spk2loihi.models.teacher_parts import relative_bias
@@ -154,12 +155,16 @@ class Wiring:
     def _activated(self, spec: StageSpec) -> SomaFunction:
         """GELU, on the way to the clip of neurons that only fire +1, which also is a ReLU."""
         gate = self.gates[spec.name]
+        on_integers = self.config.quantised and not self.exact and self.mix == 0 and spec.activation == "gelu"
 
         def soma(u: Tensor, unit: Tensor) -> Tensor:
             x = u * unit
             y = self._activation(spec, x)
             y = y if self.mix == 0 else _between(y, x, self.mix)  # the gate clips both at 0
-            return y * torch.exp2(-gate.channel_exponent) if spec.equalised else y
+            y = y * torch.exp2(-gate.channel_exponent) if spec.equalised else y
+            if on_integers and u.dtype == torch.float64 and not (gate.calibrating or gate.passing):  # an evaluation
+                return with_integer_values(y, u, unit, gate)
+            return y
 
         return soma
 
