@@ -15,6 +15,7 @@ from spk2loihi.cli.config_file import run_file
 from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.cli.option_types import PATH
 
+_STEPS = 112  # half an epoch of the student, which starts close to its teacher
 _NUMBERS = ("simulate", "simulate-cpu", "verify")
 _REPEATABLE = ("model.pt", "model.net", "simulate.json", "simulate-cpu.json", "energy.html")
 
@@ -46,7 +47,7 @@ def _demo(context: click.Context, out: Path, json_file: Path | None, force: bool
     started = time.perf_counter()
     network = out / "model.net"
     tell("== spk2loihi train")
-    context.invoke(train.command, out=out / "model.pt", force=force)
+    context.invoke(train.command, out=out / "model.pt", steps=_STEPS, force=force)
     to_go_on(lambda: None)
     verification = None
     tell("== spk2loihi export model.pt")
