@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spk2loihi.data import Encoded, collate, predictions, score, targets
 from spk2loihi.files import plain
 from spk2loihi.limits import DECAY_BITS
 from spk2loihi.network.network import Network
 from spk2loihi.network.run_config import RunConfig
-from spk2loihi.simulators.backend import pipelined_overflow
+from spk2loihi.simulators.backend import pipelined_overflow, stacked
 from spk2loihi.simulators.emulator.emulator import Emulator
 from spk2loihi.simulators.simulate import pad_id
+from spk2loihi.threads import in_turns
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 _FITTED = 3  # steps, the last: the law is that of long runs, before which deep stages have not heard from shallow ones
+_TOGETHER = 4  # sentences of a turn
 _RESOLUTION = 256  # the reference equilibrium resolves rates to 1 / (256 T): finer than any run above
 
 
@@ -39,27 +42,18 @@ def measure_convergence(
         weighted: in the ASR of a leaky network a spike counts ``(1 - decay / 4096) ** age``; False: 1, as without leak.
     """
     steps = tuple(t for t in steps if pipelined_overflow(network, t) is None)
-    batch = collate(encoded, pad_id(network))
-    reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
-    run = Emulator(network, RunConfig("pipelined", steps=max(steps))).run(batch, record=True)
-    assert run.trains is not None
     weighted = weighted and network.decay > 0
-    most, keep = network.timesteps * _RESOLUTION, 1 - network.decay / 2**DECAY_BITS if weighted else 1
-    errors: dict[str, list[float]] = {}
-    for name, train in run.trains.items():
-        equilibrium = reference[name].numpy() / most
-        alive = max(1, np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape)))
-        errors[name] = []
-        total, weight = np.zeros_like(equilibrium), 0.0
-        for t, spikes in enumerate(train, 1):
-            total, weight = keep * total + spikes, keep * weight + 1
-            if t in steps:
-                errors[name].append(float(np.abs(total / weight - equilibrium).sum() / alive))
+    keep = 1 - network.decay / 2**DECAY_BITS if weighted else 1.0
+    parts = [encoded[i : i + _TOGETHER] for i in range(0, len(encoded), _TOGETHER)]
+    found = in_turns(lambda part: _measured(network, part, steps, keep), parts)
+    errors = {}
+    for name in found[0].errors:
+        alive = max(1, sum(part.alive[name] for part in found))
+        errors[name] = [sum(each) / alive for each in zip(*(part.errors[name] for part in found), strict=True)]
     scores, metric = [], network.task["metric"]
     true = targets(metric, labels, [one.first for one in encoded])
-    for t in steps:
-        logits = Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch)
-        scores.append(score(metric, predictions(logits, metric), true, network.task["labels"]))
+    for logits in zip(*(part.logits for part in found), strict=True):
+        scores.append(score(metric, predictions(stacked(logits), metric), true, network.task["labels"]))
     return {
         "steps": list(steps),
         "sentences": len(encoded),
@@ -67,6 +61,35 @@ def measure_convergence(
         "mean_abs_error": errors,
         "score": scores,
     }
+
+
+class _Measured(NamedTuple):
+    """Of some sentences: sums of errors by stage after each of the steps, of so many neurons; and logits."""
+
+    errors: dict[str, list[float]]
+    alive: dict[str, int]
+    logits: list[NDArray[np.int64]]
+
+
+def _measured(network: Network, encoded: list[Encoded], steps: tuple[int, ...], keep: float) -> _Measured:
+    """``keep``: weight of a spike, of that of one a step younger."""
+    batch = collate(encoded, pad_id(network))
+    reference, _ = Emulator(network).equilibrium(batch, _RESOLUTION)
+    run = Emulator(network, RunConfig("pipelined", steps=max(steps))).run(batch, record=True)
+    assert run.trains is not None
+    errors: dict[str, list[float]] = {}
+    alive: dict[str, int] = {}
+    for name, train in run.trains.items():
+        equilibrium = reference[name].numpy() / (network.timesteps * _RESOLUTION)
+        alive[name] = np.count_nonzero(np.broadcast_to(_alive(network, name, batch.mask), equilibrium.shape))
+        errors[name] = []
+        total, weight = np.zeros_like(equilibrium), 0.0
+        for t, spikes in enumerate(train, 1):
+            total, weight = keep * total + spikes, keep * weight + 1
+            if t in steps:
+                errors[name].append(float(np.abs(total / weight - equilibrium).sum()))
+    logits = [Emulator(network, RunConfig("pipelined", steps=t)).logits(run.trains, batch) for t in steps]
+    return _Measured(errors, alive, logits)
 
 
 def _alive(network: Network, name: str, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:

@@ -15,7 +15,7 @@ from spk2loihi.cli.config_file import run_file
 from spk2loihi.cli.interrupts import to_go_on
 from spk2loihi.cli.option_types import PATH
 
-_STEPS = 112  # half an epoch of the student, which starts close to its teacher
+_STEPS = 96  # of the student, which starts close to its teacher; an epoch has 225
 _NUMBERS = ("simulate", "simulate-cpu", "verify")
 _REPEATABLE = ("model.pt", "model.net", "simulate.json", "simulate-cpu.json", "energy.html")
 
