@@ -3,7 +3,7 @@
 The drives of a layer's neurons are integers of one unit, so a few thousand values are all that GELU meets. Where floats
 round one of them to another unit of 1/SOMA_THRESHOLD spike than the integer function does, and a count turns on it, it
 does so wherever that drive occurs: in 0.01 % of a layer's counts, say, and what follows is another network. LayerNorm
-and softmax depend on whole rows, and no drive of theirs comes twice.
+and softmax depend on whole rows, which hardly ever come twice: they differ in single counts of millions.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_counts_of_every_drive_are_those_of_the_integer_function(seed: int) -> N
 
 
 def test_a_drive_that_floats_round_to_another_count() -> None:
-    """Of a trained student, in which 206 of a million counts of one layer were another, and 29 of 853 answers."""
+    """Of a trained student, in which 206 of 1.9 million counts of one layer were another, and 29 of 853 answers."""
     gate, unit = gate_of(T * 0.08812951296567917, 0.0), torch.tensor(0.0005386303528212011)
     u = torch.tensor([[-788.0]], dtype=torch.float64)
     y = ibert_gelu(u * unit.double())
