@@ -69,18 +69,24 @@ def end_with_parent(parent: int, by_kernel: bool) -> None:
         by_kernel: `kernel_ends_children` of the parent.
     """
     follow = _killed_with_parent if by_kernel else _look_after_parent
-    follow()
-    os.register_at_fork(after_in_child=follow)
-    if os.getppid() != parent:
+    follow(parent)
+    parents = [os.getpid()]
+
+    def follow_in_child() -> None:
+        follow(parents.pop())
+        parents.append(os.getpid())
+
+    os.register_at_fork(after_in_child=follow_in_child)
+
+
+def _killed_with_parent(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:  # it died before, and the kernel will not tell
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _killed_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-
-
-def _look_after_parent() -> None:
-    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+def _look_after_parent(parent: int) -> None:
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
 def _end_after(parent: int) -> None:

@@ -46,6 +46,17 @@ def test_children_die_with_their_parent(by_kernel: bool, number: int, tmp_path: 
 
 @pytest.mark.alone
 @needs_proc
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_grandchildren_whose_parent_died_first(by_kernel: bool, tmp_path: Path) -> None:
+    """Between their fork and their first line."""
+    late = "import os, time; os.register_at_fork(after_in_child=lambda: time.sleep(2))"
+    command = script(tmp_path, f"{late}\nBY_KERNEL = {by_kernel}\n{CHILD}time.sleep(60)")
+    command.wait_until(lambda c: len(c.alive()) == 7)
+    assert_nothing_left(command.hit(signal.SIGKILL))
+
+
+@pytest.mark.alone
+@needs_proc
 def test_children_outlive_the_thread_that_made_them(tmp_path: Path) -> None:
     """The kernel takes the end of the thread for that of the parent."""
     text = f"""
