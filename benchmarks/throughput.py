@@ -189,7 +189,7 @@ def multiply_all(program: Program, tokens: int, sentences: int, left: Bytes, out
             for start in range(0, rows, TOGETHER):
                 for column in range(0, stage.width, TILE):
                     multiply(
-                        left, 0, group.axons, min(TOGETHER, rows - start), program.weights,
+                        left, 0, group.axons, DEPTH, min(TOGETHER, rows - start), program.weights,
                         group.weight + column * group.axons, VECTORS * BLOCK, group.axons // DEPTH, VECTORS,
                         program.biases, group.bias + column, out, column, stage.width,
                     )  # fmt: skip

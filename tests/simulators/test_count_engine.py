@@ -20,7 +20,7 @@ from spk2loihi.simulators.emulator.attention_firing import AffineScoreFire, Soft
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, FloatProduct, make_product, pack
 from spk2loihi.simulators.emulator.count_engine import CountEngine
 from spk2loihi.simulators.emulator.emulator import Emulator
-from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
+from spk2loihi.simulators.emulator.event_sums import tally, tally_sentences
 from spk2loihi.simulators.emulator.firing import AffineFire, GeluFire, LayerNormFire
 from spk2loihi.simulators.emulator.soma_kernels import fire_layer_norm
 from support.networks import random_batch, tiny_network
@@ -243,9 +243,9 @@ def test_layer_norm_is_the_integer_one(zero: int, threshold: int) -> None:
 
 
 def test_gelu_is_the_integer_one() -> None:
-    soma = Gelu(Multiplier.from_float(1 / 1443 * 2**24), Multiplier.from_float(13_000 / 2**24), np.arange(8) % 4)
-    one = stage(soma, 1024, 8, 300_000)
-    u = np.repeat(np.arange(-300_000, 300_001, 7, dtype=np.float32)[:, None], 8, axis=1)
+    soma = Gelu(Multiplier.from_float(1 / 1443 * 2**24), Multiplier.from_float(13_000 / 2**24), np.arange(24) % 4)
+    one = stage(soma, 1024, 24, 300_000)  # more than one vector of channels
+    u = np.repeat(np.arange(-300_000, 300_001, 7, dtype=np.float32)[:, None], 24, axis=1)
     for zero in (0, T):
         fire = GeluFire(one, zero, T)
         expected = integer_counts(one, u, zero) + zero
@@ -280,7 +280,7 @@ def test_floats_alone_would_not_do() -> None:
     rng, most = np.random.default_rng(0), 127
     norm = stage(LayerNorm(rng.integers(2**28, 2**29, 64), np.zeros(64, np.int64)), 1024)
     gelu = stage(
-        Gelu(Multiplier.from_float(2**24 / 300_000), Multiplier.from_float(60 / 2**14), np.zeros(1, int)), 1024, 1
+        Gelu(Multiplier.from_float(2**24 / 300_000), Multiplier.from_float(60 / 2**14), np.zeros(16, int)), 1024, 16
     )
     softmax = stage(Softmax(Multiplier.from_float(0.003 * 2**24), Multiplier.from_float(250 / 2**18)), 1024, 1, 8192)
     wide = (rng.normal(size=(15_000, 64)) * 9000).round().astype(np.float32)
@@ -292,7 +292,7 @@ def test_floats_alone_would_not_do() -> None:
         fire(n, rows, keys, sums)
         return n
 
-    drives = np.arange(-800_000, 800_001, dtype=np.float32)[:, None]
+    drives = np.arange(-800_000, 800_000, dtype=np.float32).reshape(-1, 16)
     layer_norm_fire, gelu_fire = LayerNormFire(norm, most, most), GeluFire(gelu, most, most)
     softmax_fire = SoftmaxFire(softmax, most, keys=12)
     for fire, counts, expected in (
@@ -322,6 +322,7 @@ def test_sums_of_events_at_the_largest_counts(zero: int, most: int, graded: bool
     channels, starts = np.zeros(33, np.int64), np.array([0, 1, 300, 700])
     tally(m, zero, most, graded, channels)
     assert np.array_equal(channels, events.sum(0))
-    sentences = np.empty(3, np.int64)
-    tally_rows(m, zero, graded, starts, sentences)
+    sentences, again = np.empty(3, np.int64), np.zeros(33, np.int64)
+    tally_sentences(m, zero, most, graded, starts, again, sentences)
+    assert np.array_equal(again, channels)
     assert np.array_equal(sentences, np.add.reduceat(events.sum(1), starts[:-1]))

@@ -12,10 +12,11 @@ from spk2loihi.choices import PRESETS, SPIKING_PRESETS
 from spk2loihi.compiled import compiled
 from spk2loihi.network.network import Network
 from spk2loihi.simulators.emulator import count_program
-from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, VECTORS, has_vnni, multiply, pack_weight
+from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, VECTORS, has_vnni, multiply, pack_weight
 from spk2loihi.simulators.emulator.count_engine import CountEngine
 from spk2loihi.simulators.emulator.count_program import compile_network
 from spk2loihi.simulators.emulator.counted import Counted
+from spk2loihi.simulators.emulator.vector_code import LANES
 from support.networks import random_batch, tiny_network
 
 needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI instructions")
@@ -27,8 +28,8 @@ def whole_product(left, right, bias, out, axons):  # type: ignore[no-untyped-def
     flat = out.reshape(out.size)
     for column in range(0, outputs, VECTORS * LANES):
         multiply(
-            left, 0, axons, rows, right, column * axons, VECTORS * BLOCK, axons // DEPTH, VECTORS, bias, column, flat,
-            column, outputs,
+            left, 0, axons, DEPTH, rows, right, column * axons, VECTORS * BLOCK, axons // DEPTH, VECTORS, bias, column,
+            flat, column, outputs,
         )  # fmt: skip
 
 

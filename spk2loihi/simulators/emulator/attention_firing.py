@@ -30,6 +30,13 @@ from spk2loihi.simulators.emulator.firing import affine
 from spk2loihi.simulators.emulator.payload_firing import PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import Doubles, Multipliers, fired
 
+FLOAT_LN2, FLOAT_EXP_A, FLOAT_EXP_B, FLOAT_EXP_C, FLOAT_PER_LN2 = (
+    float(np.float32(x)) for x in (
+        LN2 * 2.0**-X_BITS, EXP_A * 2.0 ** (E_BITS - X_BITS), EXP_B * 2.0**-X_BITS, EXP_C, 2.0**X_BITS / LN2
+    )
+)  # fmt: skip
+"""Constants of `float_exponential`."""
+
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _FAR = np.float32(-(2**30))
 """A score that has no exponential beside any other, and fires no spike."""
@@ -78,11 +85,19 @@ class SoftmaxFire:
         self.table = np.append(e, 0).astype(np.float32)
         self.spikes = gain.mantissa * 2.0 ** (P_BITS - gain.shift) / stage.threshold  # of a probability of 1
         self.offset = (stage.threshold // 2 + 0.5) / stage.threshold
-        off = max(float((np.maximum(np.abs(other - e) - 2, 0) / np.maximum(e, 1)).max()) for other in near)
-        relative = 2 * off + keys * 2.0 ** (2 - E_BITS) + (keys + 8) * 2.0**-24  # the last: float32
-        self.doubt = 2 * ((most + 2) * relative + self.spikes * 2.0 ** (2 - P_BITS))
+        off = max(_relative_error(e, other) for other in near)
+        self.doubt = self._doubt(off, keys, most)
+        # of a program, which has no table
+        self.unit, self.last = scale.mantissa * 2.0 ** (-scale.shift - X_BITS), float(len(e) - 1)
+        floats = float_exponential(np.arange(len(e), dtype=np.float32), self.unit)
+        self.doubt_of_floats = self._doubt(off + _relative_error(e, floats) + 2.0**-22, keys, most)
         self.multipliers = (scale.mantissa, scale.shift, gain.mantissa, gain.shift)
         self._threshold, self._most = stage.threshold, most
+
+    def _doubt(self, off: float, keys: int, most: int) -> float:
+        """``off``: relative error of an exponential."""
+        relative = 2 * off + keys * 2.0 ** (2 - E_BITS) + (keys + 8) * 2.0**-24  # the last: float32
+        return 2 * ((most + 2) * relative + self.spikes * 2.0 ** (2 - P_BITS))
 
     def __call__(self, u: Floats, rows: Integers, keys: Integers, sums: Integers) -> int:
         """Scores (B, H, rows, keys) to counts, in place; how many rows were computed in integers.
@@ -96,6 +111,21 @@ class SoftmaxFire:
             self._most, sums,
         )  # fmt: skip
         return int(exact)
+
+
+def float_exponential(distance: Floats, unit: float) -> Floats:
+    """`spk2loihi.network.soma.exponential` of ``-unit * distance`` in float32, as a program computes it."""
+    x = distance * np.float32(unit)
+    halvings = np.floor(x * np.float32(FLOAT_PER_LN2))
+    rest = (x.astype(np.float64) - halvings.astype(np.float64) * FLOAT_LN2).astype(np.float32)  # rounded once
+    p = np.float32(FLOAT_EXP_B) - rest
+    scaled = (p * np.float32(FLOAT_EXP_A)).astype(np.float64)
+    return np.ldexp((scaled * p + FLOAT_EXP_C).astype(np.float32), -halvings.astype(np.int32))
+
+
+def _relative_error(e: Integers, other: Integers | Floats) -> float:
+    """Of exponentials that are rounded to integers, at most."""
+    return float((np.maximum(np.abs(other - e) - 2, 0) / np.maximum(e, 1)).max())
 
 
 class AffineScoreFire:
@@ -242,7 +272,7 @@ def fire_softmax_head(
             fired_here += n
             sent_here += _ONE if n > _ZERO else _ZERO
         if doubtful:
-            fired_here, sent_here = _exact_softmax(z[:keys], multipliers, threshold, most, row)
+            fired_here, sent_here = exact_softmax(z[:keys], multipliers, threshold, most, row)
             exact += 1
         spiked += np.int64(fired_here)
         sent += np.int64(sent_here)
@@ -250,7 +280,7 @@ def fire_softmax_head(
 
 
 @compiled
-def _exact_softmax(
+def exact_softmax(
     z: NDArray[np.int32], multipliers: Multipliers, threshold: int, most: int, row: Floats
 ) -> tuple[np.float32, np.float32]:
     """Counts of one row of scores as `spk2loihi.network.soma.Softmax` has them; spikes and messages."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spk2loihi.compiled import Bytes, inlined
-from spk2loihi.simulators.emulator.attention_firing import fire_affine_head, fire_softmax_head
-from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, Sums, multiply
+from spk2loihi.compiled import Bytes, Floats, inlined
+from spk2loihi.simulators.emulator.attention_firing import exact_softmax, fire_affine_head
+from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, multiply
 from spk2loihi.simulators.emulator.payload_firing import fire_payload_pairs
 from spk2loihi.simulators.emulator.program_arrays import (
     DRIVES,
@@ -23,6 +24,8 @@ from spk2loihi.simulators.emulator.program_arrays import (
     Work,
 )
 from spk2loihi.simulators.emulator.program_firing import fire_plain
+from spk2loihi.simulators.emulator.query_vectors import pack_queries, softmax_of_queries
+from spk2loihi.simulators.emulator.vector_code import LANES
 
 
 @inlined
@@ -38,47 +41,42 @@ def scores(
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
         rows = 1 if stage.first else keys
-        vectors, filled = -(-keys // LANES), -(-keys // DEPTH) * DEPTH
+        vectors, fours = -(-rows // LANES), -(-keys // DEPTH)
+        lanes = vectors * LANES
         left_at, right_at = _sentence_at(left, b, sentences, kept), _sentence_at(right, b, sentences, kept)
-        u = work.drive[: rows * vectors * LANES].reshape(rows, vectors * LANES)
+        u = work.drive[: keys * lanes].reshape(keys, lanes)
         spikes, sent = np.int64(0), np.int64(0)
         for h in range(first, end):
-            at = start + h * rows * filled
-            _pack_keys(
-                work.count_words, work.counts, right_at + h * width, right.width, right.zero, keys, width // DEPTH,
-                vectors, left.zero, work.right_words, work.sums,
-            )  # fmt: skip
+            at = start + h * fours * lanes
+            for i in range(0, lanes, LANES):
+                pack_queries(
+                    work.counts, left_at + h * width + i * left.width, left.width, rows - i, left.zero, width // DEPTH,
+                    -right.zero, work.right_words, i, lanes, work.sums, i,
+                )  # fmt: skip
             multiply(
-                work.counts, left_at + h * width, left.width, rows, work.right, 0, vectors * BLOCK, width // DEPTH,
-                vectors, work.sums, 0, work.drive, 0, vectors * LANES,
+                work.counts, right_at + h * width, right.width, DEPTH, keys, work.right, 0, vectors * BLOCK,
+                width // DEPTH, vectors, work.sums, 0, work.drive, 0, lanes,
             )  # fmt: skip
             if stage.firing == SOFTMAX:
-                _, more, messages = fire_softmax_head(
-                    u, rows, keys, program.floats[stage.at : stage.at + stage.also_at], stage.scale, stage.offset,
-                    stage.doubt, (stage.scale_mantissa, stage.scale_shift, stage.gain_mantissa, stage.gain_shift),
-                    stage.threshold, program.most, work.score, work.exponential,
-                )  # fmt: skip
-            elif stage.firing == PAYLOAD:
-                half, weight = program.whole[stage.whole_at + h], program.whole[stage.whole_at + stage.heads + h]
-                more, messages = fire_payload_pairs(
-                    u, rows, keys, half, weight, stage.shift, stage.relu != 0, stage.limit, stage.chip != 0,
-                    totals[DRIVES:PRODUCTS],
-                )  # fmt: skip
-                totals[PRODUCTS] += _pairs_by_channel(
-                    work.counts, left_at + h * width, left.width, left.zero, rows, right_at + h * width, right.width,
-                    right.zero, keys, width,
-                )  # fmt: skip
+                more, messages = _softmax(program, stage, work, keys, rows, at)
             else:
-                scale, offset = program.doubles[stage.at + h], program.doubles[stage.also_at + h]
-                more, messages = fire_affine_head(u, rows, keys, scale, offset, program.most)
+                if stage.firing == PAYLOAD:
+                    half, weight = program.whole[stage.whole_at + h], program.whole[stage.whole_at + stage.heads + h]
+                    more, messages = fire_payload_pairs(
+                        u, keys, rows, half, weight, stage.shift, stage.relu != 0, stage.limit, stage.chip != 0,
+                        totals[DRIVES:PRODUCTS],
+                    )  # fmt: skip
+                    totals[PRODUCTS] += _pairs_by_channel(
+                        work.counts, left_at + h * width, left.width, left.zero, rows, right_at + h * width,
+                        right.width, right.zero, keys, width,
+                    )  # fmt: skip
+                else:
+                    scale, offset = program.doubles[stage.at + h], program.doubles[stage.also_at + h]
+                    more, messages = fire_affine_head(u, keys, rows, scale, offset, program.most)
+                _pack_scores(u, work.scores[at * DEPTH : (at + fours * lanes) * DEPTH].reshape(fours, lanes, DEPTH))
             spikes += more
             sent += messages
-            for i in range(rows):
-                source, target = u[i], work.scores[at : at + filled]
-                for j in range(filled):
-                    target[j] = np.uint8(np.int32(source[j]))
-                at += filled
-        start += stage.heads * rows * filled
+        start += stage.heads * fours * lanes
         result.sentences[index, b] += sent if graded else spikes
         totals[SPIKES] += spikes
         totals[MESSAGES] += sent if graded else spikes
@@ -98,35 +96,75 @@ def context(
     start = _scores_at(left, sentences, work, kept)
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
-        rows, filled = 1 if stage.first else keys, -(-keys // DEPTH) * DEPTH
+        rows, fours = 1 if stage.first else keys, -(-keys // DEPTH)
+        lanes = -(-rows // LANES) * LANES
         right_at, out_at = _sentence_at(right, b, sentences, kept), _sentence_at(stage, b, sentences, kept)
         u = work.drive[: rows * vectors * LANES].reshape(rows, vectors * LANES)
         out = work.counts[out_at : out_at + rows * stage.width].reshape(rows, stage.width)
         for h in range(first, end):
-            at = start + h * rows * filled
+            at = (start + h * fours * lanes) * DEPTH
             _pack_values(
                 work.counts, right_at + h * width, right.width, right.zero, keys, width, vectors, work.right_words
             )
             multiply(
-                work.scores, at, filled, rows, work.right, 0, vectors * BLOCK, filled // DEPTH, vectors, work.sums, 0,
-                work.drive, 0, vectors * LANES,
+                work.scores, at, DEPTH, lanes * DEPTH, rows, work.right, 0, vectors * BLOCK, fours, vectors, work.sums,
+                0, work.drive, 0, vectors * LANES,
             )  # fmt: skip
             if stage.firing == PAYLOAD:
                 totals[PRODUCTS] += _pairs_by_key(
-                    work.scores, at, filled, rows, work.counts, right_at + h * width, right.width, right.zero, keys,
-                    width,
+                    work.scores[at : at + fours * lanes * DEPTH].reshape(fours, lanes, DEPTH), rows, work.counts,
+                    right_at + h * width, right.width, right.zero, keys, width,
                 )  # fmt: skip
             fire_plain(program, stage, u, out, h * width, width, totals)
-        start += stage.heads * rows * filled
+        start += stage.heads * fours * lanes
+
+
+@inlined
+def _softmax(program: Program, stage: Record, work: Work, keys: int, rows: int, at: int) -> tuple[np.int64, np.int64]:
+    """Counts of one head to ``work.score_words``, from ``at`` on; spikes and messages."""
+    lanes = -(-rows // LANES) * LANES
+    spikes, sent = np.int64(0), np.int64(0)
+    for i in range(0, lanes, LANES):
+        in_doubt, more, messages = softmax_of_queries(
+            work.drive, i, lanes, keys, rows - i, stage.unit, stage.last, stage.scale, stage.offset, stage.doubt,
+            float(program.most), work.exponential, work.score_words, at + i, lanes,
+        )  # fmt: skip
+        spikes += more
+        sent += messages
+        if in_doubt:
+            multipliers = stage.scale_mantissa, stage.scale_shift, stage.gain_mantissa, stage.gain_shift
+            z, n = work.score[:keys], work.exponential[:keys]
+            for lane in range(min(LANES, rows - i)):
+                if (in_doubt >> lane) & 1:
+                    for j in range(keys):
+                        z[j] = np.int32(work.drive[j * lanes + i + lane])
+                    exact_softmax(z, multipliers, stage.threshold, program.most, n)
+                    for j in range(keys):
+                        place = (at + (j // DEPTH) * lanes + i + lane) * DEPTH + j % DEPTH
+                        before, now = np.int64(work.scores[place]), np.int64(n[j])
+                        spikes += now - before
+                        sent += np.int64(now > 0) - np.int64(before > 0)
+                        work.scores[place] = np.uint8(now)
+    return spikes, sent
+
+
+@inlined
+def _pack_scores(u: Floats, packed: NDArray[np.uint8]) -> None:
+    """Counts (keys, lanes) to bytes (fours of keys, lanes, 4), 0 where there is no key."""
+    keys, lanes = u.shape
+    packed[len(packed) - 1] = 0
+    for j in range(keys):
+        for i in range(lanes):
+            packed[j // DEPTH, i, j % DEPTH] = np.uint8(np.int32(u[j, i]))
 
 
 @inlined
 def _scores_at(stage: Record, sentences: Sentences, work: Work, kept: bool) -> int:
-    """Where the scores of a stage start."""
+    """Where the scores of a stage start, in words."""
     size = np.int64(0)
     for b in range(len(sentences.starts) - 1):
         keys = sentences.starts[b + 1] - sentences.starts[b]
-        size += keys * (-(-keys // DEPTH) * DEPTH)
+        size += -(-keys // LANES) * LANES * -(-keys // DEPTH)
     return (stage.kept_slot if kept else stage.slot) * size
 
 
@@ -135,32 +173,6 @@ def _sentence_at(stage: Record, b: int, sentences: Sentences, kept: bool) -> int
     """Where the counts of a sentence start."""
     row = b if stage.first else sentences.starts[b]
     return (stage.kept_slot if kept else stage.slot) * len(sentences.ids) + row * stage.width
-
-
-@inlined
-def _pack_keys(
-    words: Words, counts: Bytes, at: int, apart: int, zero: int, keys: int, blocks: int, vectors: int, left_zero: int,
-    packed: Words, sums: Sums,
-) -> None:  # fmt: skip
-    """Counts of keys (keys, 4 blocks), transposed; and what takes the left bytes' zero off the product.
-
-    Four bytes at a time: ``zero`` is taken off each without a borrow from the next.
-    """
-    tops = np.uint32(0x80808080)
-    zeros = np.uint32(zero * 0x01010101)
-    less, signs = np.uint32(zeros & ~tops), np.uint32(~zeros)
-    for j in range(keys):
-        row = (at + j * apart) // DEPTH
-        for k in range(blocks):
-            x = words[row + k]
-            packed[k * vectors * LANES + j] = np.uint32((x | tops) - less) ^ np.uint32((x ^ signs) & tops)
-        total = np.int32(0)
-        if left_zero:
-            start = at + j * apart
-            for x in counts[start : start + blocks * DEPTH]:
-                total += np.int32(x)
-            total -= np.int32(zero * blocks * DEPTH)
-        sums[j] = -total * np.int32(left_zero)
 
 
 @inlined
@@ -207,15 +219,15 @@ def _pairs_by_channel(
 
 @inlined
 def _pairs_by_key(
-    scores: Bytes, at: int, filled: int, rows: int, counts: Bytes, right_at: int, right_apart: int, right_zero: int,
-    keys: int, width: int,
+    scores: NDArray[np.uint8], rows: int, counts: Bytes, right_at: int, right_apart: int, right_zero: int, keys: int,
+    width: int,
 ) -> np.int64:  # fmt: skip
     """Products of a score's and a value's payload that are both not 0, of all pairs of one head."""
     pairs = np.int64(0)
     for j in range(keys):
         of_left, of_right = np.int64(0), np.int64(0)
         for i in range(rows):
-            of_left += scores[at + i * filled + j] != 0
+            of_left += scores[j // DEPTH, i, j % DEPTH] != 0
         for c in range(width):
             of_right += counts[right_at + j * right_apart + c] != right_zero
         pairs += of_left * of_right

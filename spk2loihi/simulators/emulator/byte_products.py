@@ -22,6 +22,7 @@ from torch import Tensor
 
 from spk2loihi.compiled import Bytes, Floats, compiled
 from spk2loihi.network.network import SynapseGroup
+from spk2loihi.simulators.emulator.byte_vectors import scale_channels
 
 # oneDNN keeps a kernel for each of the last 1,024 shapes, and every batch has another number of tokens: memory would
 # grow with the data set. It reads this when its first kernel is made.
@@ -134,12 +135,13 @@ class ByteProduct:
 
 @compiled
 def spread_axons(m: Bytes, factor: Bytes, offset: Bytes, repeated: NDArray[np.int64], x: Bytes) -> None:
+    scale_channels(m, factor, offset, x)
     d = m.shape[1]
-    for row in range(len(m)):
-        for c in range(d):
-            x[row, c] = np.uint8(m[row, c] * factor[c] + offset[c])
-        for copy in range(len(repeated)):
-            x[row, d + copy] = x[row, repeated[copy]]
+    for copy in range(len(repeated)):
+        source = np.uint64(repeated[copy])  # no place from the end
+        times, more = factor[source], offset[source]
+        for row in range(len(m)):
+            x[row, d + copy] = m[row, source] * times + more
 
 
 @compiled

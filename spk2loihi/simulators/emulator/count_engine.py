@@ -21,7 +21,7 @@ from spk2loihi.simulators.emulator.attention_firing import fire_context, score_f
 from spk2loihi.simulators.emulator.byte_products import ByteProduct, Product, fires_exactly, make_product
 from spk2loihi.simulators.emulator.count_program import compile_network
 from spk2loihi.simulators.emulator.counted import Counted
-from spk2loihi.simulators.emulator.event_sums import tally, tally_rows
+from spk2loihi.simulators.emulator.event_sums import spikes_of, tally, tally_sentences
 from spk2loihi.simulators.emulator.firing import AffineFire, fire
 from spk2loihi.simulators.emulator.payload_firing import PayloadFire, PayloadScoreFire
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
@@ -62,6 +62,10 @@ class CountEngine:
         if keep:
             return self._run(batch, keep)
         turns = parts(batch, max(stage.heads for stage in self._network.stages), torch.get_num_threads())
+        if (program := self._program) is not None:
+            return program.counted(
+                in_turns(lambda part: program.part(part, keep, self._graded, torch.get_num_threads()), turns)
+            )
         return Counted.joined(in_turns(lambda part: self._run(part, keep), turns))
 
     def _run(self, batch: TokenBatch, keep: bool) -> Counted:
@@ -104,27 +108,24 @@ class CountEngine:
         return u
 
     def _sums(self, plan: _Plan, m: Bytes, packing: _Packing, inside: StreamMessages) -> EventSums:
-        stage = plan.stage
-        channels = _channels(m, plan, self._graded)
-        total = int(channels.sum())
-        spikes = int(_channels(m, plan, False).sum()) if self._graded else total
-        starts = packing.starts_of(stage)
-        sentences = first = first_channels = None
-        if stage.name in self._attended:
-            sentences = np.empty(packing.sentences, np.int64)
-            tally_rows(m, plan.zero, self._graded, starts, sentences)
+        stage, starts = plan.stage, packing.starts_of(plan.stage)
+        channels, sentences = self._channels(plan, m, starts if stage.name in self._attended else None)
+        first_channels = first = None
         if stage.name in self._first:
-            firsts, first = m[starts[:-1]], np.empty(packing.sentences, np.int64)
-            tally_rows(firsts, plan.zero, self._graded, packing.each, first)
-            first_channels = _channels(firsts, plan, self._graded)
+            first_channels, first = self._channels(plan, m[starts[:-1]], packing.each)
+        total = int(channels.sum())
+        spikes = int(spikes_of(m, plan.zero)) if self._graded else total
         return EventSums(spikes, total, channels, first_channels, sentences, first, inside)
 
-
-def _channels(m: Bytes, plan: _Plan, graded: bool) -> Integers:
-    """Spikes of each channel, or messages if ``graded``, (d,)."""
-    channels = np.zeros(m.shape[1], np.int64)
-    tally(m, plan.zero, plan.most, graded, channels)
-    return channels
+    def _channels(self, plan: _Plan, m: Bytes, starts: Integers | None) -> tuple[Integers, Integers | None]:
+        """Events of each channel, (d,), and of each sentence, if it is said where they start, (B,)."""
+        channels = np.zeros(m.shape[1], np.int64)
+        if starts is None:
+            tally(m, plan.zero, plan.most, self._graded, channels)
+            return channels, None
+        sentences = np.empty(len(starts) - 1, np.int64)
+        tally_sentences(m, plan.zero, plan.most, self._graded, starts, channels, sentences)
+        return channels, sentences
 
 
 def parts(batch: TokenBatch, heads: int, threads: int = 1) -> list[TokenBatch]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spk2loihi.choices import Arithmetic
 from spk2loihi.compiled import Bytes, Floats
 from spk2loihi.network.network import Stage
-from spk2loihi.network.soma import GAMMA_BITS, X_BITS, Affine, Gelu, LayerNorm
+from spk2loihi.network.soma import GAMMA_BITS, SQRT_HALF, X_BITS, Affine, Gelu, LayerNorm
 from spk2loihi.simulators.emulator.payload_firing import PayloadFire
 from spk2loihi.simulators.emulator.soma_kernels import (
     MEAN_MAX,
@@ -104,13 +104,14 @@ class GeluFire:
         soma, theta = stage.soma, stage.threshold
         scale, gain = soma.scale, soma.gain
         spikes = gain.mantissa * 2.0 ** (X_BITS - gain.shift - soma.exponent) / theta  # of an argument of 1
-        # The polynomial is off by 12 roundings at most, those of the integers included; it is multiplied by the
-        # argument, which is at most `_NEGATIVE_END` where the result is not constant and negative, and where it is
-        # positive at most twice the result. Then come four roundings of the result.
+        # The polynomial is off by 12 roundings at most, those of the integers and of its product with the argument
+        # included. It is multiplied by the argument, which is at most `_NEGATIVE_END` where the result is not constant
+        # and negative, and where it is positive at most twice the result. Then come four roundings of the result.
         self.doubt = 2 * 2.0**-24 * (16 * (2 * most + 2) + (6 * _NEGATIVE_END + 8) * float(spikes.max()))
+        argument = scale.mantissa * 2.0 ** (-scale.shift - X_BITS)  # of a drive of 1
         self.parameters = (
-            scale.mantissa * 2.0 ** (-scale.shift - X_BITS),
-            spikes.astype(np.float32),
+            argument * SQRT_HALF * 2.0**-X_BITS,
+            (spikes * argument / 2).astype(np.float32),
             (theta // 2 + 0.5) / theta + zero,
         )
         self.multipliers = scale.mantissa, scale.shift, gain.mantissa, gain.shift

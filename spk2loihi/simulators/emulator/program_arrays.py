@@ -36,7 +36,7 @@ STAGE = np.dtype(
             "scale_mantissa", "scale_shift", "gain_mantissa", "gain_shift",
             "shift", "relu", "limit", "chip",
         )),
-        *((name, np.float64) for name in ("scale", "offset", "doubt")),
+        *((name, np.float64) for name in ("scale", "offset", "doubt", "unit", "last")),
     ]
 )  # fmt: skip
 
@@ -96,13 +96,14 @@ class Work(NamedTuple):
 
     Attributes:
         counts: bytes n + zero of populations, slot by slot, each (rows, d).
-        scores: the same of scores: of every sentence (H, rows, keys filled up to a multiple of 4).
+        scores: counts of scores: of every sentence (H, fours of keys, rows filled up to whole vectors, 4).
         drive: U of a block of rows.
         left: left operands of a block of rows.
         gathered: rows of first tokens.
         right, sums: an attention product's right operand, packed, and what its rows start from.
-        score, exponential: one row of scores.
-        count_words, right_words: the memory of ``counts`` and ``right``, four bytes at a time.
+        score: one row of scores.
+        exponential: a vector a key.
+        score_words, right_words: the memory of ``scores`` and ``right``, four bytes at a time.
     """
 
     counts: Bytes
@@ -114,7 +115,7 @@ class Work(NamedTuple):
     sums: Sums
     score: Sums
     exponential: Floats
-    count_words: Words
+    score_words: Words
     right_words: Words
 
 

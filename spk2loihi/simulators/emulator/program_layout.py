@@ -163,9 +163,9 @@ class _Layout:
             places = {"at": self._floats.add(gamma), "also_at": self._floats.add(beta)}
             return {"firing": LAYER_NORM, "doubt": one.doubt, **places, "whole_at": self._whole.add(whole)}
         if isinstance(one, GeluFire):
-            scale, gain, offset = one.parameters
+            slope, gain, offset = one.parameters
             return {
-                "firing": GELU, "scale": scale, "offset": offset, "doubt": one.doubt, "at": self._floats.add(gain),
+                "firing": GELU, "scale": slope, "offset": offset, "doubt": one.doubt, "at": self._floats.add(gain),
                 "whole_at": self._whole.add(one.exponent), **_multipliers(one.multipliers),
             }  # fmt: skip
         return None
@@ -176,8 +176,8 @@ class _Layout:
             return self._payload(one.fire, one.start)
         if isinstance(one, SoftmaxFire):
             return {
-                "firing": SOFTMAX, "scale": one.spikes, "offset": one.offset, "doubt": one.doubt,
-                "at": self._floats.add(one.table), "also_at": len(one.table), **_multipliers(one.multipliers),
+                "firing": SOFTMAX, "scale": one.spikes, "offset": one.offset, "doubt": one.doubt_of_floats,
+                "unit": one.unit, "last": one.last, **_multipliers(one.multipliers),
             }  # fmt: skip
         assert isinstance(one, AffineScoreFire)
         at, also_at = (self._doubles.add(np.broadcast_to(x, stage.heads)) for x in (one.scale, one.offset))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from spk2loihi.compiled import Bytes, Floats, Integers, compiled, inlined
 from spk2loihi.simulators.emulator.attention_loops import context, scores
 from spk2loihi.simulators.emulator.byte_products import spread_axons
-from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, LANES, VECTORS, multiply
-from spk2loihi.simulators.emulator.event_sums import spikes_of, tally, tally_rows
+from spk2loihi.simulators.emulator.byte_tiles import BLOCK, DEPTH, VECTORS, multiply
+from spk2loihi.simulators.emulator.event_sums import spikes_of, tally, tally_sentences
 from spk2loihi.simulators.emulator.program_arrays import (
     CONTEXT,
     EMBEDDING,
@@ -29,6 +29,7 @@ from spk2loihi.simulators.emulator.program_arrays import (
 from spk2loihi.simulators.emulator.program_firing import fire_linear
 from spk2loihi.simulators.emulator.shares import all_taken, await_more, look, take
 from spk2loihi.simulators.emulator.soma_kernels import add_skip
+from spk2loihi.simulators.emulator.vector_code import LANES
 
 TOGETHER = 96
 """Rows of a block."""
@@ -126,7 +127,7 @@ def _token_wise(
                 # The last tile first: what it writes beyond a row, the first tile of the next row overwrites.
                 for column in range((apart - 1) // TILE * TILE, -1, -TILE):
                     multiply(
-                        left, 0, across, many, program.weights, group.weight + (first + column) * across,
+                        left, 0, across, DEPTH, many, program.weights, group.weight + (first + column) * across,
                         VECTORS * BLOCK, across // DEPTH, VECTORS, program.biases, group.bias + first + column,
                         work.drive, added + column, apart,
                     )  # fmt: skip
@@ -220,15 +221,16 @@ def _count_events(
     counts = _population(stage, sentences, work, kept)
     m = counts[: rows * d].reshape(rows, d)
     channels = result.channels[stage.channels : stage.channels + d]
-    tally(m, stage.zero, program.most, graded, channels)
+    if stage.attended:
+        tally_sentences(m, stage.zero, program.most, graded, starts, channels, result.sentences[index])
+    else:
+        tally(m, stage.zero, program.most, graded, channels)
     for events in channels:
         result.totals[index, MESSAGES] += events
     if graded:
         result.totals[index, SPIKES] = spikes_of(m, stage.zero)
     else:
         result.totals[index, SPIKES] = result.totals[index, MESSAGES]
-    if stage.attended:
-        tally_rows(m, stage.zero, graded, starts, result.sentences[index])
     if stage.first_used:
         firsts = result.firsts[stage.channels : stage.channels + d]
         _count_first(counts, d, starts, stage.zero, program.most, graded, sentences.each, firsts, result.first[index])
@@ -249,5 +251,4 @@ def _count_first(
     for sentence in range(len(sums)):
         at = starts[sentence] * d
         row = counts[at : at + d].reshape(1, d)
-        tally(row, zero, most, graded, channels)
-        tally_rows(row, zero, graded, each[:2], sums[sentence : sentence + 1])
+        tally_sentences(row, zero, most, graded, each[:2], channels, sums[sentence : sentence + 1])

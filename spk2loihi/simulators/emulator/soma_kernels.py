@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from spk2loihi.compiled import Bytes, Floats, Integers, compiled
 from spk2loihi.network.soma import ERF_A, ERF_B, GAMMA_BITS, SQRT_HALF, SQUARES_BITS, X_BITS, Y_BITS
+from spk2loihi.simulators.emulator.soma_vectors import gelu_counts, scaled_counts
+from spk2loihi.simulators.emulator.vector_code import LANES
 
 Doubles = NDArray[np.float64]
 Integer = int | np.int64
 Multipliers = tuple[int, int, int, int]
 """Mantissa and shift of a soma function's scale, mantissa and shift of its gain."""
 
-_ERF_A_FLOAT, _ERF_B_FLOAT, _SQRT_HALF_FLOAT = (np.float32(x * 2.0**-X_BITS) for x in (ERF_A, ERF_B, SQRT_HALF))
-_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
-
-_BLOCK = 192  # elements of a row that are looked through again if one of them is in doubt
+_HALF = np.float32(0.5)
 
 MEAN_MAX = 2.0
 """A LayerNorm row whose mean is further from 0 than this many deviations goes through the integers."""
@@ -93,40 +92,40 @@ def fire_layer_norm(
     ``q = scaled_gamma * (u - mean) / deviation + scaled_beta``. Sums are float64's.
     """
     d = u.shape[1]
-    least, largest, limit = _HALF, np.float32(zero + most + 0.5), np.float32(0.5 - doubt)
-    exact = 0
+    whole, exact = d - d % LANES, 0
     for row in range(u.shape[0]):
+        drive, counts = u[row], out[row]
         total, squares = 0.0, 0.0
         for c in range(d):
-            x = float(u[row, c])
+            x = float(drive[c])
             total += x
             squares += x * x
         mean = total / d
         variance = squares / d - mean * mean
-        doubtful = _ONE
-        centre, scale = np.float32(mean), np.float32(0)
+        at, known = 0, False
+        shift: Integer = np.int64(0)
+        rounded_mean, std = shift, shift
         sound = variance > 0 and mean * mean <= MEAN_MAX**2 * variance
-        if sound:
-            scale = np.float32(1 / math.sqrt(variance))
-            doubtful = _ZERO  # in float32: numba's integers are of 64 bits, which would halve the vector lanes
-            for c in range(d):
-                q = (u[row, c] - centre) * scale * scaled_gamma[c] + scaled_beta[c]
-                q = min(max(q, least), largest)
-                n = np.int32(q)
-                doubtful += _ONE if abs(q - np.float32(n) - _HALF) >= limit else _ZERO
-                out[row, c] = np.uint8(n)
-        if doubtful:
-            shift, rounded_mean, std = _layer_norm_row(u[row])
-            for c in range(d):
-                q = (u[row, c] - centre) * scale * scaled_gamma[c] + scaled_beta[c]
-                q = min(max(q, least), largest)
-                # Twice the doubt: this loop may round in another way than the one above.
-                if not sound or abs(q - np.float32(np.int32(q)) - _HALF) >= limit - np.float32(doubt):
-                    distance = (np.int64(u[row, c]) << shift) - rounded_mean
+        scale = 1 / math.sqrt(variance) if sound else 0.0
+        while at < d:
+            in_doubt, first, end = np.int64(-1), at if at < whole else d - LANES, whole if at < whole else d
+            if sound and first >= 0:
+                at, in_doubt = scaled_counts(
+                    drive, first, end, mean, scale, scaled_gamma, scaled_beta, doubt, zero + most, counts
+                )
+                first = at - LANES
+            else:
+                first, at = at, min(at + LANES, d)
+            if in_doubt and not known:
+                shift, rounded_mean, std = _layer_norm_row(drive)
+                known = True
+            for c in range(first, at if in_doubt else first):
+                if in_doubt >> (c - first) & 1:
+                    distance = (np.int64(drive[c]) << shift) - rounded_mean
                     y = (2 * (distance << Y_BITS) + std) // (2 * std)
                     fraction = Y_BITS + GAMMA_BITS
                     z = (y * gamma[c] + (beta[c] << Y_BITS) + (1 << (fraction - 1))) >> fraction
-                    out[row, c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
+                    counts[c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
                     exact += 1
     return exact
 
@@ -156,7 +155,7 @@ def _layer_norm_row(u: Floats) -> tuple[Integer, Integer, Integer]:
 @compiled
 def fire_gelu(
     u: Floats,
-    scale: float,
+    slope: float,
     gain: Floats,
     offset: float,
     doubt: float,
@@ -171,37 +170,26 @@ def fire_gelu(
 ) -> int:
     """Counts of GELU; how many elements were computed in integers.
 
-    ``q = gain * gelu(scale * u) + offset``; ``offset`` holds ``zero``.
+    ``q = gain * (u + abs(u) * erf(slope * abs(u))) + offset``; ``offset`` holds ``zero``.
     """
-    least, largest, limit = _HALF, np.float32(zero + most + 0.5), np.float32(0.5 - doubt)
-    factor, shifted = np.float32(scale), np.float32(offset)
-    exact = 0
+    gains, exponents = gain[first : first + width], exponent[first : first + width]
+    whole, exact = width - width % LANES, 0
     for row in range(out.shape[0]):
-        for start in range(0, width, _BLOCK):
-            end = min(start + _BLOCK, width)
-            drive, counts, gains = u[row, start:end], out[row, first + start : first + end], gain[first + start :]
-            doubtful = _ZERO  # in float32: numba's integers are of 64 bits, which would halve the vector lanes
-            for c in range(len(drive)):
-                q = min(max(_gelu(drive[c] * factor) * gains[c] + shifted, least), largest)
-                n = np.int32(q)
-                doubtful += _ONE if abs(q - np.float32(n) - _HALF) >= limit else _ZERO
-                counts[c] = np.uint8(n)
-            if doubtful:
-                for c in range(len(drive)):
-                    q = min(max(_gelu(drive[c] * factor) * gains[c] + shifted, least), largest)
-                    # Twice the doubt: this loop may round in another way than the one above.
-                    if abs(q - np.float32(np.int32(q)) - _HALF) >= limit - np.float32(doubt):
-                        z = _exact_gelu(np.int64(drive[c]), multipliers, exponent[first + start + c])
-                        counts[c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
-                        exact += 1
+        drive, counts = u[row, :width], out[row, first : first + width]
+        at = 0
+        while at < width:
+            in_doubt, start, end = np.int64(-1), at if at < whole else width - LANES, whole if at < whole else width
+            if start >= 0:
+                at, in_doubt = gelu_counts(drive, start, end, slope, gains, offset, doubt, zero + most, counts)
+                start = at - LANES
+            else:
+                start, at = at, min(at + LANES, width)
+            for c in range(start, at if in_doubt else start):
+                if in_doubt >> (c - start) & 1:
+                    z = _exact_gelu(np.int64(drive[c]), multipliers, exponents[c])
+                    counts[c] = np.uint8(fired(z, threshold, -most if zero else 0, most) + zero)
+                    exact += 1
     return exact
-
-
-@compiled
-def _gelu(x: np.float32) -> np.float32:
-    t = min(abs(x) * _SQRT_HALF_FLOAT, -_ERF_B_FLOAT) + _ERF_B_FLOAT
-    erf = _ERF_A_FLOAT * t * t + _ONE
-    return _HALF * x * (_ONE - erf if x < 0 else _ONE + erf)
 
 
 @compiled
