@@ -96,6 +96,7 @@ def test_help_loads_nothing(name: str) -> None:
     assert loaded(command(*([name] if name == "--version" else [name, "--help"]))) == set()
 
 
+@pytest.mark.slow
 def test_commands_that_read_a_network_load_no_training_library(network_file: Path, tmp_path: Path) -> None:
     training = {"transformers", "accelerate"}
     assert loaded(command("inspect", network_file)) <= {"numpy", "h5py", "rich"}

@@ -84,6 +84,10 @@ class ScoreAffine(nn.Module):
         weight, bias = self.alpha / scale, self.beta / (out * self.timesteps)
         return (round_ste(weight), round_ste(bias), out) if self.quantised else (weight, bias, out)
 
+    def unit(self, unit: Tensor) -> Tensor:
+        """Float value of one unit of z, as `rescale` has it; ``unit`` is that of U."""
+        return self.integers(unit)[2]
+
     def rescale(self, u: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
         """z (B, H, L, L) and the float value of its unit, of the drive U of T steps."""
         weight, bias, out = self.integers(unit)

@@ -30,7 +30,8 @@ from spk2loihi.models.affine import FoldableAffine, ScoreAffine
 from spk2loihi.models.config import SpikingBertConfig
 from spk2loihi.models.feedback import Feedback, settle
 from spk2loihi.models.neuron import FireGate
-from spk2loihi.models.payload import PayloadGate, PayloadLinear, PayloadScores
+from spk2loihi.models.payload import PayloadGate, PayloadScores
+from spk2loihi.models.payload_synapses import PayloadLinear
 from spk2loihi.models.solve_record import Solves
 from spk2loihi.models.solvers import SolverStat
 from spk2loihi.models.synaptic_linear import SynapticLinear

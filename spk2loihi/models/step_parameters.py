@@ -7,7 +7,7 @@ these were thousands: a dozen for every threshold, unit and scale. As vectors ov
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models.neuron import Threshold, integer_thresholds
+from spk2loihi.models.payload_synapses import payload_synapses, requantisers
 from spk2loihi.models.synaptic_linear import Part, Synapses, integer_synapses
 from spk2loihi.models.topology import StageSpec
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class StepParameters:
     """Of ``model`` as its parameters are now.
 
-    While thresholds are being set, which each stage does for the next ones, and where each neuron of a stage has a
-    scale of its own (`spk2loihi.models.payload`), every stage looks up its own when it computes.
+    While thresholds are being set, which each stage does for the next ones, every stage looks up its own when it
+    computes.
 
     Attributes:
         gates: by stage name.
@@ -39,9 +40,9 @@ class StepParameters:
         self.whole = not (model.fitting or model.config.leak or model.config.feedback)
         self._values: dict[str, Tensor] = {}
         self._synapses: dict[str, Synapses] = {}
-        self._thresholds: dict[str, Threshold] = {}
+        self._thresholds: Mapping[str, Threshold] = {}
         self._scales = {name: gate.channel_scale for name, gate in self.gates.items()}
-        if model.classifier.quantised and model.config.preset != "stock" and not model.fitting:
+        if model.classifier.quantised and not model.fitting:
             self._compute()
 
     def value(self, name: str) -> Tensor:
@@ -110,11 +111,18 @@ class StepParameters:
         self._values = dict(zip(names, values.unbind(), strict=True))
         linear = [spec for spec in self.model.specs if spec.kind in ("linear", "readout")]
         sources = _index(tuple(place[spec.sources[0]] for spec in linear), values.device)
-        found = integer_synapses([self._part(spec) for spec in linear], values[sources], self.whole)
+        parts, in_values = [self._part(spec) for spec in linear], values[sources]
+        if self.model.config.preset == "stock":
+            found = payload_synapses(parts, in_values, [self._values.get(spec.name) for spec in linear], self.whole)
+        else:
+            found = integer_synapses(parts, in_values, self.whole)
         self._synapses = {spec.name: synapses for spec, synapses in zip(linear, found, strict=True)}
         units = dict(self._units())
-        fired = _index(tuple(place[name] for name in units), values.device)
-        thresholds = integer_thresholds(values[fired], torch.stack(list(units.values())))
+        fired = values[_index(tuple(place[name] for name in units), values.device)]
+        if self.model.config.preset == "stock":
+            self._thresholds = dict(zip(units, requantisers(list(units.values()), fired), strict=True))
+            return
+        thresholds = integer_thresholds(fired, torch.stack(list(units.values())))
         known = dict(self._values) | dict(zip(units, thresholds.unbind(), strict=True))
         numbers = torch.stack(list(known.values())).tolist()
         self._thresholds = {
@@ -131,7 +139,7 @@ class StepParameters:
             elif spec.kind == "scores" and spec.layer is not None and self.mix == 1:
                 affine = self.model.encoder_layers()[spec.layer].score_affine
                 if affine is not None:
-                    yield spec.name, affine.integers(self.score_unit(spec))[2]
+                    yield spec.name, affine.unit(self.score_unit(spec))
 
 
 @lru_cache(maxsize=64)

@@ -209,15 +209,15 @@ def integer_synapses(parts: Sequence[Part], in_values: Tensor, pack: bool = Fals
     timesteps = parts[0].module.timesteps
     weights, biases = zip(*(part.module.folded(part.gain, part.shift) for part in parts), strict=True)
     outputs, inputs = tuple(len(b) for b in biases), tuple(part.module.in_features for part in parts)
-    bias, of_output = torch.cat(biases), _parts_of(outputs, in_values.device)  # (N,), N neurons of all parts
+    bias, of_output = torch.cat(biases), parts_of(outputs, in_values.device)  # (N,), N neurons of all parts
     with torch.no_grad():
         columns = torch.exp2(torch.cat([part.module.column_exponent for part in parts]))
-        of_input = _parts_of(inputs, in_values.device)
+        of_input = parts_of(inputs, in_values.device)
         scale = _weight_scales(parts, weights, columns, of_input)  # (parts,)
-        scale = torch.maximum(scale, _largest(bias, of_output, len(parts)) / (in_values * timesteps * BIAS_MAX))
+        scale = torch.maximum(scale, largest_of(bias, of_output, len(parts)) / (in_values * timesteps * BIAS_MAX))
     plain = [i for i, part in enumerate(parts) if part.skip_value is not None and part.gain is None]
     folded = [i for i, part in enumerate(parts) if part.skip_value is not None and part.gain is not None]
-    values = {i: _skip_value(parts[i]) for i in plain + folded}
+    values = {i: skip_value_of(parts[i]) for i in plain + folded}
     for which, rule in ((plain, _scales_for_skips), (folded, _scales_for_folded_skips)):
         if which:
             joined = torch.stack([values[i].detach() for i in which])  # (which, d)
@@ -257,7 +257,7 @@ def _byte_columns(joined: Tensor, powers: Sequence[Tensor], timesteps: int) -> S
     return [byte_columns(power, timesteps) for power in powers]
 
 
-def _skip_value(part: Part) -> Tensor:
+def skip_value_of(part: Part) -> Tensor:
     assert part.skip_value is not None
     return part.skip_value if part.gain is None else part.gain * part.skip_value
 
@@ -270,16 +270,16 @@ def _weight_scales(parts: Sequence[Part], weights: Sequence[Tensor], columns: Te
         return torch.stack([part.module.step_ratio for part in parts]) * torch.stack(means).clamp(min=_LEAST_SCALE)
     largest = torch.cat([torch.maximum(-w.amin(0), w.amax(0)) for w in weights]) / columns
     levels = torch.full((), parts[0].module.largest, dtype=largest.dtype, device=largest.device)
-    return _largest(largest, of_input, len(parts)).clamp(min=_LEAST_SCALE) / levels
+    return largest_of(largest, of_input, len(parts)).clamp(min=_LEAST_SCALE) / levels
 
 
 @lru_cache(maxsize=64)
-def _parts_of(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+def parts_of(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """Which part each of the joined vectors of these ``sizes`` belongs to."""
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).to(device)
 
 
-def _largest(x: Tensor, part: Tensor, parts: int) -> Tensor:
+def largest_of(x: Tensor, part: Tensor, parts: int) -> Tensor:
     """Largest magnitude in each part of ``x``, (parts,)."""
     return x.new_zeros(parts).scatter_reduce_(0, part, x.detach().abs(), "amax")
 

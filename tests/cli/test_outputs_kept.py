@@ -162,6 +162,7 @@ def test_a_training_inside_the_teacher_s_place(user: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_results_and_empty_files_are_replaced(user: Path) -> None:
     commands = [
         ("export", "--json", "e.json"),
