@@ -102,6 +102,13 @@ def test_engine_without_signed_spikes_with_graded_ones_and_without_bytes(
     assert_reference(network, random_batch(6))
 
 
+@pytest.mark.parametrize("preset", SPIKING_PRESETS)
+def test_sentences_longer_than_a_vector(preset: str) -> None:
+    """And channels that are no whole vectors."""
+    sizes = {"max_tokens": 48, "max_position_embeddings": 64, "hidden_size": 24, "intermediate_size": 40}
+    assert_reference(tiny_network(8, preset=preset, **sizes), random_batch(8, (15, 16, 17, 33, 48)))
+
+
 def test_soma_functions_without_a_fast_form_go_through_their_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that somebody adds: registered, but unknown to the engine."""
     monkeypatch.setattr(firing, "_FIRES", {})

@@ -68,6 +68,17 @@ def test_counts_of_one_sentence_are_not_left_to_the_next(network: Network) -> No
                 assert np.array_equal(n, expected[index].counts[name]), name
 
 
+@needs_vnni
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_in_doubt_goes_through_the_integers(preset: str) -> None:
+    """Everything here: counts and sums are the same, and only slower."""
+    network, batch = tiny_network(4, preset=preset), random_batch(4, (1, 9, 12, 16))
+    made, doubting = (compile_network(network, "lava") for _ in range(2))
+    assert made is not None and doubting is not None
+    doubting.arrays.stages["doubt"] = 1.0
+    assert_same(doubting.run(batch, True, False), made.run(batch, True, False), True)
+
+
 class Inline:
     """Helpers of which one is there before the thread that asked for it: it finds all the work."""
 
