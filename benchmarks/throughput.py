@@ -153,7 +153,7 @@ def lava_seconds(running: Any, wall: bool) -> float:
     """CPU seconds of the processes of a compiled Lava network so far, or the clock's."""
     if wall:
         return time.perf_counter()
-    stats = [Path(f"/proc/{actor.pid}/stat").read_text().rsplit(")")[-1].split() for actor in running._actors]
+    stats = [Path(f"/proc/{actor.pid}/stat").read_text().rsplit(")")[-1].split() for actor in running.actors]
     return sum(int(user) + int(system) for *_, user, system in (stat[:13] for stat in stats)) / os.sysconf("SC_CLK_TCK")
 
 
