@@ -86,8 +86,8 @@ def payload_synapses(
     pack = pack and takes_bytes(weights[0])
     twice = torch.full((1,), 2, dtype=scale.dtype, device=scale.device)  # all synapses are even
     rows = zip(
-        parts, weights, scale[:, None].split(outputs), (scale / 2)[:, None].split(outputs), bias.split(outputs), unit.split(outputs),
-        skip.split(outputs), out_values, strict=True,
+        parts, weights, scale[:, None].split(outputs), (scale / 2)[:, None].split(outputs), bias.split(outputs),
+        unit.split(outputs), skip.split(outputs), out_values, strict=True,
     )  # fmt: skip
     found = []
     for part, weight, s, half, b, u, of_skip, out_value in rows:
