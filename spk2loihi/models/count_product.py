@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from spk2loihi.models.neuron import as_type
 from spk2loihi.processor import has_byte_products
 
 _BYTE_MAX = 127  # of signed ones
@@ -118,9 +119,9 @@ class _CountProduct(torch.autograd.Function):
         counted, weight = ctx.saved_tensors
         grad = grads[0].flatten(0, -2)
         kind = torch.bfloat16 if ctx.half else weight.dtype
-        grad, of_counts, of_weight = grad.to(kind), None, None
+        grad, of_counts, of_weight = as_type(grad, kind), None, None
         if ctx.needs_input_grad[0]:
-            of_counts = (grad @ weight.to(kind)).to(weight.dtype).view(ctx.shape)
+            of_counts = as_type(grad @ as_type(weight, kind), weight.dtype).view(ctx.shape)
         if ctx.needs_input_grad[1]:
-            of_weight = (grad.T @ counted.to(kind)).to(weight.dtype)
+            of_weight = as_type(grad.T @ counted.to(kind), weight.dtype)
         return of_counts, of_weight, None

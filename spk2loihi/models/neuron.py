@@ -9,6 +9,7 @@ to the nearest n/T. Reset: by subtraction of theta (addition after a -1 spike). 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -42,6 +43,22 @@ def round_ste(x: Tensor) -> Tensor:
     return cast(Tensor, _Round.apply(x))
 
 
+def as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """``x.to(dtype)``, which is an operator even where there is nothing to do."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
+def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor | float:
+    """A number for operators of a CPU, which convert those of Python each time anew, in four more operators."""
+    return _constant(value, dtype) if device.type == "cpu" else value
+
+
+@lru_cache(maxsize=256)
+def _constant(value: float, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype)
+
+
 @dataclass(frozen=True)
 class Threshold:
     """Of one gate: an integer in units of U, or theta/T after a soma function, and the same as a number of Python.
@@ -62,26 +79,30 @@ class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drive: Tensor, threshold: Tensor, number: float, soma: bool, low: int, high: int) -> Tensor:
         """``soma``: the drive is the float value of a soma function, rounded first as its integer twin is."""
-        ctx.save_for_backward(drive)
+        ctx.save_for_backward(drive, threshold)
         ctx.low, ctx.high, ctx.number = low, high, number
+        kind = drive.dtype, drive.device
         if soma:
-            units = (drive * (SOMA_THRESHOLD / threshold.to(drive.dtype))).round_()
-            n = units.add_(SOMA_THRESHOLD // 2).mul_(1 / SOMA_THRESHOLD).floor_()  # exact: a power of two
+            per_value = as_type(threshold, drive.dtype).reciprocal() * constant(SOMA_THRESHOLD, *kind)
+            units = (drive * per_value).round_()
+            n = units.add_(constant(SOMA_THRESHOLD // 2, *kind)).mul_(constant(1 / SOMA_THRESHOLD, *kind)).floor_()
         else:
-            n = (drive + number // 2).div_(threshold).floor_()
+            n = (drive + constant(number // 2, *kind)).div_(threshold).floor_()
         return n.clamp_(low, high)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (drive,) = ctx.saved_tensors
+        drive, threshold = ctx.saved_tensors
         bound = ctx.number
         # grad where low < drive / threshold < high, else 0
-        grad = torch.ops.aten.hardtanh_backward(grads[0], drive, ctx.low * bound, ctx.high * bound).div_(bound)
+        grad = torch.ops.aten.hardtanh_backward(grads[0], drive, ctx.low * bound, ctx.high * bound)
+        grad.div_(as_type(threshold, grad.dtype))
         if not ctx.needs_input_grad[1]:
             return grad, None, None, None, None, None
         # in float64 where the drive is, else float32: a sum in bfloat16 is slow, and off by percents
         wide = torch.promote_types(drive.dtype, torch.float32)
-        grad_threshold = torch.dot(grad.flatten().to(wide), drive.flatten().to(wide)) / -bound
+        product = torch.dot(as_type(grad.flatten(), wide), as_type(drive.flatten(), wide))
+        grad_threshold = -(product / as_type(threshold, wide))
         return grad, grad_threshold, None, None, None, None
 
 

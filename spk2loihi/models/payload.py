@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
-from spk2loihi.models.neuron import FireGate, Threshold, round_ste
+from spk2loihi.models.neuron import FireGate, Threshold, as_type, constant, round_ste
 
 #: Largest |bias| in units of U: three digits of base 128 hold it (`spk2loihi.chip`), and the membrane has room for it.
 PAYLOAD_BIAS_MAX = 2**20
@@ -64,13 +64,14 @@ class _Send(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, drive: Tensor, ratio: Tensor, low: int, limit: int) -> Tensor:
-        here = _as(ratio, drive.dtype)
+        here = as_type(ratio, drive.dtype)
         ctx.save_for_backward(drive, here)
         ctx.least, ctx.most, ctx.kind = -limit - 0.5 if low else 0.0, limit + 0.5, ratio.dtype
-        n = torch.mul(drive, here).add_(0.5).floor_()
+        kind = drive.dtype, drive.device
+        n = torch.mul(drive, here).add_(constant(0.5, *kind)).floor_()
         if low == 0:
             n.clamp_(min=0)
-        return n.masked_fill_((n.abs() if low else n) > limit, 0)
+        return n.masked_fill_((n.abs() if low else n) > constant(limit, *kind), 0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -80,13 +81,9 @@ class _Send(torch.autograd.Function):
         grad_ratio = None
         if ctx.needs_input_grad[1]:
             wide = torch.float32 if drive.dtype in (torch.bfloat16, torch.float16) else drive.dtype
-            products = _as(grad, wide) * _as(drive, wide)
-            grad_ratio = _as(products.sum_to_size(_like(ratio, drive)).view_as(ratio), ctx.kind)
+            products = as_type(grad, wide) * as_type(drive, wide)
+            grad_ratio = as_type(products.sum_to_size(_like(ratio, drive)).view_as(ratio), ctx.kind)
         return grad * ratio, grad_ratio, None, None
-
-
-def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x if x.dtype == dtype else x.to(dtype)
 
 
 def _like(ratio: Tensor, drive: Tensor) -> tuple[int, ...]:
