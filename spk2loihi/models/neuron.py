@@ -49,14 +49,20 @@ def as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor | float:
-    """A number for operators of a CPU, which convert those of Python each time anew, in four more operators."""
-    return _constant(value, dtype) if device.type == "cpu" else value
+    """A number for operators of a CPU, which convert those of Python each time anew, in four more operators.
+
+    Not where ``dtype`` is one of 16 bits, in which operators take numbers unrounded.
+    """
+    return _constant(value, dtype) if device.type == "cpu" and dtype in _WIDE else value
 
 
 @lru_cache(maxsize=256)
 def _constant(value: float, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(value, dtype=dtype)
+
+
+_WIDE = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class _Fire(torch.autograd.Function):
         bound = ctx.number
         # grad where low < drive / threshold < high, else 0
         grad = torch.ops.aten.hardtanh_backward(grads[0], drive, ctx.low * bound, ctx.high * bound)
-        grad.div_(as_type(threshold, grad.dtype))
+        grad.div_(threshold if threshold.dtype == grad.dtype else bound)
         if not ctx.needs_input_grad[1]:
             return grad, None, None, None, None, None
         # in float64 where the drive is, else float32: a sum in bfloat16 is slow, and off by percents
