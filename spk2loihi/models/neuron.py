@@ -48,6 +48,14 @@ def as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x if x.dtype == dtype else x.to(dtype)
 
 
+_WIDE = (torch.float32, torch.float64)
+
+
+def wide_type(dtype: torch.dtype) -> torch.dtype:
+    """What its numbers are added up in."""
+    return dtype if dtype in _WIDE else torch.float32
+
+
 def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor | float:
     """A number for operators of a CPU, which convert those of Python each time anew, in four more operators.
 
@@ -60,9 +68,6 @@ def constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor |
 def _constant(value: float, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(value, dtype=dtype)
-
-
-_WIDE = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class _Fire(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return grad, None, None, None, None, None
         # in float64 where the drive is, else float32: a sum in bfloat16 is slow, and off by percents
-        wide = torch.promote_types(drive.dtype, torch.float32)
+        wide = wide_type(drive.dtype)
         product = torch.dot(as_type(grad.flatten(), wide), as_type(drive.flatten(), wide))
         grad_threshold = -(product / as_type(threshold, wide))
         return grad, grad_threshold, None, None, None, None

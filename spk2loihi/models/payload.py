@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spk2loihi.limits import EXCITATORY_WEIGHT_MAX, SHIFT_MAX, WEIGHT_EXPONENT_MAX
 from spk2loihi.models.affine import ScoreAffine
-from spk2loihi.models.neuron import FireGate, Threshold, as_type, constant, round_ste
+from spk2loihi.models.neuron import FireGate, Threshold, as_type, constant, round_ste, wide_type
 
 #: Largest |bias| in units of U: three digits of base 128 hold it (`spk2loihi.chip`), and the membrane has room for it.
 PAYLOAD_BIAS_MAX = 2**20
@@ -80,7 +80,7 @@ class _Send(torch.autograd.Function):
         grad = torch.ops.aten.hardtanh_backward(grads[0], drive * ratio, ctx.least, ctx.most)
         grad_ratio = None
         if ctx.needs_input_grad[1]:
-            wide = torch.float32 if drive.dtype in (torch.bfloat16, torch.float16) else drive.dtype
+            wide = wide_type(drive.dtype)
             products = as_type(grad, wide) * as_type(drive, wide)
             grad_ratio = as_type(products.sum_to_size(_like(ratio, drive)).view_as(ratio), ctx.kind)
         return grad * ratio, grad_ratio, None, None

@@ -32,22 +32,16 @@ class PayloadLinear(SynapticLinear):
         if self.low_bits:
             self._set_step(self.weight)
 
-    def synapses(
-        self,
-        in_value: Tensor,
-        skip_value: Tensor | None = None,
-        gain: Tensor | None = None,
-        shift: Tensor | None = None,
-        out_value: Tensor | None = None,
-        pack: bool = False,
-    ) -> Synapses:
-        """As `SynapticLinear.synapses`; ``out_value`` is the float value of one unit of the stage's own payload.
+    @staticmethod
+    def joined(
+        parts: Sequence[Part], in_values: Tensor, out_values: Sequence[Tensor | None], pack: bool
+    ) -> list[Synapses]:
+        """The unit is (d_out,), or a scalar for a readout; weights and the bias of a whole token are in units of U."""
+        return payload_synapses(parts, in_values, out_values, pack)
 
-        The unit is (d_out,), or a scalar for a readout; bias and weights are in units of U, the bias of a whole token.
-        """
-        if self.quantised:
-            part = Part(self, skip_value, gain, shift)
-            return payload_synapses([part], in_value[None], [out_value], pack)[0]
+    def _unrounded(
+        self, in_value: Tensor, skip_value: Tensor | None, gain: Tensor | None, shift: Tensor | None
+    ) -> Synapses:
         weight, bias = self.folded(gain, shift)
         skip = None if skip_value is None else skip_value * (1.0 if gain is None else gain) / in_value
         return Synapses(weight, bias / in_value, bias / in_value, in_value.expand(len(weight)), skip)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from spk2loihi.models.neuron import Threshold, integer_thresholds
-from spk2loihi.models.payload_synapses import payload_synapses, requantisers
-from spk2loihi.models.synaptic_linear import Part, Synapses, integer_synapses
+from spk2loihi.models.payload_synapses import requantisers
+from spk2loihi.models.synaptic_linear import Part, Synapses
 from spk2loihi.models.topology import StageSpec
 
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ class StepParameters:
         linear = [spec for spec in self.model.specs if spec.kind in ("linear", "readout")]
         sources = _index(tuple(place[spec.sources[0]] for spec in linear), values.device)
         parts, in_values = [self._part(spec) for spec in linear], values[sources]
-        if self.model.config.preset == "stock":
-            found = payload_synapses(parts, in_values, [self._values.get(spec.name) for spec in linear], self.whole)
-        else:
-            found = integer_synapses(parts, in_values, self.whole)
+        out_values = [self._values.get(spec.name) for spec in linear]
+        found = parts[0].module.joined(parts, in_values, out_values, self.whole)
         self._synapses = {spec.name: synapses for spec, synapses in zip(linear, found, strict=True)}
         units = dict(self._units())
         fired = values[_index(tuple(place[name] for name in units), values.device)]

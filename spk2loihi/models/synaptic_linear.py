@@ -174,7 +174,19 @@ class SynapticLinear(nn.Linear):
             pack: inputs will be whole counts, of bytes.
         """
         if self.quantised:
-            return integer_synapses([Part(self, skip_value, gain, shift)], in_value[None], pack)[0]
+            return self.joined([Part(self, skip_value, gain, shift)], in_value[None], [out_value], pack)[0]
+        return self._unrounded(in_value, skip_value, gain, shift)
+
+    @staticmethod
+    def joined(
+        parts: Sequence[Part], in_values: Tensor, out_values: Sequence[Tensor | None], pack: bool
+    ) -> list[Synapses]:
+        """`synapses` of quantised modules of one T, all at once; values (parts,), and one each, None of a readout."""
+        return integer_synapses(parts, in_values, pack)
+
+    def _unrounded(
+        self, in_value: Tensor, skip_value: Tensor | None, gain: Tensor | None, shift: Tensor | None
+    ) -> Synapses:
         weight, bias = self.folded(gain, shift)
         skip = None
         if skip_value is not None:
